@@ -1,0 +1,1 @@
+//! Shared parts of the proof harnesses: starting servers on free ports, talking RESP.
