@@ -1,0 +1,528 @@
+//! The request decoder: bytes of a client in, argument ranges of that same buffer out.
+//!
+//! It accepts, refuses, skips and waits exactly as Redis 7.0.15 does, which includes what looks like neglect but is
+//! visible to clients: the byte after the `\r` of a count or length and the two bytes after a bulk are skipped
+//! unseen; a NUL hides the end of its line, so such a request waits until it is too big; and a line that
+//! has arrived whole is never too big. It does not copy arguments, execute or reply.
+//!
+//! # Use
+//!
+//! ```
+//! use tidegate::net::decode::{Decoder, Limits, Step};
+//!
+//! let mut decoder = Decoder::default();
+//! let limits = Limits { authenticated: true, max_bulk_len: 512 << 20 };
+//! let mut buf = b"PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nPI".to_vec();
+//! let (mut at, mut spans) = (0, Vec::new());
+//! while let Step::Command { args, end } = decoder.decode(&mut buf, at, &limits, &mut spans)? {
+//!     let argv = &spans[spans.len() - args..];
+//!     assert!(argv[0].slice(&buf) == b"PING" || argv[1].slice(&buf) == b"k");
+//!     at = end;
+//! }
+//! # Ok::<(), tidegate::net::decode::ProtocolError>(())
+//! ```
+//!
+//! - Each call continues at the `end` of the last step, also when that was [`Step::Incomplete`]: bytes before
+//!   `end` are done with. The bytes from `end` on may be moved (usually to the front of the buffer, spans
+//!   of executed commands being gone by then); the decoder's own state is relative to `end`, so it needs
+//!   to be told nothing but the new position. They may not be changed or shortened.
+//! - An inline request is un-escaped where it lies, so its bytes are no longer what the client sent; and the bytes
+//!   of any request need not be canonical. What is journalled or forwarded must be built from the arguments.
+//! - The limits of a connection that has not authenticated hold for what is decoded before its AUTH has *run*:
+//!   while `authenticated` is false, execute each command before decoding the next.
+//! - After an error, write [`ProtocolError::append_reply`], flush, close.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::quote;
+
+/// Lines longer than this are refused, in bytes, if their end has not arrived yet.
+const LINE_SIZE_MAX: usize = 64 * 1024;
+/// Arguments of one request: the largest C `int`.
+const ARGS_MAX: i64 = i32::MAX as i64;
+const ARGS_MAX_UNAUTHENTICATED: i64 = 10;
+const BULK_SIZE_MAX_UNAUTHENTICATED: u64 = 16 * 1024;
+/// [`Decoder::bulk`] while the length of the next argument has not been read.
+const UNKNOWN: u32 = u32::MAX;
+/// A decoder keeps room for this many arguments when it falls idle; more is given back.
+const IDLE_ARGS_MAX: usize = 32;
+
+const _: () = assert!(size_of::<Decoder>() <= 16 + size_of::<Vec<Span>>());
+
+/// A range of bytes of the read buffer: one argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Size in bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The range of buffer offsets.
+    #[inline]
+    pub fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    /// The argument, from the buffer it was decoded from.
+    #[inline]
+    pub fn slice(self, buf: &[u8]) -> &[u8] {
+        &buf[self.range()]
+    }
+}
+
+/// What the connection may send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Whether the client has authenticated or need not: otherwise 10 arguments of 16 KiB are the limit.
+    pub authenticated: bool,
+    /// `proto-max-bulk-len`, in bytes.
+    pub max_bulk_len: u64,
+}
+
+/// What [`Decoder::decode`] came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A whole command.
+    Command {
+        /// How many arguments (at least one) were appended to `spans`.
+        args: usize,
+        /// Offset in the buffer of the first byte after the command.
+        end: usize,
+    },
+    /// No whole command has arrived; `spans` is as it was.
+    Incomplete {
+        /// Offset in the buffer of the first byte still needed: where the partial command starts, or the end of the
+        /// buffer. It is past the `at` of the call when empty requests were skipped.
+        end: usize,
+        /// How many more bytes at least must arrive, at least 1. For a bulk this is a client's claim, up
+        /// to `proto-max-bulk-len`: grow towards it as bytes arrive rather than at once.
+        need: usize,
+    },
+}
+
+/// A request that is none: the connection is to be closed. Displays as the text after `Protocol error: `.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProtocolError {
+    /// An inline request of more than 64 KiB without an end.
+    TooBigInline,
+    /// More than 64 KiB after `*` without an end of line.
+    TooBigCount,
+    /// More than 64 KiB in place of `$<length>` without an end of line.
+    TooBigLength,
+    /// Not an integer after `*`, or one above 2147483647.
+    InvalidCount,
+    /// Not an integer after `$`, a negative one, or one above `proto-max-bulk-len`.
+    InvalidLength,
+    /// More than 10 arguments before authentication.
+    UnauthenticatedCount,
+    /// More than 16 KiB in one argument before authentication.
+    UnauthenticatedLength,
+    /// This byte in place of `$`.
+    ExpectedDollar(u8),
+    /// Quotes of an inline request that do not match.
+    UnbalancedQuotes,
+    /// A request or buffer of 4 GiB. Redis has no such limit, but its `client-query-buffer-limit` (1 GiB)
+    /// closes the connection long before.
+    TooBigRequest,
+}
+
+impl ProtocolError {
+    /// Appends the error reply, byte for byte as Redis writes it.
+    pub fn append_reply(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"-ERR Protocol error: ");
+        match self {
+            Self::ExpectedDollar(byte) => {
+                // Redis sends the byte raw, also when that makes the reply no valid UTF-8, but for line ends.
+                let byte = if matches!(byte, b'\r' | b'\n') { b' ' } else { byte };
+                out.extend_from_slice(b"expected '$', got '");
+                out.extend_from_slice(&[byte, b'\'']);
+            }
+            other => out.extend_from_slice(other.text().as_bytes()),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// What Redis logs (at level verbose, as `Protocol error (<reason>) from client: ...`), which is not
+    /// what it replies.
+    pub fn log_reason(self) -> &'static str {
+        match self {
+            Self::InvalidCount => "invalid mbulk count",
+            Self::UnauthenticatedCount => "unauth mbulk count",
+            Self::UnauthenticatedLength => "unauth bulk length",
+            Self::ExpectedDollar(_) => "expected $ but got something else",
+            Self::UnbalancedQuotes => "unbalanced quotes in inline request",
+            other => other.text(),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::TooBigInline => "too big inline request",
+            Self::TooBigCount => "too big mbulk count string",
+            Self::TooBigLength => "too big bulk count string",
+            Self::InvalidCount => "invalid multibulk length",
+            Self::InvalidLength => "invalid bulk length",
+            Self::UnauthenticatedCount => "unauthenticated multibulk length",
+            Self::UnauthenticatedLength => "unauthenticated bulk length",
+            Self::ExpectedDollar(_) => "expected '$'",
+            Self::UnbalancedQuotes => "unbalanced quotes in request",
+            Self::TooBigRequest => "too big request",
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())?;
+        match *self {
+            Self::ExpectedDollar(b'\r' | b'\n') => f.write_str(", got ' '"),
+            Self::ExpectedDollar(byte) if byte.is_ascii() => write!(f, ", got '{}'", char::from(byte)),
+            // A lone byte above 127 is not text.
+            Self::ExpectedDollar(byte) => write!(f, ", got '\\x{byte:02x}'"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// The decoder of one connection: what it knows of a command that has not arrived whole.
+///
+/// However small the pieces it arrives in, a command costs O(its size + the number of pieces) in all. Memory grows
+/// with the arguments that arrived, never with the number a client claims.
+#[derive(Debug)]
+pub struct Decoder {
+    /// Offset of the first undecoded byte of the partial command, from its start.
+    pos: u32,
+    /// How many bytes from `pos` on are known to hold no line end.
+    scanned: u32,
+    /// Arguments still missing; 0 between commands and while the count has not been read.
+    missing: u32,
+    /// Size of the argument whose bytes start at `pos`, or [`UNKNOWN`].
+    bulk: u32,
+    /// The arguments before `pos`, as offsets from the start of the command.
+    args: Vec<Span>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { pos: 0, scanned: 0, missing: 0, bulk: UNKNOWN, args: Vec::new() }
+    }
+}
+
+/// What [`read_line`] found.
+enum Line {
+    /// The line ends before this offset.
+    Ends(usize),
+    /// It goes on; this many of its bytes hold no end.
+    Open(usize),
+}
+
+impl Decoder {
+    /// Decodes the next command of `buf[at..]`, skipping empty requests before it. See the module for the contract.
+    ///
+    /// # Errors
+    ///
+    /// The connection is beyond rescue; the decoder is reset and `spans` as it was.
+    pub fn decode(
+        &mut self,
+        buf: &mut [u8],
+        at: usize,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<Step, ProtocolError> {
+        let step = if self.missing == 0 {
+            self.decode_next(buf, at, limits, spans)
+        } else {
+            self.decode_missing(buf, at, limits, spans)
+        };
+        if step.is_err() {
+            self.reset();
+        }
+        step
+    }
+
+    /// Forgets a partial command.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether a command has been decoded in part, so that the connection is not between two commands.
+    pub fn is_partial(&self) -> bool {
+        self.missing != 0 || self.scanned != 0
+    }
+
+    /// Starts on a new command.
+    #[inline]
+    fn decode_next(
+        &mut self,
+        buf: &mut [u8],
+        at: usize,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<Step, ProtocolError> {
+        if u32::try_from(buf.len()).is_err() {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        let mut start = at;
+        while let Some(&first) = buf.get(start) {
+            if first != b'*' {
+                let first_span = spans.len();
+                let Some(end) = self.decode_inline(buf, start, spans)? else {
+                    return Ok(Step::Incomplete { end: start, need: 1 });
+                };
+                if spans.len() > first_span {
+                    return Ok(Step::Command { args: spans.len() - first_span, end });
+                }
+                start = end;
+                continue;
+            }
+            let (count, body) = match short_length(buf, start + 1) {
+                Some(short) => short,
+                None => match self.long_count(buf, start)? {
+                    Some(long) => long,
+                    None => return Ok(Step::Incomplete { end: start, need: 1 }),
+                },
+            };
+            self.scanned = 0;
+            if i64::from(count) > ARGS_MAX_UNAUTHENTICATED && !limits.authenticated {
+                return Err(ProtocolError::UnauthenticatedCount);
+            }
+            if count > 0 {
+                return self.decode_args(buf, start, body, count, limits, spans);
+            }
+            start = body;
+        }
+        Ok(Step::Incomplete { end: start, need: 1 })
+    }
+
+    /// The arguments of a command of `count`, the first of them at `body`. This is the fast path: whatever is not
+    /// plain and here already is left to [`Self::decode_missing`].
+    #[inline]
+    fn decode_args(
+        &mut self,
+        buf: &[u8],
+        start: usize,
+        body: usize,
+        count: u32,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<Step, ProtocolError> {
+        let size_max = limits.bulk_size_max();
+        let first_span = spans.len();
+        let mut pos = body;
+        for done in 0..count {
+            if buf.get(pos) == Some(&b'$')
+                && let Some((size, data)) = short_length(buf, pos + 1)
+                && u64::from(size) <= size_max
+                && let next = data + size as usize + 2
+                && next <= buf.len()
+            {
+                spans.push(Span { start: data as u32, len: size });
+                pos = next;
+            } else {
+                self.args.extend(
+                    spans
+                        .drain(first_span..)
+                        .map(|span| Span { start: span.start - start as u32, len: span.len }),
+                );
+                self.pos = (pos - start) as u32;
+                self.missing = count - done;
+                return self.decode_missing(buf, start, limits, spans);
+            }
+        }
+        Ok(Step::Command { args: count as usize, end: pos })
+    }
+
+    /// Goes on with the partial command that starts at `start`.
+    #[cold]
+    fn decode_missing(
+        &mut self,
+        buf: &[u8],
+        start: usize,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<Step, ProtocolError> {
+        if u32::try_from(buf.len()).is_err() {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        while self.missing > 0 {
+            if self.bulk == UNKNOWN && !self.read_length(buf, start, limits)? {
+                return Ok(Step::Incomplete { end: start, need: 1 });
+            }
+            let next = start + self.pos as usize + self.bulk as usize + 2;
+            if next > buf.len() {
+                return Ok(Step::Incomplete { end: start, need: next - buf.len() });
+            }
+            self.args.push(Span { start: self.pos, len: self.bulk });
+            self.pos = (next - start) as u32;
+            self.bulk = UNKNOWN;
+            self.missing -= 1;
+        }
+        let args = self.args.len();
+        let end = start + self.pos as usize;
+        spans
+            .extend(self.args.drain(..).map(|span| Span { start: span.start + start as u32, len: span.len }));
+        self.args.shrink_to(IDLE_ARGS_MAX);
+        self.pos = 0;
+        Ok(Step::Command { args, end })
+    }
+
+    /// Reads `$<length>` at `pos`; false when the line has not arrived whole.
+    fn read_length(&mut self, buf: &[u8], start: usize, limits: &Limits) -> Result<bool, ProtocolError> {
+        let at = start + self.pos as usize;
+        let end = match read_line(buf, at, self.scanned, b'\r') {
+            Line::Ends(end) if end + 1 < buf.len() => end,
+            Line::Ends(end) => {
+                self.scanned = (end - at) as u32;
+                return Ok(false);
+            }
+            Line::Open(_) if buf.len() - at > LINE_SIZE_MAX => return Err(ProtocolError::TooBigLength),
+            Line::Open(scanned) => {
+                self.scanned = scanned as u32;
+                return Ok(false);
+            }
+        };
+        self.scanned = 0;
+        if buf[at] != b'$' {
+            return Err(ProtocolError::ExpectedDollar(buf[at]));
+        }
+        let size = parse_integer(&buf[at + 1..end])
+            .and_then(|size| u64::try_from(size).ok())
+            .filter(|&size| size <= limits.max_bulk_len)
+            .ok_or(ProtocolError::InvalidLength)?;
+        if size > limits.bulk_size_max() {
+            return Err(ProtocolError::UnauthenticatedLength);
+        }
+        let pos = end + 2 - start;
+        // Also keeps every legal size apart from UNKNOWN.
+        if size.saturating_add(pos as u64 + 2) > u64::from(u32::MAX) {
+            return Err(ProtocolError::TooBigRequest);
+        }
+        self.pos = pos as u32;
+        self.bulk = size as u32;
+        Ok(true)
+    }
+
+    /// Reads the `*<count>` at `start` that [`short_length`] did not understand: the count, 0 if negative, and the
+    /// offset after its line.
+    #[cold]
+    fn long_count(&mut self, buf: &[u8], start: usize) -> Result<Option<(u32, usize)>, ProtocolError> {
+        match read_line(buf, start, self.scanned, b'\r') {
+            Line::Ends(end) if end + 1 < buf.len() => {
+                let count = parse_integer(&buf[start + 1..end])
+                    .filter(|&count| count <= ARGS_MAX)
+                    .ok_or(ProtocolError::InvalidCount)?;
+                Ok(Some((count.max(0) as u32, end + 2)))
+            }
+            Line::Ends(end) => {
+                self.scanned = (end - start) as u32;
+                Ok(None)
+            }
+            Line::Open(_) if buf.len() - start > LINE_SIZE_MAX => Err(ProtocolError::TooBigCount),
+            Line::Open(scanned) => {
+                self.scanned = scanned as u32;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Appends the arguments of the inline request at `start` and returns the offset after it, or `None` when it has
+    /// not arrived whole.
+    fn decode_inline(
+        &mut self,
+        buf: &mut [u8],
+        start: usize,
+        spans: &mut Vec<Span>,
+    ) -> Result<Option<usize>, ProtocolError> {
+        let end = match read_line(buf, start, self.scanned, b'\n') {
+            Line::Ends(end) => end,
+            Line::Open(_) if buf.len() - start > LINE_SIZE_MAX => return Err(ProtocolError::TooBigInline),
+            Line::Open(scanned) => {
+                self.scanned = scanned as u32;
+                return Ok(None);
+            }
+        };
+        self.scanned = 0;
+        let first_span = spans.len();
+        // One '\r' belongs to the line end, also where the splitter would not take it for a blank: after `"a`.
+        let line = &mut buf[start..end];
+        let line = match line {
+            [text @ .., b'\r'] => text,
+            _ => line,
+        };
+        let split = quote::split_in_place(line, |range| {
+            spans.push(Span { start: (start + range.start) as u32, len: range.len() as u32 });
+        });
+        if split.is_err() {
+            spans.truncate(first_span);
+            return Err(ProtocolError::UnbalancedQuotes);
+        }
+        Ok(Some(end + 1))
+    }
+}
+
+impl Limits {
+    #[inline]
+    fn bulk_size_max(&self) -> u64 {
+        if self.authenticated {
+            self.max_bulk_len
+        } else {
+            self.max_bulk_len.min(BULK_SIZE_MAX_UNAUTHENTICATED)
+        }
+    }
+}
+
+/// Looks for the `ending` of the line at `start`, of which `scanned` bytes are known not to hold it. A NUL
+/// hides everything after it, as Redis searches with C string functions.
+fn read_line(buf: &[u8], start: usize, scanned: u32, ending: u8) -> Line {
+    let from = start + scanned as usize;
+    let found = buf.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == ending || byte == 0));
+    match found {
+        Some(offset) if buf[from + offset] == ending => Line::Ends(from + offset),
+        Some(offset) => Line::Open(from + offset - start),
+        None => Line::Open(buf.len().saturating_sub(start)),
+    }
+}
+
+/// Parses the number at `at` and the line end after it, if that is here and the number is canonical,
+/// not negative and below 10^9; returns it and the offset after its line.
+#[inline]
+fn short_length(buf: &[u8], at: usize) -> Option<(u32, usize)> {
+    let digits = buf.get(at..)?;
+    let mut value = 0;
+    for (index, &byte) in digits.iter().enumerate().take(10) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let canonical = index == 1 || (index > 1 && digits[0] != b'0');
+            let whole = byte == b'\r' && index + 1 < digits.len();
+            return (canonical && whole).then_some((value, at + index + 2));
+        }
+        if index == 9 {
+            return None;
+        }
+        value = value * 10 + u32::from(digit);
+    }
+    None
+}
+
+/// Parses an integer as Redis does: decimal, no sign but `-`, no leading zeros, no `-0`, no blanks.
+fn parse_integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let canonical = match digits {
+        b"0" => digits.len() == text.len(),
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if !canonical {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;
