@@ -281,8 +281,8 @@ impl Decoder {
                 start = end;
                 continue;
             }
-            let (count, body) = match short_length(buf, start + 1) {
-                Some(short) => short,
+            let (count, body) = match short_length(&buf[start + 1..]) {
+                Some((count, rest)) => (count, offset_of(rest, buf)),
                 None => match self.long_count(buf, start)? {
                     Some(long) => long,
                     None => return Ok(Step::Incomplete { end: start, need: 1 }),
@@ -314,28 +314,24 @@ impl Decoder {
     ) -> Result<Step, ProtocolError> {
         let size_max = limits.bulk_size_max();
         let first_span = spans.len();
-        let mut pos = body;
+        let mut rest = &buf[body..];
         for done in 0..count {
-            if buf.get(pos) == Some(&b'$')
-                && let Some((size, data)) = short_length(buf, pos + 1)
+            if let [b'$', line @ ..] = rest
+                && let Some((size, data)) = short_length(line)
                 && u64::from(size) <= size_max
-                && let next = data + size as usize + 2
-                && next <= buf.len()
+                && let Some((_, after)) = data.split_at_checked(size as usize + 2)
             {
-                spans.push(Span { start: data as u32, len: size });
-                pos = next;
+                spans.push(Span { start: offset_of(data, buf) as u32, len: size });
+                rest = after;
             } else {
-                self.args.extend(
-                    spans
-                        .drain(first_span..)
-                        .map(|span| Span { start: span.start - start as u32, len: span.len }),
-                );
-                self.pos = (pos - start) as u32;
+                let parked = spans.drain(first_span..);
+                self.args.extend(parked.map(|span| Span { start: span.start - start as u32, len: span.len }));
+                self.pos = (offset_of(rest, buf) - start) as u32;
                 self.missing = count - done;
                 return self.decode_missing(buf, start, limits, spans);
             }
         }
-        Ok(Step::Command { args: count as usize, end: pos })
+        Ok(Step::Command { args: count as usize, end: offset_of(rest, buf) })
     }
 
     /// Goes on with the partial command that starts at `start`.
@@ -489,25 +485,41 @@ fn read_line(buf: &[u8], start: usize, scanned: u32, ending: u8) -> Line {
     }
 }
 
-/// Parses the number at `at` and the line end after it, if that is here and the number is canonical,
-/// not negative and below 10^9; returns it and the offset after its line.
+/// Parses the number that `text` starts with and the line end after it, if that is here and the number is
+/// canonical, not negative and below 10^9; returns it and what follows its line.
 #[inline]
-fn short_length(buf: &[u8], at: usize) -> Option<(u32, usize)> {
-    let digits = buf.get(at..)?;
-    let mut value = 0;
-    for (index, &byte) in digits.iter().enumerate().take(10) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            let canonical = index == 1 || (index > 1 && digits[0] != b'0');
-            let whole = byte == b'\r' && index + 1 < digits.len();
-            return (canonical && whole).then_some((value, at + index + 2));
+fn short_length(text: &[u8]) -> Option<(u32, &[u8])> {
+    // One to three digits are nearly all there is. Only a leading zero makes two digits uncanonical.
+    match *text {
+        [a @ b'0'..=b'9', b'\r', _, ref rest @ ..] => Some((digit(a), rest)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ref rest @ ..] => Some((digit(a) * 10 + digit(b), rest)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ref rest @ ..] => {
+            Some((digit(a) * 100 + digit(b) * 10 + digit(c), rest))
         }
-        if index == 9 {
-            return None;
-        }
-        value = value * 10 + u32::from(digit);
+        [b'1'..=b'9', ..] => longer_length(text),
+        _ => None,
     }
-    None
+}
+
+fn longer_length(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digits = text.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    match text.split_at(digits) {
+        (digits, [b'\r', _, rest @ ..]) if digits.len() < 10 => {
+            Some((digits.iter().fold(0, |value, &byte| value * 10 + digit(byte)), rest))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn digit(byte: u8) -> u32 {
+    u32::from(byte.wrapping_sub(b'0'))
+}
+
+/// Where `rest`, which reaches to the end of `buf`, starts in it.
+#[inline]
+fn offset_of(rest: &[u8], buf: &[u8]) -> usize {
+    buf.len().wrapping_sub(rest.len())
 }
 
 /// Parses an integer as Redis does: decimal, no sign but `-`, no leading zeros, no `-0`, no blanks.
