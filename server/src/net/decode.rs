@@ -228,6 +228,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The connection is beyond rescue; the decoder is reset and `spans` as it was.
+    #[inline]
     pub fn decode(
         &mut self,
         buf: &mut [u8],
