@@ -34,6 +34,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::vec::Drain;
 
 use super::quote;
 
@@ -252,11 +253,6 @@ impl Decoder {
         *self = Self::default();
     }
 
-    /// Whether a command has been decoded in part, so that the connection is not between two commands.
-    pub fn is_partial(&self) -> bool {
-        self.missing != 0 || self.scanned != 0
-    }
-
     /// Starts on a new command.
     #[inline]
     fn decode_next(
@@ -325,14 +321,20 @@ impl Decoder {
                 spans.push(Span { start: offset_of(data, buf) as u32, len: size });
                 rest = after;
             } else {
-                let parked = spans.drain(first_span..);
-                self.args.extend(parked.map(|span| Span { start: span.start - start as u32, len: span.len }));
-                self.pos = (offset_of(rest, buf) - start) as u32;
-                self.missing = count - done;
+                let pos = offset_of(rest, buf);
+                self.park(start, pos, count - done, spans.drain(first_span..));
                 return self.decode_missing(buf, start, limits, spans);
             }
         }
         Ok(Step::Command { args: count as usize, end: offset_of(rest, buf) })
+    }
+
+    /// Keeps a command of which `missing` arguments, the first of them at `pos`, were not plain or not here.
+    #[cold]
+    fn park(&mut self, start: usize, pos: usize, missing: u32, decoded: Drain<'_, Span>) {
+        self.args.extend(decoded.map(|span| Span { start: span.start - start as u32, len: span.len }));
+        self.pos = (pos - start) as u32;
+        self.missing = missing;
     }
 
     /// Goes on with the partial command that starts at `start`.
@@ -482,7 +484,7 @@ fn read_line(buf: &[u8], start: usize, scanned: u32, ending: u8) -> Line {
     match found {
         Some(offset) if buf[from + offset] == ending => Line::Ends(from + offset),
         Some(offset) => Line::Open(from + offset - start),
-        None => Line::Open(buf.len().saturating_sub(start)),
+        None => Line::Open(buf.len() - start),
     }
 }
 
