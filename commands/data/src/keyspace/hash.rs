@@ -1,0 +1,209 @@
+//! Two hashes of a key: the cluster slot, which chooses the shard, and the seeded 64-bit hash, which finds the key in
+//! its shard's table. They are independent, so that the keys of one shard still spread over its whole table.
+
+use std::{fmt, hash::Hasher as _, sync::Arc};
+
+use foldhash::{SharedSeed, quality::FoldHasher};
+
+/// Number of cluster slots.
+const SLOTS: u16 = 16384;
+
+/// Bits of the hash that index the directory at its deepest: the top ones.
+pub(super) const PREFIX_BITS: u32 = 24;
+
+/// `CRC_TABLES[k][b]`: CRC16-XMODEM of the byte `b` followed by `k` zero bytes.
+static CRC_TABLES: [[u16; 256]; 8] = crc_tables();
+
+/// The Redis cluster slot of `key` (0..16384): CRC16-XMODEM of its [hash tag](hash_tag).
+#[inline]
+pub fn slot(key: &[u8]) -> u16 {
+    crc16(hash_tag(key)) % SLOTS
+}
+
+/// The part of `key` that chooses its slot: what stands between the first `{` and the first `}` after it, if that is
+/// not empty; else the whole key.
+#[inline]
+pub fn hash_tag(key: &[u8]) -> &[u8] {
+    let Some(open) = position(key, b'{') else { return key };
+    let tail = &key[open + 1..];
+    match position(tail, b'}') {
+        None | Some(0) => key,
+        Some(close) => &tail[..close],
+    }
+}
+
+/// Position of the first `wanted`, eight bytes at a time.
+#[inline]
+fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let pattern = LOW * u64::from(wanted);
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let difference = u64::from_le_bytes(*chunk) ^ pattern;
+        // The lowest set bit marks the first zero byte of `difference`; false marks can only follow it.
+        let zeros = difference.wrapping_sub(LOW) & !difference & HIGH;
+        if zeros != 0 {
+            return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    tail.iter().position(|&byte| byte == wanted).map(|at| chunks.len() * 8 + at)
+}
+
+#[inline]
+fn crc16(bytes: &[u8]) -> u16 {
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    let t = &CRC_TABLES;
+    let mut crc = 0u16;
+    for c in chunks {
+        let [high, low] = crc.to_be_bytes();
+        crc = t[7][usize::from(c[0] ^ high)]
+            ^ t[6][usize::from(c[1] ^ low)]
+            ^ t[5][usize::from(c[2])]
+            ^ t[4][usize::from(c[3])]
+            ^ t[3][usize::from(c[4])]
+            ^ t[2][usize::from(c[5])]
+            ^ t[1][usize::from(c[6])]
+            ^ t[0][usize::from(c[7])];
+    }
+    for &byte in tail {
+        crc = (crc << 8) ^ t[0][usize::from((crc >> 8) as u8 ^ byte)];
+    }
+    crc
+}
+
+const fn crc_tables() -> [[u16; 256]; 8] {
+    const POLYNOMIAL: u16 = 0x1021;
+    let mut tables = [[0u16; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ POLYNOMIAL };
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let crc = tables[zeros - 1][byte];
+            tables[zeros][byte] = (crc << 8) ^ tables[0][(crc >> 8) as usize];
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
+}
+
+/// The hash by which tables find keys. All tables of a process share one, built from a seed which clients cannot know,
+/// so that nobody can choose keys that collide.
+#[derive(Clone)]
+pub struct KeyHasher {
+    seed: u64,
+    shared: Arc<SharedSeed>,
+}
+
+impl KeyHasher {
+    /// A hasher for a random `seed`; the same seed gives the same hashes.
+    pub fn new(seed: u64) -> Self {
+        // The two parts must differ: the first is mixed into the state, the second into every block.
+        Self {
+            seed: seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15,
+            shared: Arc::new(SharedSeed::from_u64(seed)),
+        }
+    }
+
+    /// Hash of `key`. Bits 63..40 index the directory, bits 39..24 are the tag inside a segment.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+impl fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The seed is a secret of the process.
+        f.debug_struct("KeyHasher").finish_non_exhaustive()
+    }
+}
+
+/// The 24 bits of `hash` which order segments.
+#[inline]
+pub(super) const fn prefix(hash: u64) -> u32 {
+    (hash >> (64 - PREFIX_BITS)) as u32
+}
+
+/// The 16 bits of `hash` which order and tell apart the keys inside a segment.
+#[inline]
+pub(super) const fn tag(hash: u64) -> u16 {
+    (hash >> 24) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn crc16_bitwise(bytes: &[u8]) -> u16 {
+        bytes.iter().fold(0, |crc, &byte| {
+            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            })
+        })
+    }
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        // CLUSTER KEYSLOT of redis-server 7.0.15.
+        for (key, expected) in
+            [("foo", 12182), ("bar", 5061), ("", 0), ("somekey", 11058), ("foo{hash_tag}", 2515)]
+        {
+            assert_eq!(slot(key.as_bytes()), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn hash_tags() {
+        for (key, tag) in [
+            ("{user1000}.following", "user1000"),
+            ("foo{}{bar}", "foo{}{bar}"),
+            ("foo{{bar}}zap", "{bar"),
+            ("foo{bar}{zap}", "bar"),
+            ("a-rather-long-prefix{tag}", "tag"),
+            ("open{only-and-nothing-else", "open{only-and-nothing-else"),
+            ("}{", "}{"),
+            ("}{x}", "x"),
+        ] {
+            assert_eq!(hash_tag(key.as_bytes()), tag.as_bytes(), "{key}");
+        }
+    }
+
+    #[test]
+    fn seeds_change_every_part_of_the_hash() {
+        let (one, two) = (KeyHasher::new(1), KeyHasher::new(2));
+        let same = (0..1000u32)
+            .map(|n| (one.hash(&n.to_le_bytes()), two.hash(&n.to_le_bytes())))
+            .filter(|(a, b)| prefix(*a) == prefix(*b) || tag(*a) == tag(*b))
+            .count();
+        assert!(same < 5, "{same} of 1000");
+        assert_eq!(one.hash(b"key"), KeyHasher::new(1).hash(b"key"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 256 }, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn eight_bytes_at_a_time_change_nothing(bytes in prop::collection::vec(any::<u8>(), 0..80), wanted: u8) {
+            prop_assert_eq!(crc16(&bytes), crc16_bitwise(&bytes));
+            prop_assert_eq!(position(&bytes, wanted), bytes.iter().position(|&byte| byte == wanted));
+        }
+    }
+}

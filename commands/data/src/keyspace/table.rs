@@ -1,0 +1,647 @@
+//! The table: one shard of one database.
+//!
+//! Extendible hashing. The directory maps the top bits of the hash to segments; a full segment grows by steps, then is
+//! split in two by one more bit of the hash, so the worst single insert rehashes about a hundred keys or doubles an
+//! array of pointers. Segments are never merged, and the directory never shrinks: both would break SCAN's guarantee
+//! and the hints of other threads. Segments shrink instead, down to 128 bytes.
+//!
+//! A table is not synchronised: it lives behind its shard's lock. It does not look at the clock: an expired record is
+//! found like any other until its owner removes it.
+
+#![expect(unsafe_code, reason = "the table owns the segments its directory points to; under Miri in CI")]
+
+use std::{fmt, mem, ops};
+
+use super::{
+    directory::{Directory, DirectoryHint},
+    hash::{KeyHasher, PREFIX_BITS, tag},
+    record::Record,
+    segment::{
+        self, BUCKET_SLOTS, Position, SPLIT_BUCKETS, SegmentMut, SegmentPointer, SegmentRef, capacity,
+        step_for, step_up,
+    },
+};
+use crate::value::{StringEncoding, Value};
+
+/// Keys and their records. Hashes passed in must come from [`Table::hasher`].
+pub struct Table {
+    directory: Directory,
+    hasher: KeyHasher,
+    len: usize,
+    expires_len: usize,
+    /// Heap bytes of records and segments.
+    bytes: usize,
+}
+
+impl Table {
+    /// An empty table, which owns next to nothing until its first key.
+    pub fn new(hasher: KeyHasher) -> Self {
+        Self { directory: Directory::new(), hasher, len: 0, expires_len: 0, bytes: 0 }
+    }
+
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Number of keys, expired ones included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of keys that have an expiry.
+    pub fn expires_len(&self) -> usize {
+        self.expires_len
+    }
+
+    /// Heap bytes: records with their values, segments and directory. O(1).
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.directory.size()
+    }
+
+    /// What other threads prefetch with, also while this table changes. It stays with this table when contents move.
+    pub fn hint(&self) -> DirectoryHint {
+        self.directory.hint()
+    }
+
+    /// The record of `key`, expired or not. O(1).
+    #[inline]
+    pub fn get(&self, hash: u64, key: &[u8]) -> Option<&Record> {
+        let buckets = self.segment(self.directory.index(hash))?.buckets;
+        let at = segment::find(buckets, tag(hash), key)?;
+        buckets[at.bucket].slots[at.slot].as_ref()
+    }
+
+    /// The place of `key`, to read, change, add or remove it.
+    #[inline]
+    pub fn entry<'t>(&'t mut self, hash: u64, key: &[u8]) -> Entry<'t> {
+        let index = self.directory.index(hash);
+        let position = self.segment(index).and_then(|segment| segment::find(segment.buckets, tag(hash), key));
+        match position {
+            Some(position) => Entry::Occupied(OccupiedEntry { table: self, index, position }),
+            None => Entry::Vacant(VacantEntry { table: self, hash }),
+        }
+    }
+
+    /// Prefetches the records [`get`](Self::get) would compare with. Best called some time after the bucket was
+    /// prefetched, and some time before the record is needed.
+    #[inline]
+    pub fn prefetch_record(&self, hash: u64) {
+        if let Some(segment) = self.segment(self.directory.index(hash)) {
+            segment::prefetch_candidates(segment.buckets, tag(hash));
+        }
+    }
+
+    /// Calls `visit` with every record, in no particular order.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&Record)) {
+        for (_, segment) in self.segments_from(0) {
+            segment.records().for_each(&mut *visit);
+        }
+    }
+
+    /// A record chosen at random with numbers from `random`: close to uniform, expected O(1) unless most keys were
+    /// deleted.
+    pub fn random(&self, random: &mut dyn FnMut() -> u64) -> Option<&Record> {
+        const TRIES_MAX: usize = 64;
+        if self.len == 0 {
+            return None;
+        }
+        // A slot out of as many for every segment, to give small segments their smaller share: a segment of n entries
+        // in the directory is expected to hold in proportion to n.
+        for _ in 0..TRIES_MAX {
+            let buckets = self.segment(self.pick(random))?.buckets;
+            let slot = below(random(), buckets.len() * BUCKET_SLOTS);
+            if let Some(record) = &buckets[slot / BUCKET_SLOTS].slots[slot % BUCKET_SLOTS] {
+                return Some(record);
+            }
+        }
+        let start = self.pick(random);
+        let (_, segment) = self
+            .segments_from(start)
+            .chain(self.segments_from(0))
+            .find(|(_, segment)| segment.header.len > 0)
+            .expect("a table that is not empty has a segment that is not empty");
+        segment.records().nth(below(random(), segment.header.len))
+    }
+
+    /// The earliest time at which [`expire_due`](Self::expire_due) may find something; `None` without expiries.
+    pub fn earliest_expiry_ms(&self) -> Option<i64> {
+        Some(self.directory.earliest_ms()).filter(|&earliest| earliest < i64::MAX)
+    }
+
+    /// Removes records whose expiry lies before `now_ms` (a key lives through its last millisecond, as in Redis), and
+    /// gives them to `on_expired`. Visits only segments that may have some. Each record removed takes one from
+    /// `budget`, and so does a visit that finds nothing; true if it ran out before everything due was removed.
+    pub fn expire_due(&mut self, now_ms: i64, budget: usize, on_expired: &mut dyn FnMut(Record)) -> bool {
+        if self.directory.earliest_ms() >= now_ms {
+            return false;
+        }
+        let mut left = budget;
+        let mut earliest = i64::MAX;
+        for first in 0..self.directory.len() {
+            if self.directory.deadline(first) < now_ms {
+                if left == 0 {
+                    return true;
+                }
+                self.expire_segment(first, now_ms, &mut left, on_expired);
+                if self.directory.deadline(first) < now_ms {
+                    return true;
+                }
+            }
+            earliest = earliest.min(self.directory.deadline(first));
+        }
+        self.directory.set_earliest(earliest);
+        false
+    }
+
+    /// Moves all keys out, for the caller to drop elsewhere. O(segments). The directory keeps its size.
+    pub fn take(&mut self) -> Contents {
+        if self.len == 0 {
+            return Contents::default();
+        }
+        // Through the accessor, so that a snapshot gets its pre-images.
+        let mut first = 0;
+        while first < self.directory.len() {
+            let local_depth = self.segment_mut(first).header.local_depth;
+            first += self.directory.span(local_depth);
+        }
+        let segments = self.directory.take_segments();
+        let contents = Contents { segments, len: self.len, bytes: self.bytes };
+        self.directory.set(0, self.directory.len(), SegmentPointer::new(1, 0, 0));
+        self.len = 0;
+        self.expires_len = 0;
+        self.bytes = SegmentPointer::size(1);
+        contents
+    }
+
+    /// Exchanges the keys of two tables. Hints stay with their table and find its new keys.
+    pub fn swap(&mut self, other: &mut Self) {
+        self.directory.swap(&mut other.directory);
+        mem::swap(&mut self.hasher, &mut other.hasher);
+        mem::swap(&mut self.len, &mut other.len);
+        mem::swap(&mut self.expires_len, &mut other.expires_len);
+        mem::swap(&mut self.bytes, &mut other.bytes);
+    }
+
+    /// The only way to a mutable segment, and thus to any change of what the table holds. A snapshot takes the
+    /// segment's pre-image here, the first time it is asked for in the snapshot's epoch.
+    #[inline]
+    fn segment_mut(&mut self, index: usize) -> SegmentMut<'_> {
+        self.segment_and_bytes_mut(index).0
+    }
+
+    /// [`segment_mut`](Self::segment_mut), and beside it the sum which a change may have to correct.
+    #[inline]
+    fn segment_and_bytes_mut(&mut self, index: usize) -> (SegmentMut<'_>, &mut usize) {
+        let segment = self.directory.get(index).expect("an entry of the directory");
+        // SAFETY: segments in the directory are alive and owned by this table, which is borrowed mutably. References
+        // given out by `&self` methods borrow the table as well.
+        (unsafe { segment.get_mut() }, &mut self.bytes)
+    }
+
+    #[inline]
+    fn segment(&self, index: usize) -> Option<SegmentRef<'_>> {
+        // SAFETY: segments in the directory are alive and owned by this table, which is borrowed.
+        self.directory.get(index).map(|segment| unsafe { segment.get() })
+    }
+
+    /// The first of the entries that point to the same segment as `index`.
+    fn first_entry(&self, index: usize, local_depth: u32) -> usize {
+        index & !(self.directory.span(local_depth) - 1)
+    }
+
+    /// The segments with their first entries, beginning with the one that has entry `start`.
+    pub(super) fn segments_from(&self, start: usize) -> impl Iterator<Item = (usize, SegmentRef<'_>)> {
+        let mut index = start;
+        std::iter::from_fn(move || {
+            let segment = self.segment(index)?;
+            let first = self.first_entry(index, segment.header.local_depth);
+            index = first + self.directory.span(segment.header.local_depth);
+            Some((first, segment))
+        })
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn pick(&self, random: &mut dyn FnMut() -> u64) -> usize {
+        below(random(), self.directory.len())
+    }
+
+    /// Adds a record whose key is not there.
+    fn insert(&mut self, hash: u64, record: Record) -> (usize, Position) {
+        let index = self.make_room(hash);
+        let (size, expiry) = (record.heap_size(), record.expiry_ms());
+        let mut segment = self.segment_mut(index);
+        let position = segment.insert(tag(hash), record);
+        self.len += 1;
+        self.bytes += size;
+        if let Some(expiry_ms) = expiry {
+            self.expires_len += 1;
+            self.note_expiry(index, expiry_ms);
+        }
+        (index, position)
+    }
+
+    /// Makes sure that the segment for `hash` can take another record; returns its entry.
+    fn make_room(&mut self, hash: u64) -> usize {
+        if self.directory.len() == 0 {
+            self.directory.start(SegmentPointer::new(1, 0, 0));
+            self.bytes += SegmentPointer::size(1);
+        }
+        loop {
+            let index = self.directory.index(hash);
+            let segment = self.segment_mut(index);
+            let bucket_count = segment.buckets.len();
+            if segment.header.len < capacity(bucket_count) {
+                return index;
+            }
+            let local_depth = segment.header.local_depth;
+            if bucket_count < SPLIT_BUCKETS || !self.may_split(local_depth) {
+                self.resize(index, step_up(bucket_count));
+            } else {
+                self.split(index);
+            }
+        }
+    }
+
+    /// Whether a segment of this local depth can be split. If that takes a larger directory, there must be keys enough
+    /// to justify it: keys chosen to collide shall grow one segment, not the directory.
+    fn may_split(&self, local_depth: u32) -> bool {
+        if local_depth < self.directory.depth() {
+            return true;
+        }
+        self.directory.depth() < PREFIX_BITS && self.directory.len() * 2 <= (self.len / 8).max(2)
+    }
+
+    /// Moves a segment to another number of buckets.
+    fn resize(&mut self, index: usize, bucket_count: usize) {
+        let mut old = self.segment_mut(index);
+        let (local_depth, earliest_ms) = (old.header.local_depth, old.header.earliest_ms);
+        let pointer = SegmentPointer::new(bucket_count, local_depth, old.header.epoch);
+        // SAFETY: just allocated, nobody else knows it.
+        let mut new = unsafe { pointer.get_mut() };
+        new.header.earliest_ms = earliest_ms;
+        old.move_into(&mut new);
+        let old_size = SegmentPointer::size(old.buckets.len());
+        let first = self.first_entry(index, local_depth);
+        self.replace_segment(first, self.directory.span(local_depth), pointer);
+        self.bytes = self.bytes - old_size + SegmentPointer::size(bucket_count);
+    }
+
+    /// Splits a segment in two by the next bit of its keys' hashes.
+    fn split(&mut self, index: usize) {
+        let mut old = self.segment_mut(index);
+        let (local_depth, epoch) = (old.header.local_depth, old.header.epoch);
+        let old_size = SegmentPointer::size(old.buckets.len());
+        // All records miss the cache at once rather than one after the other.
+        SegmentRef { header: old.header, buckets: old.buckets }.records().for_each(|record| {
+            segment::prefetch(record.address());
+        });
+        let records = old.drain().collect::<Vec<_>>();
+        let bit = 1 << (63 - local_depth);
+        let sides =
+            records.iter().map(|record| self.hasher.hash(record.key()) & bit != 0).collect::<Vec<_>>();
+        let high_len = sides.iter().filter(|&&high| high).count();
+
+        let halves = [records.len() - high_len, high_len];
+        let pointers = halves.map(|len| SegmentPointer::new(step_for(len), local_depth + 1, epoch));
+        // SAFETY: just allocated, nobody else knows them.
+        let mut segments = pointers.map(|pointer| unsafe { pointer.get_mut() });
+        for (record, high) in records.into_iter().zip(sides) {
+            let target = &mut segments[usize::from(high)];
+            if let Some(expiry_ms) = record.expiry_ms() {
+                target.header.earliest_ms = target.header.earliest_ms.min(expiry_ms);
+            }
+            let tag = record.tag();
+            target.insert(tag, record);
+        }
+        self.bytes +=
+            segments.iter().map(|segment| SegmentPointer::size(segment.buckets.len())).sum::<usize>();
+        self.bytes -= old_size;
+
+        let mut first = self.first_entry(index, local_depth);
+        if local_depth == self.directory.depth() {
+            self.directory.double();
+            first *= 2;
+        }
+        let span = self.directory.span(local_depth + 1);
+        let [low, high] = pointers;
+        // The old segment is freed with the first half of its entries.
+        self.replace_segment(first, span, low);
+        self.directory.set(first + span, span, high);
+        for (start, segment) in [first, first + span].into_iter().zip(segments) {
+            self.directory.set_deadline(start, segment.header.earliest_ms);
+        }
+    }
+
+    /// Points entries to a new segment and frees the one they pointed to, which must be empty.
+    fn replace_segment(&mut self, first: usize, span: usize, new: SegmentPointer) {
+        let old = self.directory.get(first).expect("an entry of the directory");
+        self.directory.set(first, span, new);
+        // SAFETY: the table owns its segments. Entries that still have the old pointer are set by the caller before
+        // anything is looked up again.
+        unsafe { old.free() };
+    }
+
+    /// After a removal: gives buckets back once most are unused. Positions in the segment become invalid.
+    fn shrink(&mut self, index: usize) {
+        let segment = self.segment_mut(index);
+        let (len, bucket_count) = (segment.header.len, segment.buckets.len());
+        if bucket_count > 1 && len * 5 < bucket_count * BUCKET_SLOTS * 2 {
+            // Room for a quarter more, so that a few insertions do not grow it again.
+            let wanted = step_for(len + len / 4);
+            if wanted < bucket_count {
+                self.resize(index, wanted);
+            }
+        }
+    }
+
+    /// Takes a record out.
+    fn remove(&mut self, index: usize, position: Position) -> Record {
+        let record = self.segment_mut(index).remove(position);
+        self.len -= 1;
+        self.bytes -= record.heap_size();
+        self.expires_len -= usize::from(record.expiry_ms().is_some());
+        self.shrink(index);
+        record
+    }
+
+    /// Changes a record; keeps the slot and all sums up to date.
+    fn update(&mut self, index: usize, position: Position, change: impl FnOnce(Record) -> Record) {
+        let segment = self.segment_mut(index);
+        let slot = &mut segment.buckets[position.bucket].slots[position.slot];
+        let old = slot.take().expect("a position points to a record");
+        let (old_size, old_expiry, tag) = (old.heap_size(), old.expiry_ms(), old.tag());
+        let new = change(old);
+        let (new_size, new_expiry) = (new.heap_size(), new.expiry_ms());
+        *slot = Some(new.tagged(tag));
+        self.bytes = self.bytes - old_size + new_size;
+        self.expires_len =
+            self.expires_len - usize::from(old_expiry.is_some()) + usize::from(new_expiry.is_some());
+        if let Some(expiry_ms) = new_expiry {
+            self.note_expiry(index, expiry_ms);
+        }
+    }
+
+    fn note_expiry(&mut self, index: usize, expiry_ms: i64) {
+        let segment = self.segment_mut(index);
+        if expiry_ms < segment.header.earliest_ms {
+            segment.header.earliest_ms = expiry_ms;
+            let local_depth = segment.header.local_depth;
+            let first = self.first_entry(index, local_depth);
+            self.directory.set_deadline(first, expiry_ms);
+        }
+    }
+
+    /// Removes what is due from one segment as far as the budget goes, then finds out its earliest expiry.
+    fn expire_segment(
+        &mut self,
+        first: usize,
+        now_ms: i64,
+        left: &mut usize,
+        on_expired: &mut dyn FnMut(Record),
+    ) {
+        let mut segment = self.segment_mut(first);
+        let mut removed_bytes = 0;
+        let mut removed = 0;
+        let mut earliest_ms = i64::MAX;
+        for bucket in 0..segment.buckets.len() {
+            let mut slot = 0;
+            while slot < BUCKET_SLOTS {
+                let Some(record) = &segment.buckets[bucket].slots[slot] else { break };
+                let expiry_ms = record.expiry_ms().unwrap_or(i64::MAX);
+                if expiry_ms < now_ms && removed < *left {
+                    // Another record may move into this slot; none moves from a bucket ahead to one behind.
+                    let record = segment.remove(Position { bucket, slot });
+                    removed_bytes += record.heap_size();
+                    removed += 1;
+                    on_expired(record);
+                } else {
+                    earliest_ms = earliest_ms.min(expiry_ms);
+                    slot += 1;
+                }
+            }
+        }
+        segment.header.earliest_ms = earliest_ms;
+        *left -= removed.max(1);
+        self.directory.set_deadline(first, earliest_ms);
+        self.len -= removed;
+        self.expires_len -= removed;
+        self.bytes -= removed_bytes;
+        if removed > 0 {
+            self.shrink(first);
+        }
+    }
+}
+
+/// Maps a random number to 0..bound.
+fn below(random: u64, bound: usize) -> usize {
+    ((u128::from(random) * bound as u128) >> 64) as usize
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        free_all(&self.directory.take_segments());
+    }
+}
+
+fn free_all(segments: &[SegmentPointer]) {
+    for segment in segments {
+        // SAFETY: the caller gives up the segments it owned.
+        unsafe { segment.free() };
+    }
+}
+
+// SAFETY: the table owns its segments and records, which are Send.
+unsafe impl Send for Table where Record: Send {}
+
+// SAFETY: `&Table` only reads segments and gives out `&Record`, which is Sync.
+unsafe impl Sync for Table where Record: Sync {}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("len", &self.len).field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+/// The keys a table held before [`Table::take`]. Dropping it frees them.
+#[derive(Default)]
+pub struct Contents {
+    segments: Vec<SegmentPointer>,
+    len: usize,
+    bytes: usize,
+}
+
+impl Contents {
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Heap bytes that dropping gives back.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Calls `visit` with every record, in no particular order.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&Record)) {
+        for segment in &self.segments {
+            // SAFETY: the contents own their segments.
+            unsafe { segment.get() }.records().for_each(&mut *visit);
+        }
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        free_all(&self.segments);
+    }
+}
+
+// SAFETY: contents own their segments and records, which are Send.
+unsafe impl Send for Contents where Record: Send {}
+
+// SAFETY: shared access only reads.
+unsafe impl Sync for Contents where Record: Sync {}
+
+/// The place of a key in a table.
+pub enum Entry<'t> {
+    Occupied(OccupiedEntry<'t>),
+    Vacant(VacantEntry<'t>),
+}
+
+/// The place of a key that is there.
+pub struct OccupiedEntry<'t> {
+    table: &'t mut Table,
+    index: usize,
+    position: Position,
+}
+
+impl<'t> OccupiedEntry<'t> {
+    #[inline]
+    pub fn record(&self) -> &Record {
+        let segment = self.table.segment(self.index).expect("an entry of the directory");
+        segment.buckets[self.position.bucket].slots[self.position.slot]
+            .as_ref()
+            .expect("the entry is occupied")
+    }
+
+    /// The record, borrowed from the table rather than from this entry.
+    pub fn into_record(self) -> &'t Record {
+        let segment = self.table.segment(self.index).expect("an entry of the directory");
+        segment.buckets[self.position.bucket].slots[self.position.slot]
+            .as_ref()
+            .expect("the entry is occupied")
+    }
+
+    /// Changes the record in any way that keeps its key. All other methods that change it are forms of this one.
+    ///
+    /// `change` must not panic: the entry would stay without record.
+    #[inline]
+    pub fn update(&mut self, change: impl FnOnce(Record) -> Record) {
+        self.table.update(self.index, self.position, change);
+    }
+
+    /// Puts another record of the same key in its place.
+    pub fn replace(&mut self, record: Record) -> Record {
+        debug_assert_eq!(record.key(), self.record().key());
+        let mut old = None;
+        self.update(|present| {
+            old = Some(present);
+            record
+        });
+        old.expect("update calls its argument")
+    }
+
+    /// Sets or removes the expiry, a unix time in ms.
+    pub fn set_expiry(&mut self, expiry_ms: Option<i64>) {
+        self.update(|record| record.with_expiry(expiry_ms));
+    }
+
+    /// Overwrites value and expiry with a string; allocates nothing if the size class stays the same.
+    pub fn set_string_bytes(&mut self, value: &[u8], encoding: StringEncoding, expiry_ms: Option<i64>) {
+        self.update(|record| record.replace_bytes(value, encoding, expiry_ms));
+    }
+
+    /// Overwrites value and expiry with an integer.
+    pub fn set_int(&mut self, value: i64, expiry_ms: Option<i64>) {
+        self.update(|record| record.replace_int(value, expiry_ms));
+    }
+
+    /// Overwrites value and expiry with a boxed value.
+    pub fn set_boxed(&mut self, value: Box<Value>, expiry_ms: Option<i64>) {
+        self.update(|record| record.replace_boxed(value, expiry_ms));
+    }
+
+    /// The bytes of a string to be changed in place, as [`Record::bytes_mut`].
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let segment = self.table.segment_mut(self.index);
+        let slot = &mut segment.buckets[self.position.bucket].slots[self.position.slot];
+        slot.as_mut().expect("the entry is occupied").bytes_mut()
+    }
+
+    /// The boxed value to be changed; the table learns its new size when the guard is dropped. `None` for values in any
+    /// other form.
+    pub fn boxed_mut(&mut self) -> Option<BoxedMut<'_>> {
+        let (segment, bytes) = self.table.segment_and_bytes_mut(self.index);
+        let slot = &mut segment.buckets[self.position.bucket].slots[self.position.slot];
+        let value = slot.as_mut().expect("the entry is occupied").boxed_mut()?;
+        Some(BoxedMut { old_size: value.heap_size(), value, bytes })
+    }
+
+    /// Takes the record out of the table.
+    pub fn remove(self) -> Record {
+        self.table.remove(self.index, self.position)
+    }
+}
+
+/// The place for a key that is not there.
+pub struct VacantEntry<'t> {
+    table: &'t mut Table,
+    hash: u64,
+}
+
+impl<'t> VacantEntry<'t> {
+    /// Puts a record of that key there. Amortised O(1), at worst the split of a segment.
+    pub fn insert(self, record: Record) -> OccupiedEntry<'t> {
+        debug_assert_eq!(self.table.hasher.hash(record.key()), self.hash, "a record of the entry's key");
+        let (index, position) = self.table.insert(self.hash, record);
+        OccupiedEntry { table: self.table, index, position }
+    }
+}
+
+/// A boxed value being changed; it must keep its type.
+pub struct BoxedMut<'e> {
+    value: &'e mut Value,
+    old_size: usize,
+    bytes: &'e mut usize,
+}
+
+impl ops::Deref for BoxedMut<'_> {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        self.value
+    }
+}
+
+impl ops::DerefMut for BoxedMut<'_> {
+    fn deref_mut(&mut self) -> &mut Value {
+        self.value
+    }
+}
+
+impl Drop for BoxedMut<'_> {
+    fn drop(&mut self) {
+        *self.bytes = *self.bytes - self.old_size + self.value.heap_size();
+    }
+}

@@ -1,0 +1,3 @@
+//! The data structures behind the values, one file or folder per type: structure, codec and property tests only.
+
+pub mod string;
