@@ -8,8 +8,9 @@ pub mod types;
 pub mod value;
 
 pub use keyspace::{
-    BoxedMut, Contents, DirectoryHint, Entry, KeyHasher, OccupiedEntry, Record, ScanCursor, Table,
-    VacantEntry, ValueRef,
+    Access, BoxedMut, Contents, Databases, DirectoryHint, Entry, Event, EventClass, Expiry, Held, Key,
+    KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Record, Rules, ScanCursor,
+    StringValue, Table, Touched, VacantEntry, ValueRef, WrongType, slot,
 };
 pub use types::string::LongString;
 pub use value::{StringEncoding, TypeCode, Value};

@@ -17,9 +17,20 @@
 //! * `directory`: hash prefix to segment, readable without the lock for prefetching.
 //! * `table`: the public map; growth, expiry, accounting.
 //! * `scan`: cursors that survive growth, splits and deletions.
+//!
+//! Above the table:
+//!
+//! * `key`: a key as a capability.
+//! * `databases`: one shard's part of all databases.
+//! * `keys`: the view a command gets; exact expiry.
+//! * `log`: what a command did, for settling.
 
+mod databases;
 mod directory;
 mod hash;
+mod key;
+mod keys;
+mod log;
 mod record;
 mod scan;
 mod segment;
@@ -27,8 +38,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use databases::Databases;
 pub use directory::DirectoryHint;
 pub use hash::{KeyHasher, hash_tag, slot};
+pub use key::Key;
+pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, WrongType};
+pub use log::{Event, EventClass, KeyLog, Touched};
 pub use record::{INLINE_LEN_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
 pub use table::{BoxedMut, Contents, Entry, OccupiedEntry, Table, VacantEntry};

@@ -1,0 +1,633 @@
+//! The view of the keyspace a command gets: the shards that are held for it, one selected database, and a log of
+//! what it does.
+//!
+//! Expiry is exact here: a key whose deadline has passed is never seen, and (where this server may decide so) is
+//! deleted at the first touch, before the command looks at it.
+
+use super::databases::Databases;
+use super::key::Key;
+use super::log::{Event, EventClass, KeyLog, Touched};
+use super::record::{Record, ValueRef};
+use super::scan::ScanCursor;
+use super::table::{Entry, Table};
+use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
+use crate::value::{StringEncoding, TypeCode};
+use smallvec::SmallVec;
+
+/// The key holds a value of another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongType;
+
+/// The shards' data that is held, by shard number in ascending order.
+#[derive(Debug)]
+pub enum Held<'a> {
+    /// Nothing: a command without keys.
+    None,
+    /// One shard.
+    One(u16, &'a mut Databases),
+    /// Several, ascending.
+    Many(SmallVec<[(u16, &'a mut Databases); 16]>),
+}
+
+impl Held<'_> {
+    #[inline]
+    fn get(&mut self, shard: u16) -> &mut Databases {
+        match self {
+            Held::One(held, databases) => {
+                debug_assert_eq!(*held, shard, "a command touches only the shards held for it");
+                databases
+            }
+            Held::Many(all) => {
+                let at = all
+                    .binary_search_by_key(&shard, |(held, _)| *held)
+                    .expect("a command touches only the shards held for it");
+                all[at].1
+            }
+            Held::None => unreachable!("a command without keys has no key to look up"),
+        }
+    }
+
+    fn each(&mut self, mut visit: impl FnMut(u16, &mut Databases)) {
+        match self {
+            Held::None => {}
+            Held::One(shard, databases) => visit(*shard, databases),
+            Held::Many(all) => {
+                for (shard, databases) in all {
+                    visit(*shard, databases);
+                }
+            }
+        }
+    }
+}
+
+/// How an access is remembered in the record, for `OBJECT IDLETIME`, `OBJECT FREQ` and eviction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `CLIENT NO-TOUCH`, or a command that only looks from outside (`TTL`, `TYPE`, `OBJECT`).
+    Untouched,
+    /// Seconds clock, 24 bits.
+    Lru(u32),
+    /// Redis' LFU word: minutes (16 bits) and a logarithmic counter (8 bits). The update is decided with this
+    /// random number.
+    Lfu {
+        /// The present minute, 16 bits.
+        minute: u32,
+        /// A random number in `0..=u32::MAX`.
+        luck: u32,
+        /// `lfu-log-factor`
+        log_factor: u32,
+        /// `lfu-decay-time` in minutes; 0 never decays.
+        decay_minutes: u32,
+    },
+}
+
+/// The initial LFU counter of a new key: it is not evicted before it had a chance.
+pub const LFU_INITIAL: u32 = 5;
+
+impl Access {
+    /// The access word of a record that is accessed now, given its old word.
+    pub fn next(self, old: u32) -> u32 {
+        match self {
+            Access::Untouched => old,
+            Access::Lru(clock) => clock,
+            Access::Lfu { minute, luck, log_factor, .. } => {
+                let counter = self.frequency(old);
+                let base = counter.saturating_sub(LFU_INITIAL);
+                let chance = 1.0 / f64::from(base * log_factor + 1);
+                let won = f64::from(luck) / f64::from(u32::MAX) < chance;
+                let counter = if won { (counter + 1).min(255) } else { counter };
+                (minute << 8) | counter
+            }
+        }
+    }
+
+    /// The access word of a record that is created now.
+    pub fn initial(self) -> u32 {
+        match self {
+            Access::Untouched => 0,
+            Access::Lru(clock) => clock,
+            Access::Lfu { minute, .. } => (minute << 8) | LFU_INITIAL,
+        }
+    }
+
+    /// The LFU counter after decay. Meaningful under LFU only.
+    pub fn frequency(self, old: u32) -> u32 {
+        let Access::Lfu { minute, decay_minutes, .. } = self else { return old & 0xff };
+        let elapsed = minute.wrapping_sub(old >> 8) & 0xffff;
+        let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);
+        (old & 0xff).saturating_sub(periods)
+    }
+}
+
+/// What fixes the behaviour of lookups for one execution unit.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Unix time in milliseconds; it stands still during the unit.
+    pub now_ms: i64,
+    /// How accesses are remembered.
+    pub access: Access,
+    /// Expired keys are deleted at the first touch. Off where a primary or a pause decides; they stay invisible.
+    pub delete_expired: bool,
+}
+
+/// A new string value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StringValue<'v> {
+    /// Stored as an integer.
+    Int(i64),
+    /// Stored as bytes, with the encoding `OBJECT ENCODING` reports.
+    Bytes(&'v [u8], StringEncoding),
+}
+
+impl<'v> StringValue<'v> {
+    /// The value as `SET` stores it: as an integer where the bytes are exactly how one prints, else as bytes,
+    /// `embstr` up to 44 of them.
+    pub fn of(bytes: &'v [u8]) -> Self {
+        match parse_int(bytes) {
+            Some(n) => StringValue::Int(n),
+            None => StringValue::Bytes(bytes, encoding_of(bytes)),
+        }
+    }
+}
+
+/// What happens to the deadline when a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// The key lives forever.
+    Clear,
+    /// The old deadline stays, if there is one.
+    Keep,
+    /// The key ends at this Unix time in milliseconds.
+    At(i64),
+}
+
+/// The view of the keyspace a command gets.
+#[derive(Debug)]
+pub struct Keys<'a> {
+    held: Held<'a>,
+    db: usize,
+    rules: Rules,
+    log: &'a mut KeyLog,
+}
+
+impl<'a> Keys<'a> {
+    /// A view of database `db` of the held shards.
+    pub fn new(held: Held<'a>, db: usize, rules: Rules, log: &'a mut KeyLog) -> Self {
+        Keys { held, db, rules, log }
+    }
+
+    /// The selected database.
+    pub fn db(&self) -> usize {
+        self.db
+    }
+
+    /// Works on database `db` from here on. It must exist.
+    pub fn select(&mut self, db: usize) {
+        self.db = db;
+    }
+
+    /// The rules of this unit.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// The log of this unit.
+    pub fn log(&mut self) -> &mut KeyLog {
+        self.log
+    }
+
+    #[inline]
+    fn table(&mut self, key: Key) -> &mut Table {
+        self.held.get(key.shard()).table_mut(self.db)
+    }
+
+    /// Deletes the key if its time has come; true when it may be seen.
+    #[inline]
+    fn alive(&mut self, key: Key) -> bool {
+        let now_ms = self.rules.now_ms;
+        let table = self.table(key);
+        if table.expires_len() == 0 {
+            return true;
+        }
+        match table.get(key.hash(), key.bytes()).and_then(Record::expiry_ms) {
+            Some(deadline) if now_ms > deadline => {
+                if self.rules.delete_expired {
+                    self.delete_expired(key);
+                }
+                false
+            }
+            _ => true,
+        }
+    }
+
+    #[cold]
+    fn delete_expired(&mut self, key: Key) {
+        if let Some(record) = self.take_record(key) {
+            self.log.garbage.push(record);
+            let expired = self.touched(key);
+            self.log.expired.push(expired);
+            self.event(EventClass::Expired, "expired", key);
+        }
+    }
+
+    fn take_record(&mut self, key: Key) -> Option<Record> {
+        match self.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Occupied(entry) => Some(entry.remove()),
+            Entry::Vacant(_) => None,
+        }
+    }
+
+    fn touched(&self, key: Key) -> Touched {
+        Touched { db: self.db as u16, shard: key.shard(), key: key.bytes().into() }
+    }
+
+    /// Notes that the value of `key` changed. The writing methods do it themselves.
+    #[inline]
+    fn touch(&mut self, key: Key) {
+        self.log.changes += 1;
+        if self.log.record_touched {
+            let touched = self.touched(key);
+            self.log.touched.push(touched);
+        }
+    }
+
+    /// Announces a keyspace event.
+    #[inline]
+    pub fn event(&mut self, class: EventClass, name: &'static str, key: Key) {
+        if self.log.record_events {
+            self.log.events.push(Event { class, name, db: self.db as u16, key: key.bytes().into() });
+        }
+    }
+
+    // ---- looking -------------------------------------------------------------------------------------------
+
+    /// The record of `key` for a command that reads its value: counted as hit or miss, remembered as an access.
+    #[inline]
+    pub fn read(&mut self, key: Key) -> Option<&Record> {
+        let access = self.rules.access;
+        self.lookup(key, access, true)
+    }
+
+    /// The record of `key` for a command that asks about it from outside (`TTL`, `TYPE`): counted, but no access.
+    pub fn inspect(&mut self, key: Key) -> Option<&Record> {
+        self.lookup(key, Access::Untouched, true)
+    }
+
+    /// The record of `key` for a command that is about to write it: an access, but neither hit nor miss.
+    #[inline]
+    pub fn for_write(&mut self, key: Key) -> Option<&Record> {
+        let access = self.rules.access;
+        self.lookup(key, access, false)
+    }
+
+    #[inline]
+    fn lookup(&mut self, key: Key, access: Access, counted: bool) -> Option<&Record> {
+        let alive = self.alive(key);
+        let table = self.held.get(key.shard()).table(self.db);
+        let record = if alive { table.get(key.hash(), key.bytes()) } else { None };
+        if let Some(record) = record {
+            let old = record.access();
+            let word = access.next(old);
+            if word != old {
+                record.set_access(word);
+            }
+        }
+        if counted {
+            if record.is_some() {
+                self.log.hits += 1;
+            } else {
+                self.log.misses += 1;
+            }
+        }
+        if record.is_none() && counted && self.log.record_events {
+            let event = Event {
+                class: EventClass::KeyMiss,
+                name: "keymiss",
+                db: self.db as u16,
+                key: key.bytes().into(),
+            };
+            self.log.events.push(event);
+        }
+        record
+    }
+
+    /// The string at `key` for reading; `None` when there is no key.
+    #[inline]
+    pub fn read_string(&mut self, key: Key) -> Result<Option<ValueRef<'_>>, WrongType> {
+        string_of(self.read(key))
+    }
+
+    /// The string at `key` for a command that is about to write it.
+    #[inline]
+    pub fn string_for_write(&mut self, key: Key) -> Result<Option<ValueRef<'_>>, WrongType> {
+        string_of(self.for_write(key))
+    }
+
+    /// True when the key exists and its time has not come. Neither counted nor an access.
+    pub fn exists(&mut self, key: Key) -> bool {
+        self.lookup(key, Access::Untouched, false).is_some()
+    }
+
+    // ---- writing -------------------------------------------------------------------------------------------
+
+    /// Stores a string at `key`, whatever was there before. Returns true when the key is new.
+    #[inline]
+    pub fn set_string(&mut self, key: Key, value: StringValue, expiry: Expiry) -> bool {
+        self.alive(key);
+        self.touch(key);
+        let access = self.rules.access;
+        match self.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Occupied(mut entry) => {
+                let old = entry.record();
+                let word = access.next(old.access());
+                let expiry = match expiry {
+                    Expiry::Clear => None,
+                    Expiry::Keep => old.expiry_ms(),
+                    Expiry::At(deadline) => Some(deadline),
+                };
+                match value {
+                    StringValue::Int(n) => entry.set_int(n, expiry),
+                    StringValue::Bytes(bytes, encoding) => entry.set_string_bytes(bytes, encoding, expiry),
+                }
+                entry.record().set_access(word);
+                false
+            }
+            Entry::Vacant(entry) => {
+                let expiry = if let Expiry::At(deadline) = expiry { Some(deadline) } else { None };
+                let record = match value {
+                    StringValue::Int(n) => Record::new_int(key.bytes(), n, expiry),
+                    StringValue::Bytes(bytes, encoding) => {
+                        Record::new_bytes(key.bytes(), bytes, encoding, expiry)
+                    }
+                };
+                record.set_access(access.initial());
+                entry.insert(record);
+                self.event(EventClass::New, "new", key);
+                true
+            }
+        }
+    }
+
+    /// Appends to the string at `key`, creating it when missing; returns its new length in bytes. The encoding is
+    /// `raw` afterwards (that of a plain new string when it was missing). Amortised O(1) per byte appended.
+    pub fn append_string(&mut self, key: Key, tail: &[u8]) -> Result<usize, WrongType> {
+        if self.string_for_write(key)?.is_none() {
+            let value = StringValue::of(tail);
+            self.set_string(key, value, Expiry::Clear);
+            return Ok(tail.len());
+        }
+        self.touch(key);
+        let Entry::Occupied(mut entry) = self.table(key).entry(key.hash(), key.bytes()) else {
+            unreachable!("the string was there a moment ago, under the same hold");
+        };
+        entry.update(|record| record.append_bytes(tail));
+        Ok(entry.bytes_mut().map_or(0, |bytes| bytes.len()))
+    }
+
+    /// Changes the bytes of the string at `key` in place, made at least `min_len` long with zero bytes and created
+    /// when missing: `SETRANGE`, `SETBIT`. An integer becomes its digits first; the encoding is `raw` afterwards.
+    pub fn edit_string<R>(
+        &mut self,
+        key: Key,
+        min_len: usize,
+        edit: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<R, WrongType> {
+        let is_new = self.string_for_write(key)?.is_none();
+        self.touch(key);
+        if is_new {
+            self.event(EventClass::New, "new", key);
+        }
+        let access = self.rules.access;
+        let mut entry = match self.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(entry) => {
+                let record = Record::new_bytes(key.bytes(), b"", StringEncoding::Raw, None);
+                record.set_access(access.initial());
+                entry.insert(record)
+            }
+        };
+        let len = entry.record().value().string(&mut [0; INT_LEN_MAX]).map_or(0, <[u8]>::len);
+        entry.update(|record| record.resize_bytes(len.max(min_len)));
+        entry.bytes_mut().map(edit).ok_or(WrongType)
+    }
+
+    /// Deletes the key; false when there was none (or only an expired one).
+    #[inline]
+    pub fn remove(&mut self, key: Key) -> bool {
+        match self.take(key) {
+            Some(record) => {
+                self.log.garbage.push(record);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes the record out of the keyspace: the first half of `RENAME` and `MOVE`.
+    pub fn take(&mut self, key: Key) -> Option<Record> {
+        if !self.alive(key) {
+            return None;
+        }
+        let record = self.take_record(key)?;
+        self.touch(key);
+        Some(record)
+    }
+
+    /// Puts a record at `key`, whatever was there before; the record must have been made for this key's name
+    /// (see [`Record::renamed`]).
+    pub fn put(&mut self, key: Key, record: Record) {
+        debug_assert_eq!(record.key(), key.bytes(), "a record carries its key's name");
+        self.alive(key);
+        self.touch(key);
+        let table = self.held.get(key.shard()).table_mut(self.db);
+        match table.entry(key.hash(), key.bytes()) {
+            Entry::Occupied(mut entry) => {
+                let old = entry.replace(record);
+                self.log.garbage.push(old);
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(record);
+                self.event(EventClass::New, "new", key);
+            }
+        }
+    }
+
+    /// Sets or clears the deadline (Unix milliseconds). False when there is no such key.
+    pub fn set_expiry(&mut self, key: Key, deadline: Option<i64>) -> bool {
+        if !self.alive(key) {
+            return false;
+        }
+        let changed = match self.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Occupied(mut entry) => {
+                entry.set_expiry(deadline);
+                true
+            }
+            Entry::Vacant(_) => false,
+        };
+        if changed {
+            self.touch(key);
+        }
+        changed
+    }
+
+    // ---- the keyspace as a whole: only under a hold of all shards -------------------------------------------
+
+    /// Number of keys of the selected database, expired ones that are still there included.
+    pub fn len(&mut self) -> usize {
+        let db = self.db;
+        let mut len = 0;
+        self.held.each(|_, databases| len += databases.table(db).len());
+        len
+    }
+
+    /// True when the selected database holds nothing.
+    pub fn is_empty(&mut self) -> bool {
+        self.len() == 0
+    }
+
+    /// Empties the selected database; returns the number of keys it had.
+    pub fn flush(&mut self) -> usize {
+        let db = self.db;
+        let mut removed = 0;
+        let emptied = &mut self.log.emptied;
+        self.held.each(|_, databases| {
+            let table = databases.table_mut(db);
+            if table.len() > 0 {
+                removed += table.len();
+                emptied.push(table.take());
+            }
+        });
+        self.log.whole_databases.push(db as u16);
+        self.log.changes += removed as u64;
+        removed
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.held.each(|_, databases| databases.swap(a, b));
+        self.log.whole_databases.extend([a as u16, b as u16]);
+        self.log.changes += 1;
+    }
+
+    /// Visits every record of the selected database whose time has not come. O(N).
+    pub fn for_each(&mut self, mut visit: impl FnMut(&Record)) {
+        let (db, now_ms) = (self.db, self.rules.now_ms);
+        self.held.each(|_, databases| {
+            databases.table(db).for_each(&mut |record| {
+                if record.expiry_ms().is_none_or(|deadline| now_ms <= deadline) {
+                    visit(record);
+                }
+            });
+        });
+    }
+
+    /// One step of `SCAN`: emits at least `count` records where there are as many, and returns where to go on;
+    /// `None` at the end. Expired records are not emitted.
+    ///
+    /// An element that is there during a whole iteration is emitted at least once.
+    pub fn scan(
+        &mut self,
+        from: KeyspaceCursor,
+        count: usize,
+        mut emit: impl FnMut(&Record),
+    ) -> Option<KeyspaceCursor> {
+        let (db, now_ms) = (self.db, self.rules.now_ms);
+        let Held::Many(all) = &mut self.held else { return None };
+        let mut seen = 0;
+        let mut position = from.position;
+        for (shard, databases) in all.iter().filter(|(shard, _)| *shard >= from.shard) {
+            let table = databases.table(db);
+            if *shard != from.shard {
+                position = ScanCursor::default();
+            }
+            while seen < count {
+                let next = table.scan(position, count - seen, &mut |record| {
+                    seen += 1;
+                    if record.expiry_ms().is_none_or(|deadline| now_ms <= deadline) {
+                        emit(record);
+                    }
+                });
+                match next {
+                    Some(next) => position = next,
+                    None => break,
+                }
+                if seen >= count {
+                    return Some(KeyspaceCursor { shard: *shard, position });
+                }
+            }
+            if seen >= count {
+                let next = *shard + 1;
+                return all
+                    .last()
+                    .is_some_and(|(last, _)| next <= *last)
+                    .then(|| KeyspaceCursor { shard: next, position: ScanCursor::default() });
+            }
+        }
+        None
+    }
+
+    /// A random record of the selected database, given a source of random numbers. Expired records are deleted
+    /// on the way, as Redis does.
+    pub fn random(&mut self, random: &mut dyn FnMut() -> u64) -> Option<Box<[u8]>> {
+        let db = self.db;
+        for _ in 0..100 {
+            let total = self.len() as u64;
+            if total == 0 {
+                return None;
+            }
+            let mut skip = random() % total;
+            let mut found: Option<(u16, u64, Box<[u8]>, bool)> = None;
+            let now_ms = self.rules.now_ms;
+            self.held.each(|shard, databases| {
+                let table = databases.table(db);
+                let len = table.len() as u64;
+                if found.is_none() && skip < len {
+                    found = table.random(random).map(|record| {
+                        let dead = record.expiry_ms().is_some_and(|deadline| now_ms > deadline);
+                        (shard, table.hasher().hash(record.key()), record.key().into(), dead)
+                    });
+                    skip = u64::MAX;
+                } else {
+                    skip = skip.saturating_sub(len);
+                }
+            });
+            match found {
+                Some((_, _, key, false)) => return Some(key),
+                Some((_, _, key, true)) if !self.rules.delete_expired => return Some(key),
+                Some((shard, hash, key, true)) => self.delete_expired(Key::new(&key, hash, shard)),
+                None => return None,
+            }
+        }
+        None
+    }
+}
+
+/// Where an iteration over the keyspace stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyspaceCursor {
+    /// The shard to go on with.
+    pub shard: u16,
+    /// The place in its table.
+    pub position: ScanCursor,
+}
+
+impl KeyspaceCursor {
+    /// The number a client sees: at most 56 bits, 0 only for the start.
+    pub fn to_number(self) -> u64 {
+        (u64::from(self.shard) << ScanCursor::BITS) | self.position.to_bits()
+    }
+
+    /// The inverse of [`KeyspaceCursor::to_number`]; any number is a valid cursor.
+    pub fn from_number(number: u64) -> Self {
+        KeyspaceCursor { shard: (number >> ScanCursor::BITS) as u16, position: ScanCursor::from_bits(number) }
+    }
+}
+
+#[inline]
+fn string_of(record: Option<&Record>) -> Result<Option<ValueRef<'_>>, WrongType> {
+    match record {
+        None => Ok(None),
+        Some(record) if record.type_code() == TypeCode::String => Ok(Some(record.value())),
+        Some(_) => Err(WrongType),
+    }
+}

@@ -1,0 +1,111 @@
+//! What happened to the keyspace while a handler ran: the raw material of settling.
+
+use super::record::Record;
+
+/// The class of a keyspace event, one bit each, as `notify-keyspace-events` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventClass {
+    /// `g`: commands of no particular type.
+    Generic,
+    /// `$`
+    String,
+    /// `l`
+    List,
+    /// `s`
+    Set,
+    /// `h`
+    Hash,
+    /// `z`
+    Zset,
+    /// `x`
+    Expired,
+    /// `e`
+    Evicted,
+    /// `t`
+    Stream,
+    /// `m`
+    KeyMiss,
+    /// `n`
+    New,
+    /// `d`: module types, Tidegate's own types among them.
+    Module,
+}
+
+/// A keyspace event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its class.
+    pub class: EventClass,
+    /// Its name: `set`, `expire`, ...
+    pub name: &'static str,
+    /// The database.
+    pub db: u16,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+/// A key whose value changed, appeared or went away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The database.
+    pub db: u16,
+    /// The shard that holds it.
+    pub shard: u16,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+impl std::fmt::Debug for super::table::Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Contents({} keys)", self.len())
+    }
+}
+
+/// The log of one execution unit. Kept by the executing thread and reused, so that the common case allocates
+/// nothing.
+#[derive(Debug, Default)]
+pub struct KeyLog {
+    /// Somebody watches, tracks or replicates by key: fill `touched`.
+    pub record_touched: bool,
+    /// Keyspace events are wanted: fill `events`.
+    pub record_events: bool,
+    /// Number of changes made, whether recorded one by one or not.
+    pub changes: u64,
+    /// Lookups that found a key.
+    pub hits: u64,
+    /// Lookups that found none.
+    pub misses: u64,
+    /// Keys that were deleted because their time had come, in order: journaled as `DEL` before the unit itself.
+    pub expired: Vec<Touched>,
+    /// Keys that changed, in order, possibly more than once.
+    pub touched: Vec<Touched>,
+    /// Events, in order.
+    pub events: Vec<Event>,
+    /// Removed records, to be freed after the shards are released.
+    pub garbage: Vec<Record>,
+    /// Whole tables that were emptied, to be freed after the shards are released, off the hot path.
+    pub emptied: Vec<super::table::Contents>,
+    /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
+    pub whole_databases: Vec<u16>,
+}
+
+impl KeyLog {
+    /// Forgets what was settled. The garbage stays until [`KeyLog::free`].
+    pub fn clear(&mut self) {
+        self.changes = 0;
+        self.hits = 0;
+        self.misses = 0;
+        self.expired.clear();
+        self.touched.clear();
+        self.events.clear();
+        self.whole_databases.clear();
+    }
+
+    /// Frees removed records. Call it with no shard held.
+    #[inline]
+    pub fn free(&mut self) {
+        if !self.garbage.is_empty() {
+            self.garbage.clear();
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A cursor over a request's arguments.
+//!
+//! The arguments stay where they were received (or queued): an argument is a range of a byte buffer. Keys are not
+//! made here: the router found them by the command's key specs and the cursor hands them out at their places.
+
+use super::error::Error;
+use super::number::{parse_double, parse_i64};
+use tidegate_data::Key;
+
+/// A range of bytes of a buffer: one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Number of bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The span as a range of indices.
+    pub fn range(self) -> std::ops::Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    /// The bytes of the span in `buf`.
+    #[inline]
+    pub fn slice(self, buf: &[u8]) -> &[u8] {
+        &buf[self.range()]
+    }
+}
+
+/// A key that the router found: its argument and what hashing it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoutedKey {
+    /// Index of the argument (the command name is 0).
+    pub arg: u32,
+    /// The shard that holds it.
+    pub shard: u16,
+    /// Its hash in the keyspace table.
+    pub hash: u64,
+}
+
+/// The arguments of one request, read from left to right.
+#[derive(Debug, Clone)]
+pub struct Args<'a> {
+    buf: &'a [u8],
+    spans: &'a [Span],
+    keys: &'a [RoutedKey],
+    next: usize,
+}
+
+impl<'a> Args<'a> {
+    /// A cursor standing after the first `name_len` words (1 for `GET`, 2 for `CONFIG GET`).
+    pub fn new(buf: &'a [u8], spans: &'a [Span], keys: &'a [RoutedKey], name_len: usize) -> Self {
+        Args { buf, spans, keys, next: name_len }
+    }
+
+    /// Number of arguments, the command name included.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Never true for a request: there is always a name.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Argument `index`, wherever the cursor stands (0 is the command name). Panics beyond the end.
+    #[inline]
+    pub fn get(&self, index: usize) -> &'a [u8] {
+        self.spans[index].slice(self.buf)
+    }
+
+    /// Index of the next argument.
+    pub fn index(&self) -> usize {
+        self.next
+    }
+
+    /// Number of arguments not yet read.
+    pub fn remaining(&self) -> usize {
+        self.spans.len() - self.next
+    }
+
+    /// True when everything was read.
+    pub fn is_done(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The next argument without reading it.
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.spans.get(self.next).map(|span| span.slice(self.buf))
+    }
+
+    /// Reads the next argument; a missing one is a syntax error (arity is checked before a handler runs).
+    #[inline]
+    pub fn next(&mut self) -> Result<&'a [u8], Error> {
+        let span = self.spans.get(self.next).ok_or(Error::Syntax)?;
+        self.next += 1;
+        Ok(span.slice(self.buf))
+    }
+
+    /// Reads all remaining arguments.
+    pub fn rest(&mut self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let (buf, from) = (self.buf, self.next);
+        self.next = self.spans.len();
+        self.spans[from..].iter().map(move |span| span.slice(buf))
+    }
+
+    /// Reads the next argument as a key. It must be one that the command's key specs declare.
+    #[inline]
+    pub fn key(&mut self) -> Result<Key<'a>, Error> {
+        let index = self.next;
+        let bytes = self.next()?;
+        let routed = self
+            .keys
+            .iter()
+            .find(|key| key.arg as usize == index)
+            .expect("a handler reads keys only where the command's key specs declare them");
+        Ok(Key::new(bytes, routed.hash, routed.shard))
+    }
+
+    /// All keys of the request in argument order, wherever the cursor stands.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = Key<'a>> + use<'a> {
+        let (buf, spans) = (self.buf, self.spans);
+        self.keys.iter().map(move |key| Key::new(spans[key.arg as usize].slice(buf), key.hash, key.shard))
+    }
+
+    /// Reads a decimal integer.
+    pub fn integer(&mut self) -> Result<i64, Error> {
+        parse_i64(self.next()?).ok_or(Error::NotInteger)
+    }
+
+    /// Reads a double.
+    pub fn float(&mut self) -> Result<f64, Error> {
+        parse_double(self.next()?).ok_or(Error::NotFloat)
+    }
+
+    /// Reads the next argument if it is this word, in any case.
+    pub fn take_word(&mut self, word: &str) -> bool {
+        let found = self.peek().is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+        self.next += usize::from(found);
+        found
+    }
+
+    /// Syntax error when something is left over.
+    pub fn end(&self) -> Result<(), Error> {
+        if self.is_done() { Ok(()) } else { Err(Error::Syntax) }
+    }
+}

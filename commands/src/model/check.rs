@@ -1,0 +1,209 @@
+//! Runs handlers without a server: what the tests beside each command use, and what the simulation builds on.
+//!
+//! One in-memory shard, a clock that stands still, a fixed random seed. Lines are split at spaces; `""` is an empty
+//! argument. Replies are compared as RESP with line ends written as spaces: `$1 a`, `*2 :1 :2`, `-ERR syntax error`.
+
+use super::{
+    Args, Command, Ctx, Effects, Env, Error, Limits, Outcome, Protocol, Reply, Rng, RoutedKey, Scope, Span,
+};
+use crate::families;
+use smallvec::smallvec;
+use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
+
+/// The clock of a new bench: 2023-11-14T22:13:20Z.
+pub const START_MS: i64 = 1_700_000_000_000;
+
+/// One shard, and what commands need to run on it.
+#[derive(Debug)]
+pub struct Bench {
+    databases: Databases,
+    hasher: KeyHasher,
+    rng: Rng,
+    log: KeyLog,
+    /// Settings.
+    pub limits: Limits,
+    /// The clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// The protocol of replies.
+    pub protocol: Protocol,
+    /// The selected database.
+    pub db: usize,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        let hasher = KeyHasher::new(1);
+        Bench {
+            databases: Databases::new(16, hasher.clone()),
+            hasher,
+            rng: Rng::new(1),
+            log: KeyLog { record_touched: true, record_events: true, ..KeyLog::default() },
+            limits: Limits::default(),
+            now_ms: START_MS,
+            protocol: Protocol::Resp2,
+            db: 0,
+        }
+    }
+}
+
+/// What running one command gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The reply as RESP.
+    pub reply: Vec<u8>,
+    /// What must be replayed on a twin: the commands, lazily expired keys first.
+    pub effects: Effects,
+    /// Keyspace events: `set k`.
+    pub events: Vec<String>,
+}
+
+impl Ran {
+    /// The reply with line ends as spaces.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.reply).replace("\r\n", " ").trim_end().to_string()
+    }
+}
+
+impl Bench {
+    /// Runs one command given as words.
+    ///
+    /// Panics where the server would never get: an unknown command or a wrong number of arguments is answered with
+    /// the error, but a handler that breaks its contract (an outcome `Same` after a change) fails the test.
+    pub fn run_words(&mut self, words: &[&[u8]]) -> Ran {
+        let Some((command, name_len)) = find(words) else {
+            return self.failed(&Error::text(format!("ERR unknown command '{}'", words[0].escape_ascii())));
+        };
+        if !command.accepts(words.len()) {
+            return self.failed(&Error::Arity(full_name(words, name_len).into()));
+        }
+        let (buf, spans) = flatten(words);
+        let mut routed = Vec::new();
+        for spec in command.specs() {
+            spec.positions(words.len(), |i| words[i], &mut |position| {
+                routed.push(RoutedKey {
+                    arg: position.arg as u32,
+                    shard: 0,
+                    hash: self.hasher.hash(words[position.arg]),
+                });
+            });
+        }
+        let held = match command.scope {
+            Scope::Keys => Held::One(0, &mut self.databases),
+            Scope::Keyspace => Held::Many(smallvec![(0, &mut self.databases)]),
+        };
+        let rules = Rules { now_ms: self.now_ms, access: Access::Lru(1), delete_expired: true };
+        self.log.clear();
+        let mut cx = Ctx {
+            keys: Keys::new(held, self.db, rules, &mut self.log),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits),
+        };
+        let mut args = Args::new(&buf, &spans, &routed, name_len);
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, self.protocol);
+        let handler = command.handler.expect("a container is never found as a command");
+        let result = handler(&mut cx, &mut args, &mut reply);
+        drop(cx);
+        let mut effects = Effects::default();
+        for expired in &self.log.expired {
+            effects.push(&[b"DEL", &expired.key]);
+        }
+        let changed = self.log.changes > 0;
+        match result {
+            Ok(Outcome::Same) => {
+                assert!(!changed, "{} answered Same but changed the keyspace", command.name);
+            }
+            Ok(Outcome::Changed) => effects.push(words),
+            Ok(Outcome::ChangedAs(more)) => effects.push_encoded(more.bytes(), more.len()),
+            Err(error) => {
+                assert!(!changed, "{} failed after it had changed the keyspace", command.name);
+                out.clear();
+                Reply::new(&mut out, self.protocol).error(&error);
+            }
+        }
+        let events = self.log.events.drain(..);
+        let events = events.map(|event| format!("{} {}", event.name, event.key.escape_ascii())).collect();
+        self.log.free();
+        self.log.emptied.clear();
+        Ran { reply: out, effects, events }
+    }
+
+    /// Runs one line.
+    pub fn run(&mut self, line: &str) -> Ran {
+        let words: Vec<&[u8]> =
+            line.split(' ').map(|word| if word == "\"\"" { &b""[..] } else { word.as_bytes() }).collect();
+        self.run_words(&words)
+    }
+
+    fn failed(&self, error: &Error) -> Ran {
+        let mut out = Vec::new();
+        Reply::new(&mut out, self.protocol).error(error);
+        Ran { reply: out, effects: Effects::default(), events: Vec::new() }
+    }
+}
+
+fn flatten(words: &[&[u8]]) -> (Vec<u8>, Vec<Span>) {
+    let mut buf = Vec::new();
+    let spans = words.iter().map(|word| {
+        let span = Span { start: buf.len() as u32, len: word.len() as u32 };
+        buf.extend_from_slice(word);
+        span
+    });
+    let spans = spans.collect();
+    (buf, spans)
+}
+
+fn full_name(words: &[&[u8]], name_len: usize) -> String {
+    let name: Vec<_> = words[..name_len].iter().map(|word| word.escape_ascii().to_string()).collect();
+    name.join("|").to_ascii_lowercase()
+}
+
+/// The command or subcommand these words call, and how many words its name has.
+fn find(words: &[&[u8]]) -> Option<(&'static Command, usize)> {
+    let named = |command: &&&'static Command, word: &[u8]| command.name.as_bytes().eq_ignore_ascii_case(word);
+    let all = families::ALL.iter().flat_map(|family| family.commands);
+    let command = all.into_iter().find(|command| named(command, words[0]))?;
+    if command.handler.is_some() {
+        return Some((command, 1));
+    }
+    let sub = command.subcommands.iter().find(|sub| words.len() > 1 && named(sub, words[1]))?;
+    Some((sub, 2))
+}
+
+/// Runs all lines on an empty keyspace and compares the last reply.
+#[track_caller]
+pub fn check(lines: &[&str], last_reply: &str) {
+    let mut bench = Bench::default();
+    let mut last = String::new();
+    for line in lines {
+        last = bench.run(line).text();
+    }
+    assert_eq!(last, last_reply, "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares what the last one must be replayed as (lines as in `check`).
+#[track_caller]
+pub fn check_effects(lines: &[&str], effects: &[&str]) {
+    let mut bench = Bench::default();
+    let mut last = Effects::default();
+    for line in lines {
+        last = bench.run(line).effects;
+    }
+    let mut expected = Effects::default();
+    for line in effects {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        expected.push(&words);
+    }
+    let text = |effects: &Effects| String::from_utf8_lossy(effects.bytes()).into_owned();
+    assert_eq!(text(&last), text(&expected), "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares the keyspace events of the last one.
+#[track_caller]
+pub fn check_events(lines: &[&str], events: &[&str]) {
+    let mut bench = Bench::default();
+    let mut last = Vec::new();
+    for line in lines {
+        last = bench.run(line).events;
+    }
+    assert_eq!(last, events, "after {lines:?}");
+}

@@ -1,0 +1,96 @@
+//! What a handler gets besides its arguments and its reply.
+
+use std::cell::Cell;
+use tidegate_data::Keys;
+
+/// The keyspace under the held shards, and the outside world in small doses.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The keys this request may touch.
+    pub keys: Keys<'a>,
+    /// Clock, randomness and settings.
+    pub env: Env<'a>,
+}
+
+/// Clock, randomness and settings, fixed for the duration of one execution unit.
+#[derive(Debug)]
+pub struct Env<'a> {
+    now_ms: i64,
+    rng: &'a mut Rng,
+    limits: &'a Limits,
+    nondeterministic: Cell<bool>,
+}
+
+impl<'a> Env<'a> {
+    /// An environment at `now_ms` (Unix milliseconds).
+    pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits) -> Self {
+        Env { now_ms, rng, limits, nondeterministic: Cell::new(false) }
+    }
+
+    /// Unix time in milliseconds. It does not move while a command, a transaction or a script runs.
+    pub fn now_ms(&self) -> i64 {
+        self.nondeterministic.set(true);
+        self.now_ms
+    }
+
+    /// The source of random numbers.
+    pub fn rng(&mut self) -> &mut Rng {
+        self.nondeterministic.set(true);
+        self.rng
+    }
+
+    /// Settings that bound what commands accept.
+    pub fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    /// True when the clock or the random source was read: the request's own bytes may then not be a
+    /// deterministic effect. Read by the debug check of the outcome.
+    pub fn was_nondeterministic(&self) -> bool {
+        self.nondeterministic.get()
+    }
+}
+
+/// Settings that handlers obey; a snapshot of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `proto-max-bulk-len`: the largest string, in bytes.
+    pub max_bulk_len: u64,
+    /// `maxmemory-policy` is one of the LFU policies: `OBJECT FREQ` answers, `OBJECT IDLETIME` does not.
+    pub lfu: bool,
+    /// The `databases` directive.
+    pub databases: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_bulk_len: 512 * 1024 * 1024, lfu: false, databases: 16 }
+    }
+}
+
+/// A small fast generator (wyrand) for sampling and random replies; not for secrets.
+///
+/// Source: Wang Yi, wyhash, final version 4.
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// A generator starting at `seed`.
+    pub fn new(seed: u64) -> Self {
+        Rng(seed)
+    }
+
+    /// The next 64 random bits.
+    #[expect(clippy::should_implement_trait, reason = "an endless generator is no iterator")]
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);
+        let wide = u128::from(self.0) * u128::from(self.0 ^ 0xe703_7ed1_a0b4_28db);
+        (wide >> 64) as u64 ^ wide as u64
+    }
+
+    /// A number in `0..bound`, without noticeable bias for bounds far below 2^64. `bound` must not be 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        debug_assert!(bound > 0, "an empty range has no numbers");
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+}

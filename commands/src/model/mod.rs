@@ -1,0 +1,25 @@
+//! What a command *is*: its declaration, its arguments, its reply, its outcome.
+//!
+//! Nothing here knows a socket, a shard, a thread or a file. The server builds a [`Ctx`], an [`Args`] and a
+//! [`Reply`] around a request, calls the handler, and settles the [`Outcome`].
+
+mod args;
+pub mod check;
+mod command;
+mod ctx;
+mod error;
+mod keyspec;
+mod number;
+mod outcome;
+mod reply;
+
+pub use args::{Args, RoutedKey, Span};
+pub use command::{
+    Acl, Command, Family, Flag, Flags, Group, Handler, Scope, Tip, command, container, family,
+};
+pub use ctx::{Ctx, Env, Limits, Rng};
+pub use error::Error;
+pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
+pub use number::{format_double, format_double_17, parse_double, parse_i64};
+pub use outcome::{Effects, Outcome};
+pub use reply::{Protocol, Reply};

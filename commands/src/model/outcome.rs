@@ -1,0 +1,77 @@
+//! What a handler did to the keyspace, in the form the journal and the replicas need.
+
+/// The answer to "what must be replayed so that a twin ends in the same state?".
+///
+/// The server settles it while the shards are still held: WATCH, journal, replication, keyspace events.
+#[must_use = "the outcome decides what is journaled and replicated"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing changed.
+    Same,
+    /// Something changed and the request is deterministic: its own bytes are journaled.
+    Changed,
+    /// Something changed; these commands reproduce it exactly (`EXPIRE` becomes `PEXPIREAT`).
+    ChangedAs(Effects),
+}
+
+impl Outcome {
+    /// `Changed` or `Same`.
+    pub fn changed_if(changed: bool) -> Self {
+        if changed { Outcome::Changed } else { Outcome::Same }
+    }
+
+    /// One deterministic command instead of the request.
+    pub fn changed_as(command: &[&[u8]]) -> Self {
+        let mut effects = Effects::default();
+        effects.push(command);
+        Outcome::ChangedAs(effects)
+    }
+}
+
+/// Deterministic commands in execution order, encoded as RESP arrays back to back: the very bytes that go to the
+/// journal and to replicas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Effects {
+    /// Appends one command.
+    pub fn push(&mut self, command: &[&[u8]]) {
+        debug_assert!(!command.is_empty(), "an effect has at least a name");
+        let mut reply = super::Reply::new(&mut self.bytes, super::Protocol::Resp2);
+        reply.array(command.len());
+        for arg in command {
+            reply.bulk(arg);
+        }
+        self.len += 1;
+    }
+
+    /// Appends commands that are already encoded.
+    pub fn push_encoded(&mut self, bytes: &[u8], commands: usize) {
+        self.bytes.extend_from_slice(bytes);
+        self.len += commands;
+    }
+
+    /// Number of commands.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when nothing has to be replayed.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The commands as RESP arrays, back to back.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets everything, keeping the allocation.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.len = 0;
+    }
+}

@@ -1,0 +1,295 @@
+//! The reply writer: the only place that knows RESP2 from RESP3.
+//!
+//! A handler writes straight into the connection's output buffer. Aggregate headers take the number of elements
+//! that follow; [`Reply::map`] takes the number of *pairs* and writes twice as many elements for RESP2.
+
+use super::error::Error;
+use super::number::format_double_17;
+
+/// The protocol a connection speaks, chosen with `HELLO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// RESP2: the default of a new connection.
+    #[default]
+    Resp2,
+    /// RESP3: typed nulls, maps, sets, doubles, booleans, pushes.
+    Resp3,
+}
+
+/// Writes one reply (or several, for commands such as `SUBSCRIBE`) at the end of an output buffer.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    protocol: Protocol,
+}
+
+impl<'a> Reply<'a> {
+    /// A writer appending to `out` in `protocol`.
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        Reply { out, protocol }
+    }
+
+    /// The protocol replies are written in: for the few commands whose reply differs in more than its types.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Switches the protocol in the middle of a command: `HELLO` answers in the protocol it has just chosen.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// Bytes written so far in the buffer: a mark for [`Reply::truncate`].
+    pub fn mark(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back everything written after `mark`.
+    pub fn truncate(&mut self, mark: usize) {
+        self.out.truncate(mark);
+    }
+
+    /// Replies that are already encoded.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// `+OK`
+    pub fn ok(&mut self) {
+        self.raw(b"+OK\r\n");
+    }
+
+    /// `+text`: a status. The text must not hold line breaks; they become spaces.
+    pub fn simple(&mut self, text: &str) {
+        self.out.push(b'+');
+        self.line(text.as_bytes());
+    }
+
+    /// `-text`, code included.
+    pub fn error(&mut self, error: &Error) {
+        self.out.push(b'-');
+        self.line(&error.message());
+    }
+
+    /// A line of text in which line breaks cannot survive: a reply can never be split by its content.
+    fn line(&mut self, text: &[u8]) {
+        let start = self.out.len();
+        self.out.extend_from_slice(text);
+        for byte in &mut self.out[start..] {
+            if matches!(*byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// `:n`
+    pub fn integer(&mut self, n: i64) {
+        self.header(b':', n);
+    }
+
+    /// A bulk string.
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.header(b'$', bytes.len() as i64);
+        self.out.reserve(bytes.len() + 2);
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string holding a decimal integer.
+    pub fn bulk_integer(&mut self, n: i64) {
+        let mut digits = Digits::default();
+        let text = digits.format(n);
+        self.bulk(text);
+    }
+
+    /// A bulk string, or the null of the protocol.
+    pub fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.bulk(bytes),
+            None => self.null(),
+        }
+    }
+
+    /// "Nothing there": `$-1` or `_`.
+    pub fn null(&mut self) {
+        self.raw(match self.protocol {
+            Protocol::Resp2 => b"$-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// "Nothing there" where an array is expected: `*-1` or `_`.
+    pub fn null_array(&mut self) {
+        self.raw(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// The header of an array of `len` elements.
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len as i64);
+    }
+
+    /// The header of a map of `pairs` keys and values.
+    pub fn map(&mut self, pairs: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', 2 * pairs as i64),
+            Protocol::Resp3 => self.header(b'%', pairs as i64),
+        }
+    }
+
+    /// The header of a set of `len` elements.
+    pub fn set(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'~', len as i64),
+        }
+    }
+
+    /// The header of an out-of-band message of `len` elements (an array for RESP2).
+    pub fn push(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'>', len as i64),
+        }
+    }
+
+    /// The header of an attribute of `pairs`; RESP2 cannot carry it, so nothing may be written for it there.
+    pub fn attribute(&mut self, pairs: usize) {
+        debug_assert_eq!(self.protocol, Protocol::Resp3, "attributes exist in RESP3 only");
+        self.header(b'|', pairs as i64);
+    }
+
+    /// A double: `,1.5` or a bulk string. Both with up to 17 significant digits, as Redis 7 prints them.
+    pub fn double(&mut self, value: f64) {
+        let text = format_double_17(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.line(text.as_bytes());
+            }
+        }
+    }
+
+    /// `#t`/`#f`, or `:1`/`:0`.
+    pub fn boolean(&mut self, value: bool) {
+        match (self.protocol, value) {
+            (Protocol::Resp3, true) => self.raw(b"#t\r\n"),
+            (Protocol::Resp3, false) => self.raw(b"#f\r\n"),
+            (Protocol::Resp2, value) => self.integer(i64::from(value)),
+        }
+    }
+
+    /// A text for humans, with a three-letter format (`txt`, `mkd`): a plain bulk string for RESP2.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        debug_assert_eq!(format.len(), 3, "the protocol fixes the width of the format");
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.header(b'=', text.len() as i64 + 4);
+                self.raw(format.as_bytes());
+                self.raw(b":");
+                self.raw(text);
+                self.raw(b"\r\n");
+            }
+        }
+    }
+
+    /// A big number given by its decimal digits: a bulk string for RESP2.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b'(');
+                self.line(digits.as_bytes());
+            }
+        }
+    }
+
+    /// An array of status lines, as every `HELP` subcommand answers.
+    pub fn lines<'l>(&mut self, lines: impl ExactSizeIterator<Item = &'l str>) {
+        self.array(lines.len());
+        for line in lines {
+            self.simple(line);
+        }
+    }
+
+    #[inline]
+    fn header(&mut self, kind: u8, n: i64) {
+        self.out.push(kind);
+        if (0..10).contains(&n) {
+            self.out.extend_from_slice(&[b'0' + n as u8, b'\r', b'\n']);
+            return;
+        }
+        let mut digits = Digits::default();
+        self.out.extend_from_slice(digits.format(n));
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The decimal digits of an `i64` on the stack.
+#[derive(Debug, Default)]
+pub(crate) struct Digits {
+    bytes: [u8; 20],
+}
+
+impl Digits {
+    /// The decimal text of `n`, at most 20 bytes.
+    pub(crate) fn format(&mut self, n: i64) -> &[u8] {
+        let mut at = self.bytes.len();
+        let mut rest = n.unsigned_abs();
+        loop {
+            at -= 1;
+            self.bytes[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if n < 0 {
+            at -= 1;
+            self.bytes[at] = b'-';
+        }
+        &self.bytes[at..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(protocol: Protocol, write: impl FnOnce(&mut Reply)) -> String {
+        let mut out = Vec::new();
+        write(&mut Reply::new(&mut out, protocol));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn shapes_in_both_protocols() {
+        let both = |write: fn(&mut Reply), resp2: &str, resp3: &str| {
+            assert_eq!(written(Protocol::Resp2, write), resp2);
+            assert_eq!(written(Protocol::Resp3, write), resp3);
+        };
+        both(|r| r.ok(), "+OK\r\n", "+OK\r\n");
+        both(|r| r.null(), "$-1\r\n", "_\r\n");
+        both(|r| r.null_array(), "*-1\r\n", "_\r\n");
+        both(|r| r.map(2), "*4\r\n", "%2\r\n");
+        both(|r| r.set(3), "*3\r\n", "~3\r\n");
+        both(|r| r.push(3), "*3\r\n", ">3\r\n");
+        both(|r| r.boolean(true), ":1\r\n", "#t\r\n");
+        both(|r| r.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        both(|r| r.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
+        both(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
+        both(|r| r.integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n");
+        both(|r| r.bulk_integer(-10), "$3\r\n-10\r\n", "$3\r\n-10\r\n");
+    }
+
+    #[test]
+    fn an_error_text_cannot_inject_a_second_reply() {
+        let text = written(Protocol::Resp2, |r| r.error(&Error::text("ERR a\r\n+OK\r\n")));
+        assert_eq!(text, "-ERR a  +OK  \r\n");
+    }
+}

@@ -1,0 +1,261 @@
+//! All commands by name: the families of the keyspace and the commands about the connection or the process.
+//!
+//! `COMMAND`, ACL, the router and the statistics read from here; nothing else lists commands.
+
+use crate::control::{self, Control};
+use hashbrown::{HashMap, HashTable};
+use tidegate_commands::families;
+use tidegate_commands::model::{
+    Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, KeySpec, Scope,
+};
+
+/// What runs a command.
+#[derive(Debug, Clone, Copy)]
+pub enum Body {
+    /// A function of the keyspace.
+    Data(Handler),
+    /// A function of the connection or the process.
+    Control(Control),
+    /// Nothing: a container of subcommands.
+    Container,
+}
+
+/// A command or subcommand as the server knows it.
+#[derive(Debug)]
+pub struct Entry {
+    /// Index into the statistics.
+    pub id: usize,
+    /// Lower-case name, subcommands with a bar: `config|get`.
+    pub name: String,
+    /// The name it answers to: another one after `rename-command`.
+    called: String,
+    /// What runs it.
+    pub body: Body,
+    /// Its properties.
+    pub flags: Flags,
+    /// All its ACL categories.
+    pub acl: Acl,
+    /// Exact number of arguments with the name(s), or minus the least number.
+    pub arity: i32,
+    /// Where its keys are.
+    pub key_specs: Vec<KeySpec>,
+    /// The one key is at this argument: the common case, decided once.
+    pub single_key: Option<usize>,
+    /// What of the keyspace it needs.
+    pub scope: Scope,
+    /// Words of its name: 1, or 2 for a subcommand.
+    pub words: usize,
+    /// Its subcommands by lower-case name, in declared order.
+    pub subcommands: Vec<Entry>,
+    /// Arguments from here on are secrets.
+    pub secret_from: Option<usize>,
+    /// Its documentation.
+    pub docs: Docs,
+}
+
+/// What `COMMAND DOCS` prints.
+#[derive(Debug)]
+pub struct Docs {
+    /// One sentence.
+    pub summary: &'static str,
+    /// Version that introduced it.
+    pub since: &'static str,
+    /// Group.
+    pub group: Group,
+    /// Time complexity.
+    pub complexity: &'static str,
+    /// Arguments in the notation of the documentation.
+    pub syntax: &'static str,
+    /// Tips for clients.
+    pub tips: &'static [&'static str],
+    /// Version and change.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Version that deprecated it and what replaces it.
+    pub deprecated: Option<(&'static str, &'static str)>,
+}
+
+impl Entry {
+    /// True when a request with `argc` arguments is acceptable.
+    #[inline]
+    pub fn accepts(&self, argc: usize) -> bool {
+        if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize }
+    }
+
+    /// The subcommand with this name, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&Entry> {
+        self.subcommands.iter().find(|sub| sub.own_name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The name without the container's.
+    pub fn own_name(&self) -> &str {
+        self.name.split_once('|').map_or(&self.name, |(_, own)| own)
+    }
+
+    /// True for a container that is never called itself.
+    pub fn is_container(&self) -> bool {
+        matches!(self.body, Body::Container)
+    }
+
+    /// True when no fixed positions can stand for the key specs (`movablekeys`).
+    pub fn has_movable_keys(&self) -> bool {
+        self.key_specs.iter().any(|spec| {
+            !matches!(spec.begin, BeginSearch::Index(_)) || !matches!(spec.find, FindKeys::Range { .. })
+        })
+    }
+}
+
+/// All commands.
+#[derive(Debug)]
+pub struct Registry {
+    entries: Vec<Entry>,
+    by_name: HashTable<(u64, usize)>,
+    ids: usize,
+}
+
+impl Registry {
+    /// Every command, `renamed` from one name to another (`rename-command`; an empty new name removes it).
+    pub fn new(renamed: &[(String, String)]) -> Result<Self, String> {
+        let mut builder = Builder::default();
+        for family in families::ALL {
+            builder.add(family, Body::Data);
+        }
+        for family in control::ALL {
+            builder.add(family, Body::Control);
+        }
+        let mut renames: HashMap<String, String> = HashMap::default();
+        for (from, to) in renamed {
+            let from = from.to_ascii_lowercase();
+            if !builder.entries.iter().any(|entry| entry.name == from) {
+                return Err("No such command in rename-command".into());
+            }
+            renames.insert(from, to.to_ascii_lowercase());
+        }
+        let mut registry = Registry { entries: builder.entries, by_name: HashTable::new(), ids: builder.ids };
+        for index in 0..registry.entries.len() {
+            let name = registry.entries[index].name.clone();
+            match renames.get(&name) {
+                Some(to) if to.is_empty() => {}
+                Some(to) if registry.lookup(to.as_bytes()).is_some() => {
+                    return Err("Target command name already exists".into());
+                }
+                Some(to) => registry.name(index, to),
+                None => registry.name(index, &name),
+            }
+        }
+        Ok(registry)
+    }
+
+    fn name(&mut self, index: usize, name: &str) {
+        let hash = Self::hash(name.as_bytes());
+        self.entries[index].called = name.into();
+        self.by_name.insert_unique(hash, (hash, index), |(hash, _)| *hash);
+    }
+
+    /// Hash of a name in any case: its length and its first sixteen bytes.
+    #[inline]
+    fn hash(name: &[u8]) -> u64 {
+        let mut first = [0u8; 16];
+        let len = name.len().min(16);
+        first[..len].copy_from_slice(&name[..len]);
+        let folded = u128::from_le_bytes(first) | 0x2020_2020_2020_2020_2020_2020_2020_2020;
+        let mixed = (folded as u64 ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ ((folded >> 64) as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        mixed ^ (mixed >> 29)
+    }
+
+    /// The command with this name, in any case. Containers are found by their own name.
+    #[inline]
+    pub fn lookup(&self, name: &[u8]) -> Option<&Entry> {
+        let wanted = Self::hash(name);
+        self.by_name
+            .find(wanted, |(hash, index)| {
+                *hash == wanted && self.entries[*index].called.as_bytes().eq_ignore_ascii_case(name)
+            })
+            .map(|(_, index)| &self.entries[*index])
+    }
+
+    /// All commands, not their subcommands.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of ids given out.
+    pub fn ids(&self) -> usize {
+        self.ids
+    }
+
+    /// The command or subcommand with this id. O(N).
+    pub fn by_id(&self, id: usize) -> Option<&Entry> {
+        self.entries.iter().flat_map(|entry| std::iter::once(entry).chain(&entry.subcommands)).find(|e| e.id == id)
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    entries: Vec<Entry>,
+    ids: usize,
+}
+
+impl Builder {
+    fn add<H: Copy>(&mut self, family: &'static Family<H>, body: fn(H) -> Body) {
+        for command in family.commands {
+            let mut entry = self.entry(family, command, None, body);
+            entry.subcommands = command
+                .subcommands
+                .iter()
+                .map(|sub| self.entry(family, sub, Some(&command.name.to_ascii_lowercase()), body))
+                .collect();
+            self.entries.push(entry);
+        }
+    }
+
+    fn entry<H: Copy>(
+        &mut self,
+        family: &Family<H>,
+        command: &'static Command<H>,
+        parent: Option<&str>,
+        body: fn(H) -> Body,
+    ) -> Entry {
+        let id = self.ids;
+        self.ids += 1;
+        let own = command.name.to_ascii_lowercase();
+        let key_specs: Vec<KeySpec> = command.specs().copied().collect();
+        let single_key = match key_specs[..] {
+            [KeySpec { begin: BeginSearch::Index(at), find: FindKeys::Range { last: 0, .. }, .. }] => Some(at),
+            _ => None,
+        };
+        Entry {
+            id,
+            name: parent.map_or_else(|| own.clone(), |parent| format!("{parent}|{own}")),
+            called: String::new(),
+            body: command.handler.map_or(Body::Container, body),
+            flags: command.flags,
+            acl: command.categories(family.acl),
+            arity: command.arity,
+            key_specs,
+            single_key,
+            scope: command.scope,
+            words: 1 + usize::from(parent.is_some()),
+            subcommands: Vec::new(),
+            secret_from: command.secret_from,
+            docs: Docs {
+                summary: command.summary,
+                since: command.since,
+                group: family.group,
+                complexity: command.complexity,
+                syntax: command.syntax,
+                tips: command.tips,
+                history: command.history,
+                deprecated: command.deprecated,
+            },
+        }
+    }
+}
+
+impl Entry {
+    /// True when it may change the keyspace.
+    #[inline]
+    pub fn writes(&self) -> bool {
+        self.flags.has(Flag::Write)
+    }
+}

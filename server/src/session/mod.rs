@@ -1,0 +1,145 @@
+//! What a connection remembers between commands: plain state, no I/O.
+
+mod client;
+
+pub use client::{Client, ClientKind, Mailbox, Unblock};
+
+use crate::net::decode::Decoder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate_commands::model::{Protocol, Span};
+
+/// Raised when a watched key changes.
+#[derive(Debug, Default)]
+pub struct WatchFlag {
+    raised: AtomicBool,
+}
+
+impl WatchFlag {
+    /// A watched key changed.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+    }
+
+    /// True when a watched key changed.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+/// A watched key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its database.
+    pub db: u16,
+    /// Its shard.
+    pub shard: u16,
+    /// Its hash.
+    pub hash: u64,
+    /// Its name.
+    pub key: Box<[u8]>,
+    /// It was there when it was watched.
+    pub existed: bool,
+}
+
+/// A request kept for later: queued in a transaction, or parked by `CLIENT PAUSE`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredRequest {
+    /// The arguments' bytes.
+    pub bytes: Vec<u8>,
+    /// The arguments.
+    pub args: Vec<Span>,
+}
+
+impl StoredRequest {
+    /// Copies a request out of a read buffer.
+    pub fn copy_of(buf: &[u8], spans: &[Span]) -> Self {
+        let mut stored = StoredRequest {
+            bytes: Vec::with_capacity(spans.iter().map(|span| span.len as usize).sum()),
+            args: Vec::with_capacity(spans.len()),
+        };
+        for span in spans {
+            let start = stored.bytes.len() as u32;
+            stored.bytes.extend_from_slice(span.slice(buf));
+            stored.args.push(Span { start, len: span.len });
+        }
+        stored
+    }
+
+    /// Bytes it occupies.
+    pub fn size(&self) -> usize {
+        self.bytes.capacity() + self.args.capacity() * size_of::<Span>()
+    }
+}
+
+/// A transaction being collected.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// The queued requests, in order.
+    pub queued: Vec<StoredRequest>,
+    /// A queued command was refused: `EXEC` will only answer `EXECABORT`.
+    pub broken: bool,
+}
+
+/// `CLIENT REPLY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// Nothing is answered.
+    Off,
+    /// The next command is not answered.
+    SkipNext,
+    /// This command is not answered.
+    Skip,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub struct Session {
+    /// What the rest of the process may know and ask of this connection.
+    pub client: Arc<Client>,
+    /// Decoder state of a half-received request.
+    pub decoder: Decoder,
+    /// The selected database.
+    pub db: usize,
+    /// The protocol of replies.
+    pub protocol: Protocol,
+    /// May run commands.
+    pub authenticated: bool,
+    /// The transaction being collected.
+    pub transaction: Option<Transaction>,
+    /// Watched keys.
+    pub watched: Vec<Watched>,
+    /// Raised when one of them changes.
+    pub watch_flag: Arc<WatchFlag>,
+    /// `CLIENT REPLY`.
+    pub reply_mode: ReplyMode,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: bool,
+    /// A request that waits for something (the end of a pause).
+    pub parked: Option<StoredRequest>,
+    /// The connection is closed once everything written so far was sent.
+    pub close_after_reply: bool,
+}
+
+impl Session {
+    /// The state of a new connection.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        Session {
+            client,
+            decoder: Decoder::default(),
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            transaction: None,
+            watched: Vec::new(),
+            watch_flag: Arc::default(),
+            reply_mode: ReplyMode::On,
+            no_touch: false,
+            parked: None,
+            close_after_reply: false,
+        }
+    }
+}

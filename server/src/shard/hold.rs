@@ -1,0 +1,203 @@
+//! Holding shards: the only way to their data, and the only mechanism that may look at two of them.
+//!
+//! Shards are always locked in ascending order, so two holds can never wait for each other. A hold is a plain
+//! value that releases on drop; it must never live across an `.await` (handlers are no futures, so it cannot).
+#![expect(unsafe_code, reason = "the data of a shard is guarded by a lock of our own; benches/lock.rs")]
+
+use super::lock::ShardLock;
+use super::watch::WatchTable;
+use smallvec::SmallVec;
+use std::cell::UnsafeCell;
+use tidegate_data::{Databases, DirectoryHint, Held, KeyHasher};
+
+/// What a shard owns.
+#[derive(Debug)]
+pub struct ShardData {
+    /// Its part of all databases.
+    pub databases: Databases,
+    /// Clients that watch its keys.
+    pub watched: WatchTable,
+}
+
+/// One shard. The lock has its own cache line, so that waiting for it does not slow down its holder.
+#[repr(align(128))]
+#[derive(Debug)]
+struct Shard {
+    lock: ShardLock,
+    /// Directory hints by database: read without the lock to prefetch.
+    hints: Line<Box<[DirectoryHint]>>,
+    data: Line<UnsafeCell<ShardData>>,
+}
+
+/// Begins on a cache line of its own.
+#[repr(align(128))]
+#[derive(Debug)]
+struct Line<T>(T);
+
+// SAFETY: `data` is reached only through `Hold` and `HoldOne`, which exist only while `lock` is held by their
+// thread; everything else in a shard is Sync by itself.
+unsafe impl Sync for Shard {}
+
+/// All shards of the keyspace.
+#[derive(Debug)]
+pub struct Shards {
+    shards: Box<[Shard]>,
+}
+
+impl Shards {
+    /// `count` (a power of two, at most 256) shards of `databases` databases.
+    pub fn new(count: usize, databases: usize, hasher: KeyHasher) -> Self {
+        assert!(count.is_power_of_two() && count <= 256, "a shard is a cluster slot modulo a power of two");
+        let shard = |_| {
+            let databases = Databases::new(databases, hasher);
+            let hints = (0..databases.count()).map(|db| databases.table(db).hint()).collect();
+            Shard {
+                lock: ShardLock::default(),
+                hints: Line(hints),
+                data: Line(UnsafeCell::new(ShardData { databases, watched: WatchTable::default() })),
+            }
+        };
+        Shards { shards: (0..count).map(shard).collect() }
+    }
+
+    /// Number of shards.
+    #[expect(clippy::len_without_is_empty, reason = "there is always a shard")]
+    pub fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard of a cluster slot.
+    #[inline]
+    pub fn of_slot(&self, slot: u16) -> u16 {
+        slot & (self.shards.len() as u16 - 1)
+    }
+
+    /// Brings the bucket of a key nearer to this core, without a lock.
+    #[inline]
+    pub fn prefetch_bucket(&self, shard: u16, db: usize, hash: u64) {
+        let shard = &self.shards[shard as usize];
+        shard.hints.0[db].prefetch_bucket(hash);
+    }
+
+    /// Brings the record of a key nearer, if its shard is free at this moment.
+    #[inline]
+    pub fn prefetch_record(&self, shard: u16, db: usize, hash: u64) {
+        if let Some(hold) = self.try_hold_one(shard) {
+            hold.data().databases.table(db).prefetch_record(hash);
+        }
+    }
+
+    /// Holds one shard.
+    #[inline]
+    pub fn hold_one(&self, shard: u16) -> HoldOne<'_> {
+        let inner = &self.shards[shard as usize];
+        inner.lock.lock();
+        HoldOne { shard: inner, index: shard }
+    }
+
+    /// Holds one shard if it is free.
+    #[inline]
+    pub fn try_hold_one(&self, shard: u16) -> Option<HoldOne<'_>> {
+        let inner = &self.shards[shard as usize];
+        inner.lock.try_lock().then_some(HoldOne { shard: inner, index: shard })
+    }
+
+    /// Holds several shards. The list may be unordered and repeat itself.
+    pub fn hold(&self, mut wanted: SmallVec<[u16; 16]>) -> Hold<'_> {
+        wanted.sort_unstable();
+        wanted.dedup();
+        for &shard in &wanted {
+            self.shards[shard as usize].lock.lock();
+        }
+        Hold { shards: &self.shards, held: wanted }
+    }
+
+    /// Holds all shards: the commands about the keyspace as a whole.
+    pub fn hold_all(&self) -> Hold<'_> {
+        self.hold((0..self.shards.len() as u16).collect())
+    }
+}
+
+/// One held shard.
+#[derive(Debug)]
+pub struct HoldOne<'s> {
+    shard: &'s Shard,
+    index: u16,
+}
+
+impl HoldOne<'_> {
+    /// Which shard it is.
+    #[inline]
+    pub fn index(&self) -> u16 {
+        self.index
+    }
+
+    /// The shard's data.
+    #[inline]
+    pub fn data(&self) -> &ShardData {
+        // SAFETY: this guard exists only while its thread holds the lock, and gives out data by its own borrow.
+        unsafe { &*self.shard.data.0.get() }
+    }
+
+    /// The shard's data, to change it.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut ShardData {
+        // SAFETY: this guard exists only while its thread holds the lock, and `&mut self` makes it the only way in.
+        unsafe { &mut *self.shard.data.0.get() }
+    }
+}
+
+impl Drop for HoldOne<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.shard.lock.unlock();
+    }
+}
+
+/// Several held shards, ascending.
+#[derive(Debug)]
+pub struct Hold<'s> {
+    shards: &'s [Shard],
+    held: SmallVec<[u16; 16]>,
+}
+
+impl Hold<'_> {
+    /// The data of shard `index`, if it is held.
+    pub fn shard_mut(&mut self, index: u16) -> Option<&mut ShardData> {
+        self.held.binary_search(&index).ok()?;
+        // SAFETY: the shard's lock is held by this guard (it is in `held`), and `&mut self` makes it the only way in.
+        Some(unsafe { &mut *self.shards[index as usize].data.0.get() })
+    }
+
+    /// The databases of all held shards, as a command's view of the keyspace wants them.
+    pub fn databases(&mut self) -> Held<'_> {
+        if let [index] = self.held[..] {
+            let data = self.shard_mut(index).expect("the one held shard is held");
+            return Held::One(index, &mut data.databases);
+        }
+        let shards = self.shards;
+        let each = |&index: &u16| {
+            // SAFETY: every index in `held` is locked by this guard and occurs once (`hold` removes duplicates),
+            // so the borrows are disjoint; they end with the borrow of `self`.
+            let data = unsafe { &mut *shards[index as usize].data.0.get() };
+            (index, &mut data.databases)
+        };
+        Held::Many(self.held.iter().map(each).collect())
+    }
+
+    /// Visits the data of every held shard.
+    pub fn each(&mut self, mut visit: impl FnMut(u16, &mut ShardData)) {
+        for &index in &self.held {
+            // SAFETY: as in `databases`; the borrow ends before the next begins.
+            visit(index, unsafe { &mut *self.shards[index as usize].data.0.get() });
+        }
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        for &shard in self.held.iter().rev() {
+            self.shards[shard as usize].lock.unlock();
+        }
+    }
+}

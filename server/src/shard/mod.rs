@@ -1,0 +1,10 @@
+//! The sharded keyspace: locks, holds, execution and settling.
+
+pub mod exec;
+pub mod hold;
+mod lock;
+mod watch;
+
+pub use hold::{Hold, HoldOne, ShardData, Shards};
+pub use lock::ShardLock;
+pub use watch::WatchTable;

@@ -1,0 +1,88 @@
+//! `WATCH`: which clients watch which keys of a shard.
+
+use crate::session::WatchFlag;
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// A client that watches a key.
+#[derive(Debug)]
+struct Watcher {
+    flag: Arc<WatchFlag>,
+    /// The key was there when it was watched. While the flag is down this is still true, which is how emptying a
+    /// whole database knows which watchers it concerns.
+    existed: bool,
+}
+
+/// The watchers of one shard's keys. Guarded by the shard's lock: a key is marked while its shard is held, and
+/// `EXEC` reads the mark while it holds the shards of all watched keys.
+#[derive(Debug, Default)]
+pub struct WatchTable {
+    watchers: HashMap<(u16, Box<[u8]>), Vec<Watcher>>,
+}
+
+impl WatchTable {
+    /// True when nobody watches anything here: the common case, checked before anything else.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.watchers.is_empty()
+    }
+
+    /// Number of watched keys.
+    pub fn len(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// `flag` is raised from now on when the key changes; `existed` tells whether it is there now.
+    pub fn add(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>, existed: bool) {
+        let watcher = Watcher { flag: Arc::clone(flag), existed };
+        self.watchers.entry((db, key.into())).or_default().push(watcher);
+    }
+
+    /// `flag` no longer cares about the key.
+    pub fn remove(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
+        let key = (db, key.into());
+        if let Some(watchers) = self.watchers.get_mut(&key) {
+            watchers.retain(|watcher| !Arc::ptr_eq(&watcher.flag, flag));
+            if watchers.is_empty() {
+                self.watchers.remove(&key);
+            }
+        }
+    }
+
+    /// The key changed.
+    pub fn touch(&self, db: u16, key: &[u8]) {
+        if let Some(watchers) = self.of(db, key) {
+            for watcher in watchers {
+                watcher.flag.raise();
+            }
+        }
+    }
+
+    /// The key's time came. To a client that already saw it as gone, nothing has changed.
+    pub fn touch_expired(&self, db: u16, key: &[u8]) {
+        if let Some(watchers) = self.of(db, key) {
+            for watcher in watchers.iter().filter(|watcher| watcher.existed) {
+                watcher.flag.raise();
+            }
+        }
+    }
+
+    /// The database was emptied or exchanged for another. Keys that were there, or are there now, have changed.
+    pub fn touch_database(&self, db: u16, exists_now: impl Fn(&[u8]) -> bool) {
+        for ((of, key), watchers) in &self.watchers {
+            if *of == db {
+                let now = exists_now(key);
+                for watcher in watchers.iter().filter(|watcher| watcher.existed || now) {
+                    watcher.flag.raise();
+                }
+            }
+        }
+    }
+
+    fn of(&self, db: u16, key: &[u8]) -> Option<&[Watcher]> {
+        if self.watchers.is_empty() {
+            return None;
+        }
+        self.watchers.get(&(db, Box::from(key))).map(Vec::as_slice)
+    }
+}

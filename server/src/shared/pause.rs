@@ -1,0 +1,55 @@
+//! `CLIENT PAUSE`: until when, and for whom.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::Relaxed};
+
+/// What is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum PauseKind {
+    /// Nothing.
+    None = 0,
+    /// Commands that may change the keyspace, and expiry.
+    Write = 1,
+    /// Every command.
+    All = 2,
+}
+
+/// The pause of this process. A new pause may tighten and prolong the present one, never loosen it.
+#[derive(Debug, Default)]
+pub struct Pause {
+    until_ms: AtomicI64,
+    kind: AtomicU8,
+}
+
+impl Pause {
+    /// What is paused at `now_ms`.
+    #[inline]
+    pub fn kind(&self, now_ms: i64) -> PauseKind {
+        match self.kind.load(Relaxed) {
+            0 => PauseKind::None,
+            _ if now_ms >= self.until_ms.load(Relaxed) => PauseKind::None,
+            1 => PauseKind::Write,
+            _ => PauseKind::All,
+        }
+    }
+
+    /// When it ends, Unix milliseconds.
+    pub fn until_ms(&self) -> i64 {
+        self.until_ms.load(Relaxed)
+    }
+
+    /// Pauses until `until_ms`.
+    pub fn begin(&self, kind: PauseKind, until_ms: i64, now_ms: i64) {
+        let (kind, until_ms) = match self.kind(now_ms) {
+            PauseKind::None => (kind, until_ms),
+            present => (present.max(kind), until_ms.max(self.until_ms())),
+        };
+        self.until_ms.store(until_ms, Relaxed);
+        self.kind.store(kind as u8, Relaxed);
+    }
+
+    /// Ends the pause.
+    pub fn end(&self) {
+        self.kind.store(PauseKind::None as u8, Relaxed);
+    }
+}

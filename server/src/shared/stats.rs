@@ -1,0 +1,261 @@
+//! Figures for `INFO`. Each thread writes its own; a reader adds them up.
+
+use dashmap::DashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+/// Adds to a counter that only its own thread writes: a plain add, no locked instruction.
+#[inline]
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// A histogram of durations with about 3 % resolution (HdrHistogram's bucket scheme: 32 linear steps per power
+/// of two), from 1 ns to about 17 minutes.
+#[derive(Debug)]
+pub struct Histogram {
+    buckets: Box<[AtomicU64]>,
+}
+
+const STEPS_LOG2: u32 = 5;
+const EXPONENTS: usize = 36;
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { buckets: (0..EXPONENTS << STEPS_LOG2).map(|_| AtomicU64::new(0)).collect() }
+    }
+}
+
+impl Histogram {
+    /// Counts a duration. Only one thread may do so at a time.
+    #[inline]
+    pub fn record(&self, nanos: u64) {
+        let index = Self::index(nanos).min(self.buckets.len() - 1);
+        add(&self.buckets[index], 1);
+    }
+
+    fn index(nanos: u64) -> usize {
+        let steps = 1u64 << STEPS_LOG2;
+        if nanos < steps {
+            return nanos as usize;
+        }
+        let exponent = nanos.ilog2() - STEPS_LOG2;
+        ((exponent as usize + 1) << STEPS_LOG2) + ((nanos >> exponent) - steps) as usize
+    }
+
+    /// The largest duration counted in bucket `index`, in nanoseconds.
+    fn upper(index: usize) -> u64 {
+        let steps = 1u64 << STEPS_LOG2;
+        let (exponent, step) = (index >> STEPS_LOG2, index as u64 & (steps - 1));
+        if exponent == 0 { step } else { ((steps + step + 1) << (exponent - 1)) - 1 }
+    }
+
+    /// Visits non-empty buckets in ascending order: largest duration in nanoseconds, count.
+    pub fn each(&self, mut visit: impl FnMut(u64, u64)) {
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let count = bucket.load(Relaxed);
+            if count > 0 {
+                visit(Self::upper(index), count);
+            }
+        }
+    }
+
+    /// Adds another histogram's counts.
+    pub fn merge(&self, other: &Histogram) {
+        for (mine, theirs) in self.buckets.iter().zip(&other.buckets) {
+            add(mine, theirs.load(Relaxed));
+        }
+    }
+
+    /// The duration in nanoseconds that `percent` of the counted ones do not exceed; 0 when nothing was counted.
+    pub fn percentile(&self, percent: f64) -> u64 {
+        let total: u64 = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum();
+        let wanted = ((percent / 100.0) * total as f64).ceil().max(1.0) as u64;
+        let (mut seen, mut found) = (0, 0);
+        self.each(|upper, count| {
+            if seen < wanted {
+                found = upper;
+            }
+            seen += count;
+        });
+        found
+    }
+}
+
+/// Figures of one command on one thread.
+#[derive(Debug, Default)]
+pub struct CommandStats {
+    /// Executions.
+    pub calls: AtomicU64,
+    /// Time spent, nanoseconds.
+    pub nanos: AtomicU64,
+    /// Refused before execution.
+    pub rejected: AtomicU64,
+    /// Failed in execution.
+    pub failed: AtomicU64,
+    /// Distribution of the time spent, once there is any.
+    pub histogram: OnceLock<Histogram>,
+}
+
+/// Figures of one worker thread.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct ThreadStats {
+    /// By command id.
+    pub commands: Box<[CommandStats]>,
+    /// Commands processed.
+    pub processed: AtomicU64,
+    /// Lookups that found a key.
+    pub hits: AtomicU64,
+    /// Lookups that found none.
+    pub misses: AtomicU64,
+    /// Keys deleted because their time had come.
+    pub expired: AtomicU64,
+    /// Of those, deleted by the sweep.
+    pub expired_by_sweep: AtomicU64,
+    /// Changes of the keyspace.
+    pub changes: AtomicU64,
+    /// Bytes received.
+    pub received: AtomicU64,
+    /// Bytes sent.
+    pub sent: AtomicU64,
+    /// Reads from sockets.
+    pub reads: AtomicU64,
+    /// Writes to sockets.
+    pub writes: AtomicU64,
+    /// Turns of the event loop that did work.
+    pub turns: AtomicU64,
+    /// Time spent working, nanoseconds.
+    pub busy_nanos: AtomicU64,
+    /// Error replies.
+    pub errors: AtomicU64,
+}
+
+impl ThreadStats {
+    fn new(commands: usize) -> Self {
+        ThreadStats {
+            commands: (0..commands).map(|_| CommandStats::default()).collect(),
+            processed: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            expired_by_sweep: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            busy_nanos: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Error replies by their code.
+#[derive(Debug, Default)]
+pub struct ErrorStats {
+    by_code: DashMap<String, u64, foldhash::fast::RandomState>,
+}
+
+/// Distinct codes remembered; errors made up by users (scripts) must not fill the memory.
+const ERROR_CODES_MAX: usize = 128;
+
+impl ErrorStats {
+    /// Counts an error with this code (the first word of its text).
+    pub fn count(&self, code: &str) {
+        if let Some(mut count) = self.by_code.get_mut(code) {
+            *count += 1;
+        } else if self.by_code.len() < ERROR_CODES_MAX {
+            *self.by_code.entry(code.into()).or_default() += 1;
+        }
+    }
+
+    /// All codes with their counts, sorted by code.
+    pub fn all(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<_> = self.by_code.iter().map(|entry| (entry.key().clone(), *entry.value())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Forgets everything.
+    pub fn reset(&self) {
+        self.by_code.clear();
+    }
+}
+
+/// Figures of the process.
+#[derive(Debug)]
+pub struct Stats {
+    /// By worker thread.
+    pub threads: Box<[Arc<ThreadStats>]>,
+    /// Error replies by code.
+    pub errors: ErrorStats,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because of `maxclients` or protected mode.
+    pub rejected_connections: AtomicU64,
+    /// Connections closed for their query buffer.
+    pub query_buffer_disconnections: AtomicU64,
+    /// Connections closed for their output buffer.
+    pub output_buffer_disconnections: AtomicU64,
+    /// Highest memory use seen, bytes.
+    pub peak_memory: AtomicUsize,
+    /// Objects being freed in the background.
+    pub lazyfree_pending: AtomicUsize,
+    /// Objects freed in the background.
+    pub lazyfreed: AtomicU64,
+    /// Largest input buffer seen lately, bytes.
+    pub largest_input: AtomicUsize,
+    /// Largest output buffer seen lately, bytes.
+    pub largest_output: AtomicUsize,
+}
+
+impl Stats {
+    /// Figures for `threads` workers and `commands` commands.
+    pub fn new(threads: usize, commands: usize) -> Self {
+        Stats {
+            threads: (0..threads).map(|_| Arc::new(ThreadStats::new(commands))).collect(),
+            errors: ErrorStats::default(),
+            connections: AtomicU64::new(0),
+            rejected_connections: AtomicU64::new(0),
+            query_buffer_disconnections: AtomicU64::new(0),
+            output_buffer_disconnections: AtomicU64::new(0),
+            peak_memory: AtomicUsize::new(0),
+            lazyfree_pending: AtomicUsize::new(0),
+            lazyfreed: AtomicU64::new(0),
+            largest_input: AtomicUsize::new(0),
+            largest_output: AtomicUsize::new(0),
+        }
+    }
+
+    /// Adds up one figure over all threads.
+    pub fn sum(&self, figure: impl Fn(&ThreadStats) -> &AtomicU64) -> u64 {
+        self.threads.iter().map(|thread| figure(thread).load(Relaxed)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_lies_within_its_bucket() {
+        for nanos in (0..2000).chain([4095, 4096, 1_000_000, 123_456_789]) {
+            let index = Histogram::index(nanos);
+            assert!(nanos <= Histogram::upper(index), "{nanos}");
+            assert!(index == 0 || nanos > Histogram::upper(index - 1), "{nanos}");
+        }
+    }
+
+    #[test]
+    fn percentiles_of_a_known_distribution() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.percentile(50.0), 0);
+        (1..=100).for_each(|n| histogram.record(n * 1000));
+        let p50 = histogram.percentile(50.0);
+        assert!((50_000..52_000).contains(&p50), "{p50}");
+        let p100 = histogram.percentile(100.0);
+        assert!((100_000..104_000).contains(&p100), "{p100}");
+    }
+}
