@@ -4,7 +4,7 @@
 //!   connections and counts the replies, [`histogram`] keeps the latencies.
 //! * [`process`] starts, pauses, pins and always stops the servers that are compared, [`cores`] divides the machine
 //!   between them and the generator, [`stock`] runs `redis-benchmark`.
-//! * [`report`] and [`chart`] turn the figures into Markdown, CSV and SVG.
+//! * [`machine`] says where it was measured; [`report`] and [`chart`] turn the figures into Markdown, CSV and SVG.
 //!
 //! Nothing here knows Tidegate: every server is a black box behind a TCP port, so that all of them are treated alike.
 
@@ -15,6 +15,7 @@ pub mod cores;
 pub mod flags;
 pub mod histogram;
 pub mod load;
+pub mod machine;
 pub mod process;
 pub mod report;
 pub mod stock;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{cores, now};
+use crate::{cores, machine, now};
 
 /// A server that does not answer PING for this long after its start has failed.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -55,7 +55,7 @@ impl Recipe {
         }
         let words: Vec<&str> =
             arguments.split_whitespace().map(|word| if word == "\"\"" { "" } else { word }).collect();
-        let mut recipe = Self::redis_like(name, Path::new(program), cores, &words);
+        let mut recipe = Self::redis_like(name, &machine::absolute(Path::new(program)), cores, &words);
         if arguments.contains("{port}") {
             recipe.arguments = words.into_iter().map(str::to_owned).collect();
         }

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tidegate_benches::cores::{self, Division};
 use tidegate_benches::flags::Flags;
 use tidegate_benches::load::{self, Content, Generator};
+use tidegate_benches::machine;
 use tidegate_benches::now;
 use tidegate_benches::process::{Recipe, Server};
 use tidegate_benches::report::{Contender, Figure, Report, Source};
@@ -134,30 +135,21 @@ fn read_recipes(
         let contender = Contender { name: recipe.name.clone(), tidegate_threads: None };
         (recipe, contender)
     };
-    let mut recipes = vec![foreign(Recipe::redis_like("redis", &redis, &division.servers, &[]))];
+    let mut recipes =
+        vec![foreign(Recipe::redis_like("redis", &machine::absolute(&redis), &division.servers, &[]))];
     for &count in threads {
         let name = format!("tidegate-{count}t");
         let used = &division.servers[..count.min(division.servers.len())];
         let threads_text = count.to_string();
         let mut extra = vec!["--io-threads", &threads_text];
         extra.extend(more.split_whitespace());
-        let recipe = Recipe::redis_like(&name, &absolute(&tidegate), used, &extra);
+        let recipe = Recipe::redis_like(&name, &machine::absolute(&tidegate), used, &extra);
         recipes.push((recipe, Contender { name, tidegate_threads: Some(count) }));
     }
     for text in flags.all("--other")? {
-        let mut recipe = Recipe::parse(&text, &division.servers)?;
-        recipe.program = absolute(&recipe.program);
-        recipes.push(foreign(recipe));
+        recipes.push(foreign(Recipe::parse(&text, &division.servers)?));
     }
     Ok(recipes)
-}
-
-/// Servers start in a directory of their own, so a relative path has to be resolved first; a bare name is left to PATH.
-fn absolute(program: &Path) -> PathBuf {
-    if program.components().count() == 1 {
-        return program.to_owned();
-    }
-    std::path::absolute(program).unwrap_or_else(|_| program.to_owned())
 }
 
 fn usual_cells(quick: bool) -> Vec<Cell> {
@@ -336,7 +328,7 @@ fn stock_figures(
 }
 
 fn conditions(settings: &Settings) -> Vec<String> {
-    let mut lines = vec![machine()];
+    let mut lines = vec![machine::describe()];
     lines.push(format!(
         "servers on cores {}, generator on {} ({} threads, {} connections, closed loop)",
         cores::list(&settings.division.servers),
@@ -358,7 +350,7 @@ fn conditions(settings: &Settings) -> Vec<String> {
         lines.push(format!(
             "{}: {} on cores {}",
             recipe.name,
-            version(&recipe.program),
+            machine::version(&recipe.program),
             cores::list(&recipe.cores)
         ));
     }
@@ -366,31 +358,8 @@ fn conditions(settings: &Settings) -> Vec<String> {
     lines
 }
 
-fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
-    let count = info.lines().filter(|line| line.starts_with("processor")).count();
-    format!(
-        "{}, {count} cores, Linux {}, load average at the start {}",
-        model.trim_start_matches([' ', '\t', ':']),
-        read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
-    )
-}
-
-/// What the server says of itself, on one line.
-fn version(program: &Path) -> String {
-    let said =
-        Command::new(program).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let line = said.lines().next().unwrap_or_default().trim();
-    if line.is_empty() { "version unknown".to_owned() } else { line.to_owned() }
-}
-
 fn write_report(settings: &Settings, report: &Report) -> io::Result<()> {
-    let stamp = Command::new("date").args(["-u", "+%Y-%m-%d-%H%M%S"]).output()?.stdout;
-    let stamp = String::from_utf8_lossy(&stamp).trim().to_owned();
+    let stamp = machine::stamp()?;
     let title = format!("Tidegate compared, {stamp} UTC");
     let mut text = report.markdown(&title);
     write!(text, "\n![requests per second]({stamp}.svg)\n").expect("a String takes every write");
