@@ -1,0 +1,343 @@
+//! Two servers driven in lockstep: every command goes to both, every reply is read from both and judged.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::allow::AllowList;
+use super::compare::{Compare, accepts_exec};
+use super::step::{Action, Arg, Op, Step, scan_command};
+use crate::resp::{Escaped, Reply, RespClient, encode_command};
+use crate::server::TestServer;
+
+/// A planted fault on the target's side, to prove that the oracle sees it.
+#[derive(Clone, Copy)]
+pub struct Mutant {
+    pub name: &'static str,
+    /// Changes a command before the target sees it.
+    pub request: fn(&mut Vec<Vec<u8>>),
+    /// Changes the target's reply before it is compared.
+    pub reply: fn(&Op, &mut Vec<u8>),
+}
+
+/// Where two servers disagree.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The command as text.
+    pub command: String,
+    /// Its name, for grouping.
+    pub name: String,
+    pub reference: String,
+    pub target: String,
+    /// A difference in what is stored rather than in a reply.
+    pub stored: bool,
+}
+
+impl Difference {
+    /// What makes two differences the same one: the command and both replies without their digits.
+    pub fn signature(&self) -> String {
+        let blur = |text: &str| -> String {
+            let text = text.chars().filter(|c| !c.is_ascii_digit());
+            if self.reference.starts_with('-') || self.target.starts_with('-') {
+                text.take(60).collect()
+            } else {
+                text.take(2).collect()
+            }
+        };
+        format!("{} {} {}", self.name, blur(&self.reference), blur(&self.target))
+    }
+}
+
+/// One connection to both servers.
+struct Conn {
+    sides: [RespClient; 2],
+    ids: [i64; 2],
+    /// Comparisons of the commands queued in the open transaction.
+    queued: Vec<Compare>,
+}
+
+/// The reference (0) and the target (1).
+pub struct Pair {
+    servers: [TestServer; 2],
+    conns: Vec<Conn>,
+    pub allow: AllowList,
+    mutant: Option<Mutant>,
+    /// Replies which differed in a way their comparison or the allow-list accepts.
+    pub tolerated: u64,
+}
+
+/// A reply may take this long before it counts as missing.
+const MISSING_AFTER: Duration = Duration::from_secs(10);
+
+impl Pair {
+    /// Starts the reference and the target with `conns` command connections and one more for looking.
+    pub fn start(
+        reference: &Path,
+        target: &Path,
+        conns: usize,
+        allow: AllowList,
+        mutant: Option<Mutant>,
+    ) -> io::Result<Self> {
+        let servers = [TestServer::start(reference, &[])?, TestServer::start(target, &[])?];
+        let mut pair = Self { servers, conns: Vec::new(), allow, mutant, tolerated: 0 };
+        for _ in 0..=conns {
+            let conn = pair.connect()?;
+            pair.conns.push(conn);
+        }
+        Ok(pair)
+    }
+
+    /// The connection which no generated step uses.
+    pub fn observer(&self) -> usize {
+        self.conns.len() - 1
+    }
+
+    /// Empties both servers and opens all connections anew; a server that has died is started again.
+    pub fn reset(&mut self) -> io::Result<()> {
+        for server in &mut self.servers {
+            if !server.is_alive() {
+                server.restart()?;
+            }
+        }
+        for index in 0..self.conns.len() {
+            self.conns[index] = self.connect()?;
+        }
+        let observer = self.observer();
+        for side in &mut self.conns[observer].sides {
+            for command in [&["FLUSHALL"][..], &["CONFIG", "SET", "maxmemory-policy", "noeviction"]] {
+                side.send(command)?;
+                side.read_raw()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The log of the target process, for reports about crashes.
+    pub fn target_log(&self) -> String {
+        self.servers[1].log()
+    }
+
+    /// Whether the target process is still there.
+    pub fn target_alive(&mut self) -> bool {
+        self.servers[1].is_alive()
+    }
+
+    /// Which of these commands (`name` or `name|sub`) the reference knows and the target does not.
+    pub fn missing(&mut self, names: &[String]) -> io::Result<Vec<String>> {
+        let observer = self.observer();
+        let mut known: Vec<Vec<bool>> = Vec::new();
+        for side in &mut self.conns[observer].sides {
+            let mut row = Vec::new();
+            for name in names {
+                side.send(&["COMMAND", "INFO", name])?;
+                row.push(matches!(side.read()?.items(), Some([Reply::Array(_)])));
+            }
+            known.push(row);
+        }
+        if known[1].iter().all(|known| !known) {
+            return Ok(Vec::new()); // no COMMAND INFO there: try everything
+        }
+        let lacks = |index: &usize| known[0][*index] && !known[1][*index];
+        Ok((0..names.len()).filter(lacks).map(|index| names[index].clone()).collect())
+    }
+
+    /// Runs steps until the first difference; says at which step it was. Consecutive steps of one connection
+    /// are pipelined.
+    pub fn run(&mut self, steps: &[Step]) -> Result<(), (usize, Difference)> {
+        let mut from = 0;
+        while from < steps.len() {
+            let Action::Run(_) = steps[from].action else {
+                self.run_alone(&steps[from]).map_err(|difference| (from, difference))?;
+                from += 1;
+                continue;
+            };
+            let conn = steps[from].conn;
+            let more = steps[from..]
+                .iter()
+                .take(64)
+                .take_while(|step| step.conn == conn && matches!(step.action, Action::Run(_)))
+                .count();
+            let batch = &steps[from..from + more];
+            let ops: Vec<(usize, &Op)> = batch
+                .iter()
+                .enumerate()
+                .flat_map(|(at, step)| step.ops().iter().map(move |op| (at, op)))
+                .collect();
+            self.run_ops(conn, &ops).map_err(|(at, difference)| (from + at, difference))?;
+            from += more;
+        }
+        Ok(())
+    }
+
+    /// Runs commands on one connection and hands back both raw replies of each, without judging them.
+    pub fn observe(&mut self, conn: usize, ops: &[Op]) -> Result<Vec<[Vec<u8>; 2]>, Difference> {
+        for side in 0..2 {
+            self.send(conn, side, ops.iter()).map_err(|error| lost(&ops[0], &error, side))?;
+        }
+        let mut replies = Vec::with_capacity(ops.len());
+        for op in ops {
+            replies.push([self.read(conn, 0, op)?, self.read(conn, 1, op)?]);
+        }
+        Ok(replies)
+    }
+
+    fn run_ops(&mut self, conn: usize, ops: &[(usize, &Op)]) -> Result<(), (usize, Difference)> {
+        for side in 0..2 {
+            self.send(conn, side, ops.iter().map(|(_, op)| *op))
+                .map_err(|error| (0, lost(ops[0].1, &error, side)))?;
+        }
+        for (at, op) in ops.iter().filter(|(_, op)| op.answered) {
+            self.judge(conn, op).map_err(|difference| (*at, difference))?;
+        }
+        Ok(())
+    }
+
+    fn run_alone(&mut self, step: &Step) -> Result<(), Difference> {
+        match &step.action {
+            Action::Run(ops) => {
+                let ops: Vec<(usize, &Op)> = ops.iter().map(|op| (0, op)).collect();
+                self.run_ops(step.conn, &ops).map_err(|(_, difference)| difference)
+            }
+            Action::Scan(args) => self.scan(step.conn, args),
+            Action::Close(ops) => self.run_closing(step.conn, ops, step.conn),
+            Action::Kill(ops, victim) => self.run_closing(step.conn, ops, *victim),
+        }
+    }
+
+    fn run_closing(&mut self, conn: usize, ops: &[Op], victim: usize) -> Result<(), Difference> {
+        let last = ops.last().expect("a closing step has commands");
+        let numbered: Vec<(usize, &Op)> = ops.iter().map(|op| (0, op)).collect();
+        self.run_ops(conn, &numbered).map_err(|(_, difference)| difference)?;
+        let ends = [0, 1].map(|side| match self.conns[victim].sides[side].read_to_end() {
+            Ok(rest) => format!("closed after {:?}", Escaped(&rest).to_string()),
+            Err(error) => format!("not closed: {error}"),
+        });
+        self.conns[victim] = self.connect().map_err(|error| lost(last, &error, 1))?;
+        if ends[0] == ends[1] {
+            return Ok(());
+        }
+        let [reference, target] = ends;
+        Err(Difference { command: last.to_string(), name: last.name(), reference, target, stored: false })
+    }
+
+    /// Iterates on both sides to the end. Each side has its own cursors and may repeat keys, so sets are compared.
+    fn scan(&mut self, conn: usize, args: &[Vec<u8>]) -> Result<(), Difference> {
+        let first = Op::with(scan_command(b"0", args), Compare::ScanPage);
+        self.send_both_and_judge(conn, &first)?;
+        let mut sets = Vec::new();
+        for side in 0..2 {
+            let mut keys = Vec::new();
+            let mut cursor = b"0".to_vec();
+            for _ in 0..100_000 {
+                let op = Op::exact(scan_command(&cursor, args));
+                self.send(conn, side, std::iter::once(&op)).map_err(|error| lost(&op, &error, side))?;
+                let raw = self.read(conn, side, &op)?;
+                let Ok(Some((reply, _))) = Reply::decode(&raw) else { return Ok(()) };
+                let Some([Reply::Bulk(next), Reply::Array(page)]) = reply.items() else {
+                    // An error, or QUEUED inside a transaction: the first reply has been judged already.
+                    self.note_queued(conn, side, &raw);
+                    break;
+                };
+                keys.extend(page.iter().map(|key| Escaped(key.bytes().unwrap_or_default()).to_string()));
+                cursor.clone_from(next);
+                if cursor == b"0" {
+                    break;
+                }
+            }
+            keys.sort();
+            keys.dedup();
+            sets.push(format!("{keys:?}"));
+        }
+        let target = sets.pop().unwrap_or_default();
+        let reference = sets.pop().unwrap_or_default();
+        if reference == target {
+            return Ok(());
+        }
+        Err(Difference { command: first.to_string(), name: first.name(), reference, target, stored: false })
+    }
+
+    fn note_queued(&mut self, conn: usize, side: usize, raw: &[u8]) {
+        if side == 0 && raw == b"+QUEUED\r\n" {
+            self.conns[conn].queued.push(Compare::ScanPage);
+        }
+    }
+
+    fn send_both_and_judge(&mut self, conn: usize, op: &Op) -> Result<(), Difference> {
+        self.run_ops(conn, &[(0, op)]).map_err(|(_, difference)| difference)
+    }
+
+    fn judge(&mut self, conn: usize, op: &Op) -> Result<(), Difference> {
+        let a = self.read(conn, 0, op)?;
+        let b = self.read(conn, 1, op)?;
+        let fine = if op.name() == "exec" {
+            accepts_exec(&self.conns[conn].queued, &a, &b)
+        } else {
+            op.compare.accepts(&a, &b)
+        };
+        if a == b"+QUEUED\r\n" {
+            self.conns[conn].queued.push(op.compare);
+        } else if a == b"+RESET\r\n" || matches!(op.name().as_str(), "exec" | "discard") {
+            self.conns[conn].queued.clear();
+        }
+        if fine {
+            self.tolerated += u64::from(a != b);
+            return Ok(());
+        }
+        let command = op.to_string();
+        if self.allow.allows(&command) {
+            self.tolerated += 1;
+            return Ok(());
+        }
+        let (reference, target) = (Escaped(&a).to_string(), Escaped(&b).to_string());
+        Err(Difference { command, name: op.name(), reference, target, stored: false })
+    }
+
+    fn send<'a>(&mut self, conn: usize, side: usize, ops: impl Iterator<Item = &'a Op>) -> io::Result<()> {
+        let mut output = Vec::new();
+        for op in ops {
+            let mut args: Vec<Vec<u8>> = op
+                .args
+                .iter()
+                .map(|arg| match arg {
+                    Arg::Bytes(bytes) => bytes.clone(),
+                    Arg::ClientId(of) => self.conns[*of].ids[side].to_string().into_bytes(),
+                })
+                .collect();
+            if let (1, Some(mutant)) = (side, &self.mutant) {
+                (mutant.request)(&mut args);
+            }
+            encode_command(&args, &mut output);
+        }
+        self.conns[conn].sides[side].send_raw(&output)
+    }
+
+    fn read(&mut self, conn: usize, side: usize, op: &Op) -> Result<Vec<u8>, Difference> {
+        let mut raw = match self.conns[conn].sides[side].read_raw() {
+            Ok(raw) => raw.to_vec(),
+            Err(error) => return Err(lost(op, &error, side)),
+        };
+        if let (1, Some(mutant)) = (side, &self.mutant) {
+            (mutant.reply)(op, &mut raw);
+        }
+        Ok(raw)
+    }
+
+    fn connect(&self) -> io::Result<Conn> {
+        let mut ids = [0; 2];
+        let mut open = |side: usize| -> io::Result<RespClient> {
+            let mut client = RespClient::connect(self.servers[side].addr())?;
+            client.set_reply_limit(MISSING_AFTER)?;
+            client.send(&["CLIENT", "ID"])?;
+            ids[side] = client.read()?.int().unwrap_or(0);
+            Ok(client)
+        };
+        let sides = [open(0)?, open(1)?];
+        Ok(Conn { sides, ids, queued: Vec::new() })
+    }
+}
+
+fn lost(op: &Op, error: &io::Error, side: usize) -> Difference {
+    let (mut reference, mut target) = ("a reply".to_owned(), "a reply".to_owned());
+    *(if side == 0 { &mut reference } else { &mut target }) = format!("no reply: {error}");
+    Difference { command: op.to_string(), name: op.name(), reference, target, stored: false }
+}

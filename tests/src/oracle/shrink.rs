@@ -1,0 +1,59 @@
+//! Makes a failing sequence of steps small: delta debugging, where each candidate runs on emptied servers.
+
+use super::pair::{Difference, Pair};
+use super::state;
+use super::step::Step;
+
+/// The smallest sequence found and the difference it ends in.
+pub struct Shrunk {
+    pub steps: Vec<Step>,
+    pub difference: Difference,
+}
+
+/// No more candidates than this are tried, so that one difference cannot eat the whole run.
+const CANDIDATES_MAX: usize = 600;
+
+/// Runs `steps` on emptied servers; the difference they end in, if any, and how many steps it took.
+pub fn replay(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<(usize, Difference)> {
+    pair.reset().ok()?;
+    match pair.run(steps) {
+        Err((at, difference)) => Some((at + 1, difference)),
+        Ok(()) => state::compare(pair, keys).err().map(|difference| (steps.len(), difference)),
+    }
+}
+
+/// Drops steps as long as a difference remains; `None` when the whole sequence does not show one again.
+pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrunk> {
+    let (used, mut difference) = replay(pair, steps, keys)?;
+    let mut steps = steps[..used].to_vec();
+    let mut tried = 0;
+    let mut chunk = (steps.len() / 2).max(1);
+    loop {
+        let mut at = 0;
+        let mut shorter = false;
+        while at < steps.len() && tried < CANDIDATES_MAX {
+            let mut candidate = steps[..at].to_vec();
+            candidate.extend_from_slice(&steps[(at + chunk).min(steps.len())..]);
+            tried += 1;
+            match replay(pair, &candidate, keys) {
+                Some((used, found)) if similar(&found, &difference) => {
+                    candidate.truncate(used);
+                    steps = candidate;
+                    difference = found;
+                    shorter = true;
+                }
+                _ => at += chunk,
+            }
+        }
+        if tried >= CANDIDATES_MAX || (chunk == 1 && !shorter) {
+            return Some(Shrunk { steps, difference });
+        }
+        let widest = if shorter { chunk.min(steps.len() / 2) } else { chunk / 2 };
+        chunk = widest.max(1);
+    }
+}
+
+/// A lost connection must stay one: otherwise shrinking a crash could end in some other difference.
+fn similar(a: &Difference, b: &Difference) -> bool {
+    a.target.starts_with("no reply") == b.target.starts_with("no reply")
+}
