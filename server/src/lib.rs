@@ -1,3 +1,6 @@
 //! The server.
 
+pub mod config;
 pub mod net;
+pub mod process;
+pub mod version;

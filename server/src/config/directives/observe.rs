@@ -1,0 +1,33 @@
+//! Logs, statistics, notifications, and the long-running scripts that disturb them.
+
+use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, choice, directive, number, text, yes_no};
+use crate::config::choices::{LogLevel, SYSLOG_FACILITY};
+
+pub(super) static ROWS: &[Directive] = &[
+    choice("loglevel", LogLevel::WORDS, LogLevel::Notice as i64).hot(|hot, value| hot.loglevel.store(value)),
+    text("logfile", "").immutable(),
+    yes_no("syslog-enabled", false).immutable().inert(),
+    text("syslog-ident", "redis").immutable().inert(),
+    choice("syslog-facility", SYSLOG_FACILITY, 128).immutable().inert(),
+    yes_no("always-show-logo", false).immutable(),
+    // Of Redis 8: keep what users store out of the log.
+    yes_no("hide-user-data-from-log", false).hot(|hot, value| hot.hide_user_data_from_log.store(value)),
+    yes_no("crash-log-enabled", true).effect(Effect::CrashLog),
+    yes_no("crash-memcheck-enabled", true).inert(),
+    yes_no("use-exit-on-panic", false).hidden().inert(),
+    number("watchdog-period", 0..=INT_MAX, 0).hidden().inert(),
+    text("ignore-warnings", ""),
+    number("slowlog-log-slower-than", -1..=LONG_MAX, 10_000)
+        .hot(|hot, value| hot.slowlog_log_slower_than.store(value)),
+    number("slowlog-max-len", 0..=LONG_MAX, 128).hot(|hot, value| hot.slowlog_max_len.store(value)),
+    number("latency-monitor-threshold", 0..=LONG_MAX, 0)
+        .hot(|hot, value| hot.latency_monitor_threshold.store(value)),
+    yes_no("latency-tracking", true).hot(|hot, value| hot.latency_tracking.store(value)),
+    directive("latency-tracking-info-percentiles", Kind::Percentiles).multi(),
+    directive("notify-keyspace-events", Kind::Events)
+        .hot(|hot, value| hot.notify_keyspace_events.store(value)),
+    number("busy-reply-threshold", 0..=LONG_MAX, 5000)
+        .alias("lua-time-limit")
+        .hot(|hot, value| hot.busy_reply_threshold.store(value)),
+    yes_no("lua-enable-deprecated-api", false).immutable().hidden(),
+];
