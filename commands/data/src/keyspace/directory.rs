@@ -19,6 +19,7 @@ use std::{
 
 use super::{
     hash::{PREFIX_BITS, prefix, tag},
+    record::size_class,
     segment::{Header, NO_SEGMENT, SegmentPointer},
 };
 
@@ -221,9 +222,12 @@ impl Directory {
         self.earliest_ms = i64::MAX;
     }
 
-    /// Bytes of the present array, of the outgrown ones and of the deadlines.
+    /// Bytes of the present array, of the outgrown ones (about as many) and of the deadlines.
     pub(super) fn size(&self) -> usize {
-        self.len() * 2 * size_of::<Slot>() + self.deadlines.len() * size_of::<i64>()
+        let Some(slots) = &self.slots else { return 0 };
+        // The counts of the Arc precede the slots.
+        let present = size_class(2 * size_of::<usize>() + size_of_val(&**slots));
+        2 * present + size_class(size_of_val(&*self.deadlines))
     }
 
     /// Exchanges the contents; each hint stays with its directory.

@@ -105,6 +105,9 @@ const fn crc_tables() -> [[u16; 256]; 8] {
 pub struct KeyHasher {
     seed: u64,
     shared: Arc<SharedSeed>,
+    /// The bits that may differ between keys, for tests with collisions.
+    #[cfg(test)]
+    pub(super) mask: u64,
 }
 
 impl KeyHasher {
@@ -114,6 +117,8 @@ impl KeyHasher {
         Self {
             seed: seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15,
             shared: Arc::new(SharedSeed::from_u64(seed)),
+            #[cfg(test)]
+            mask: u64::MAX,
         }
     }
 
@@ -122,7 +127,10 @@ impl KeyHasher {
     pub fn hash(&self, key: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(key);
-        hasher.finish()
+        let hash = hasher.finish();
+        #[cfg(test)]
+        let hash = hash & self.mask;
+        hash
     }
 }
 

@@ -7,8 +7,8 @@
 //! Probing is linear over buckets and wraps around. Inside a bucket the occupied slots come first, so a bucket whose
 //! last slot is empty ends a probe. Removal moves displaced records back; there are no tombstones.
 //!
-//! Segments grow in steps whose allocations waste little in mimalloc's size classes, and are split in two by the table
-//! at [`SPLIT_BUCKETS`], so that the load stays between 70 and 87 %.
+//! Segments grow in steps that fill the allocator's size classes, and are split in two by the table at
+//! [`SPLIT_BUCKETS`], so that the load stays between 70 and 87 %.
 
 #![expect(
     unsafe_code,
@@ -29,9 +29,9 @@ pub(super) const BUCKET_SLOTS: usize = 8;
 /// From this many buckets on, a full segment is split rather than grown, if it can be.
 pub(super) const SPLIT_BUCKETS: usize = 15;
 
-/// Bucket counts on the way there. An aligned allocation of a size that is not a power of two costs mimalloc another
-/// 63 bytes; these counts (with the header: 128, 256, 384, ... bytes) use their size classes fully.
-const STEPS: [usize; 9] = [1, 3, 4, 5, 7, 8, 10, 12, SPLIT_BUCKETS];
+/// Bucket counts on the way there: those which, with the header, fill a size class of the usual allocators (128, 192,
+/// 256, ... 512, 640, 768, 896, 1024 bytes).
+const STEPS: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 9, 11, 13, SPLIT_BUCKETS];
 
 const LINE: usize = 64;
 

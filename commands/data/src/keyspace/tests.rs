@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use proptest::prelude::*;
@@ -253,6 +256,12 @@ fn remove(table: &mut Table, key: &[u8]) -> Option<Record> {
     }
 }
 
+/// Bytes of segments per key.
+fn slot_bytes_per_key(table: &Table) -> f64 {
+    let bytes = table.segments_from(0).map(|(_, segment)| 64 * (1 + segment.buckets.len())).sum::<usize>();
+    bytes as f64 / table.len() as f64
+}
+
 /// Everything that can be asked of the table agrees with the model.
 fn check(table: &Table, model: &BTreeMap<Vec<u8>, Expected>) {
     assert_eq!(table.len(), model.len());
@@ -294,7 +303,7 @@ fn check_structure(table: &Table) {
         assert_eq!(table.directory().deadline(first), segment.header.earliest_ms);
         assert!(table.directory().earliest_ms() <= earliest);
         for record in segment.records() {
-            let hash = HASHER.hash(record.key());
+            let hash = table.hasher().hash(record.key());
             assert_eq!(record.tag(), tag(hash));
             assert!(table.get(hash, record.key()).is_some_and(|found| std::ptr::eq(found, record)));
         }
@@ -454,10 +463,10 @@ proptest! {
             prop_assert_eq!(ScanCursor::from_bits(at.to_bits()), at);
             cursor = table.scan(at, count, &mut |record| { seen.insert(record.key().to_vec()); });
             match changes.next() {
-                Some((true, len)) => for number in fresh..fresh + len {
-                    fresh = number + 1;
-                    insert_or_overwrite(&mut table, &key(number), &Content::Int(0), None);
-                    others.insert(number);
+                Some((true, len)) => for _ in 0..len {
+                    insert_or_overwrite(&mut table, &key(fresh), &Content::Int(0), None);
+                    others.insert(fresh);
+                    fresh += 1;
                 },
                 Some((false, len)) => for _ in 0..len {
                     let Some(number) = others.pop_first() else { break };
@@ -512,4 +521,149 @@ fn foreign_cursors_terminate() {
             assert!(calls < 1000, "{bits}");
         }
     }
+}
+
+#[test]
+fn segments_stay_dense_while_growing() {
+    let most = match (cfg!(miri), cfg!(debug_assertions)) {
+        (true, _) => 2_000,
+        (_, true) => 300_000,
+        _ => 1_000_000,
+    };
+    let mut table = table();
+    for number in 0..most {
+        insert_or_overwrite(&mut table, &key(number), &Content::Int(0), None);
+        if number >= 100_000 && number.is_multiple_of(10_000) {
+            let per_key = slot_bytes_per_key(&table);
+            assert!(per_key <= 12.0, "{per_key} bytes of segments per key at {number} keys");
+        }
+    }
+    // The directory is small change.
+    assert!(table.directory().size() <= table.len());
+    check_structure(&table);
+    for number in (0..most).filter(|number| number % 16 != 0) {
+        assert!(remove(&mut table, &key(number)).is_some());
+    }
+    check_structure(&table);
+    let per_key = slot_bytes_per_key(&table);
+    assert!(per_key <= 40.0, "segments shrink as 15 of 16 keys go: {per_key}");
+}
+
+/// Keys whose hashes agree in some of the bits, as an attacker would like to have them.
+#[test]
+fn colliding_hashes_cost_time_but_not_memory_or_correctness() {
+    let divided = if cfg!(miri) { 40 } else { 1 };
+    let directory = 0xffff_ff00_0000_0000;
+    let tags = 0x0000_00ff_ff00_0000;
+    for (mask, keys) in [
+        (0, 2_000),
+        (tags, 600_000),
+        (directory, 50_000),
+        (0xf000_0000_0000_0000, 2_000),
+        (0xf000_0000_0000_0000 | tags, 100_000),
+        (0x0000_0f00_0000_0000 | tags, 50_000),
+        (directory | 0x0000_0003_0000_0000, 20_000),
+    ] {
+        let keys = if cfg!(miri) { 4 * keys.min(2_000) / divided } else { keys };
+        let mut hasher = HASHER.clone();
+        hasher.mask = mask;
+        let mut table = Table::new(hasher);
+        for number in 0..keys {
+            insert_or_overwrite(&mut table, &key(number), &Content::Int(0), Some(i64::from(number)));
+        }
+        assert_eq!(table.len(), keys as usize);
+        assert!(slot_bytes_per_key(&table) < 16.0, "{mask:x}: {}", slot_bytes_per_key(&table));
+        assert!(table.directory().size() <= 8 * table.len(), "{mask:x}: {}", table.directory().size());
+        check_structure(&table);
+        let seen = scan_all(&table, keys as usize / 3).into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(seen.len(), table.len());
+        // Two thirds of the removals are expiries, in several rounds.
+        let due = i64::from(keys) * 2 / 3;
+        let mut expired = 0;
+        while table.expire_due(due, keys as usize / 5, &mut |_| expired += 1) {}
+        assert_eq!(expired, due);
+        check_structure(&table);
+        for number in due as u32..keys {
+            assert!(remove(&mut table, &key(number)).is_some(), "{mask:x}: {number}");
+        }
+        assert!(table.is_empty());
+        assert_eq!(table.expires_len(), 0);
+        check_structure(&table);
+    }
+}
+
+#[test]
+fn hints_are_safe_while_the_table_changes() {
+    let rounds = if cfg!(miri) { 150 } else { 20_000 };
+    let mut table = table();
+    let mut other = self::table();
+    let hint = table.hint();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                for number in 0..100 {
+                    hint.prefetch_bucket(HASHER.hash(&key(number)));
+                    hint.prefetch_bucket_for_write(HASHER.hash(&key(number)));
+                }
+                std::thread::yield_now();
+            }
+        });
+        for number in 0..rounds {
+            insert_or_overwrite(&mut table, &key(number), &Content::Int(0), None);
+            if number == rounds / 2 {
+                table.swap(&mut other);
+            }
+            if number == rounds * 3 / 4 {
+                drop(table.take());
+                table.swap(&mut other);
+            }
+        }
+        // The hint outlives what it is a hint for.
+        drop((table, other));
+        done.store(true, Relaxed);
+    });
+    hint.prefetch_bucket(HASHER.hash(b"key"));
+}
+
+#[test]
+fn random_reaches_all_keys_about_equally() {
+    let (keys, draws) = if cfg!(miri) { (20, 200) } else { (1000, 200_000) };
+    let mut table = table();
+    for number in 0..keys {
+        insert_or_overwrite(&mut table, &key(number), &Content::Int(i64::from(number)), None);
+    }
+    let mut state = 7u64;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    };
+    let mut counts = BTreeMap::new();
+    for _ in 0..draws {
+        let ValueRef::Int(number) = table.random(&mut random).expect("keys").value() else {
+            panic!("an integer")
+        };
+        *counts.entry(number).or_insert(0u32) += 1;
+    }
+    assert_eq!(counts.len(), keys as usize);
+    if !cfg!(miri) {
+        let (least, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(*least > 60 && *most < 500, "{least}..{most}, expected 200");
+    }
+    for number in 1..keys {
+        assert!(remove(&mut table, &key(number)).is_some());
+    }
+    assert_eq!(table.random(&mut random).expect("the last key").key(), key(0));
+}
+
+#[test]
+fn an_untouched_table_owns_almost_nothing() {
+    let table = table();
+    assert_eq!(table.bytes(), 0);
+    assert_eq!(table.get(1, b"key").map(Record::key), None);
+    assert_eq!(scan_all(&table, 10).len(), 0);
+    assert_eq!(table.earliest_expiry_ms(), None);
+    assert!(size_of::<Table>() <= 128);
 }

@@ -1,0 +1,96 @@
+//! What a table says about its memory is what the allocator gave it, and dropping gives everything back.
+
+#![expect(unsafe_code, reason = "a counting global allocator")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use tidegate_data::{
+    Entry, KeyHasher, LongString, Record, StringEncoding, Table, Value, keyspace::size_class,
+};
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is left to the system allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(size_class(layout.size()), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(size_class(layout.size()), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only test of this binary: the counter is shared by all threads of a process.
+#[test]
+fn counted_bytes_are_allocated_bytes() {
+    let keys = if cfg!(miri) { 300 } else { 100_000u32 };
+    let hasher = KeyHasher::new(1);
+    let before = LIVE.load(Relaxed);
+    let mut table = Table::new(hasher.clone());
+    let compare = |table: &Table| {
+        let (live, counted) = (LIVE.load(Relaxed) - before, table.bytes());
+        // Outgrown directories are estimated.
+        assert!(live.abs_diff(counted) <= counted / 500 + 1024, "allocated {live}, counted {counted}");
+    };
+    let mut entry = |number: u32, change: &dyn Fn(Entry<'_>, &[u8])| {
+        let key = number.to_le_bytes();
+        change(table.entry(hasher.hash(&key), &key), &key);
+        if number.is_multiple_of(keys / 7) {
+            compare(&table);
+        }
+    };
+
+    for number in 0..keys {
+        entry(number, &|entry, key| {
+            let Entry::Vacant(entry) = entry else { panic!("a new key") };
+            let expiry_ms = number.is_multiple_of(5).then_some(1);
+            let mut entry = match number % 3 {
+                0 => entry.insert(Record::new_int(key, 1, expiry_ms)),
+                1 => entry.insert(Record::new_bytes(key, &[1; 100], StringEncoding::Raw, expiry_ms)),
+                _ => entry.insert(Record::new_bytes(
+                    key,
+                    &vec![1; 1000 + number as usize % 100],
+                    StringEncoding::Raw,
+                    None,
+                )),
+            };
+            if let Some(mut value) = entry.boxed_mut() {
+                let Value::String(string) = &mut *value;
+                string.append(b"a tail that takes more room");
+            }
+        });
+    }
+    for number in (0..keys).step_by(2) {
+        entry(number, &|entry, _| {
+            let Entry::Occupied(mut entry) = entry else { panic!("a known key") };
+            match number % 8 {
+                0 => entry.set_string_bytes(&[2; 3000], StringEncoding::Raw, Some(2)),
+                2 => entry.set_boxed(Box::new(Value::String(LongString::new(b"short"))), None),
+                4 => entry.update(|record| record.append_bytes(&[3; 1000])),
+                _ => drop(entry.remove()),
+            }
+        });
+    }
+    table.expire_due(2, usize::MAX, &mut drop);
+    compare(&table);
+
+    let contents = table.take();
+    assert_eq!(table.len(), 0);
+    drop(contents);
+    compare(&table);
+    drop(table);
+    assert_eq!(LIVE.load(Relaxed), before, "everything was given back");
+}
