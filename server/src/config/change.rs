@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::PoisonError;
 
 use super::directives::{self, Directive, Effect, Flags};
+use super::glob::{self, Case};
 use super::value::Value;
 use super::{Config, hot::Hot};
 
@@ -94,7 +95,7 @@ impl Config {
             }
         };
         for pattern in patterns {
-            if !pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
+            if !glob::is_pattern(pattern) {
                 if let Some((row, _)) = directives::find(pattern) {
                     add(&String::from_utf8_lossy(pattern), row);
                 }
@@ -103,7 +104,7 @@ impl Config {
             let visible = directives::all().iter().enumerate().filter(|(_, row)| !row.has(Flags::HIDDEN));
             for (index, row) in visible {
                 for name in std::iter::once(row.name).chain(row.alias) {
-                    if glob(pattern, name.as_bytes()) {
+                    if glob::matches(pattern, name.as_bytes(), Case::Ignored) {
                         add(name, index);
                     }
                 }
@@ -222,76 +223,6 @@ fn split_words(directive: &Directive, text: &[u8]) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     text.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect()
-}
-
-/// Matches a pattern of `*`, `?`, `[a-z]`, `[^x]` and `\x` against a name, ignoring case. It remembers only the last
-/// `*`, so the time is bounded by the product of the lengths whatever the pattern is.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut pos) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    loop {
-        if pattern.get(at) == Some(&b'*') {
-            at += 1;
-            retry = Some((at, pos));
-            continue;
-        }
-        if pos == name.len() {
-            return at == pattern.len();
-        }
-        if let Some(length) = match_one(&pattern[at..], name[pos]) {
-            at += length;
-            pos += 1;
-        } else if let Some((star, from)) = retry {
-            at = star;
-            pos = from + 1;
-            retry = Some((star, pos));
-        } else {
-            return false;
-        }
-    }
-}
-
-/// Length of the pattern's first element when it matches `byte`.
-fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
-    let byte = byte.to_ascii_lowercase();
-    match *pattern {
-        [] => None,
-        [b'?', ..] => Some(1),
-        [b'[', ref class @ ..] => match_class(class, byte).map(|length| length + 1),
-        [b'\\', escaped, ..] => escaped.eq_ignore_ascii_case(&byte).then_some(2),
-        [literal, ..] => literal.eq_ignore_ascii_case(&byte).then_some(1),
-    }
-}
-
-/// Length of the class after its opening bracket, closing one included, when it contains `byte`. A class that is
-/// not closed ends with the pattern.
-fn match_class(class: &[u8], byte: u8) -> Option<usize> {
-    let negated = class.first() == Some(&b'^');
-    let mut at = usize::from(negated);
-    let mut contained = false;
-    loop {
-        match class.get(at..).unwrap_or_default() {
-            [] => break,
-            [b']', ..] => {
-                at += 1;
-                break;
-            }
-            [b'\\', escaped, ..] => {
-                contained |= escaped.eq_ignore_ascii_case(&byte);
-                at += 2;
-            }
-            [first, b'-', last, ..] => {
-                let (first, last) = (first.to_ascii_lowercase(), last.to_ascii_lowercase());
-                contained |= (first.min(last)..=first.max(last)).contains(&byte);
-                at += 3;
-            }
-            [literal, ..] => {
-                contained |= literal.eq_ignore_ascii_case(&byte);
-                at += 1;
-            }
-        }
-    }
-    (contained != negated).then_some(at)
 }
 
 #[cfg(test)]

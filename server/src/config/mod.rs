@@ -7,8 +7,11 @@
 mod change;
 pub mod choices;
 pub mod directives;
+mod file;
+mod glob;
 pub mod hot;
 mod parse;
+mod rewrite;
 pub mod value;
 mod view;
 
@@ -17,7 +20,9 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 pub use self::change::{Apply, Caller, NotRunning, SetError};
 pub use self::directives::{Directive, Effect, Flags, Kind};
+pub use self::file::{Command, LoadError, Located, Sources};
 pub use self::hot::Hot;
+pub use self::rewrite::{Extent, RewriteError};
 pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value};
 
 /// The values of all directives.
@@ -34,6 +39,8 @@ pub struct Config {
     defaults: Vec<Value>,
     /// Absolute path of the config file, when there is one.
     file: Option<PathBuf>,
+    /// Lines of the config file that are not settings, in its order.
+    commands: Vec<Located<Command>>,
 }
 
 impl Config {
@@ -47,6 +54,7 @@ impl Config {
             hot: Hot::new(),
             defaults,
             file: None,
+            commands: Vec::new(),
         };
         for (row, value) in directives::all().iter().zip(&config.defaults) {
             config.mirror(row, value);
@@ -70,6 +78,11 @@ impl Config {
     /// The config file CONFIG REWRITE writes to.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// The lines of the config file that are not settings: renamed commands and users, for those who know them.
+    pub fn commands(&self) -> &[Located<Command>] {
+        &self.commands
     }
 
     /// The value of a directive of the table.

@@ -1,0 +1,286 @@
+//! Reading the config file, standard input and the command line's directives, in this order; a later line wins.
+//! The format and the refusals are those of `redis.conf`.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::directives::{self, Flags};
+use super::glob::{self, Case};
+use super::parse::os_text;
+use super::{Config, Value};
+use crate::net::quote::split_args;
+use crate::version::REDIS_VERSION;
+
+/// Files that include each other may nest this deep.
+const DEPTH_MAX: usize = 16;
+
+/// Directives of earlier versions which Redis 7.0 still accepts, with one argument, and ignores.
+const FORGOTTEN: [&[u8]; 3] =
+    [b"list-max-ziplist-entries", b"list-max-ziplist-value", b"lua-replicate-commands"];
+
+/// Where the configuration comes from.
+#[derive(Debug, Default, Clone)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    /// What was read from standard input.
+    pub input: Option<Vec<u8>>,
+    /// The command line's directives, as lines of a config file; `None` when there was no command line at all.
+    pub options: Option<Vec<u8>>,
+}
+
+/// A line that is not a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `rename-command`: an empty new name removes the command.
+    Rename { from: Vec<u8>, to: Vec<u8> },
+    /// `user`: the name and the rules of an ACL user.
+    User { name: Vec<u8>, rules: Vec<Vec<u8>> },
+}
+
+/// Something said by a line of the configuration, so that whoever refuses it later can quote the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    pub value: T,
+    number: usize,
+    text: Vec<u8>,
+}
+
+impl<T> Located<T> {
+    /// The error that stops the start because of this line.
+    pub fn refuse(&self, reason: impl Into<String>) -> LoadError {
+        LoadError::Line { number: self.number, text: self.text.clone(), reason: reason.into() }
+    }
+}
+
+/// Why the configuration cannot be used. The text is what Redis prints before it exits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadError {
+    Open {
+        file: PathBuf,
+        reason: String,
+    },
+    Line {
+        number: usize,
+        text: Vec<u8>,
+        reason: String,
+    },
+    /// Every line is right, but they do not go together.
+    Whole {
+        reason: String,
+    },
+}
+
+impl std::error::Error for LoadError {}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Open { file, reason } = self {
+            return write!(out, "Fatal error, can't open config file '{}': {reason}", file.display());
+        }
+        writeln!(out, "\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***")?;
+        match self {
+            Self::Line { number, text, reason } => {
+                writeln!(out, "Reading the configuration file, at line {number}")?;
+                write!(out, ">>> '{}'\n{reason}", String::from_utf8_lossy(text))
+            }
+            Self::Open { reason, .. } | Self::Whole { reason } => out.write_str(reason),
+        }
+    }
+}
+
+/// What reading has to remember between lines.
+#[derive(Default)]
+struct Reading {
+    depth: usize,
+    /// The first `save` line replaces the default save points, further ones add to them.
+    save_seen: bool,
+}
+
+impl Config {
+    /// Applies the sources to a configuration that nothing runs with yet.
+    ///
+    /// # Errors
+    /// [`LoadError`], with the line at fault. The configuration is then of no use.
+    pub fn load(&mut self, sources: &Sources) -> Result<(), LoadError> {
+        let mut text = Vec::new();
+        if let Some(file) = &sources.file {
+            // CONFIG REWRITE must find the file again after `dir` led elsewhere.
+            self.file = Some(self.dir().join(file));
+            text = read_files(&self.dir(), file.as_os_str().as_bytes())?;
+        }
+        text.extend_from_slice(sources.input.as_deref().unwrap_or_default());
+        if let Some(options) = &sources.options {
+            text.push(b'\n');
+            text.extend_from_slice(options);
+        }
+        self.load_text(&text, &mut Reading::default())
+    }
+
+    fn load_text(&mut self, text: &[u8], reading: &mut Reading) -> Result<(), LoadError> {
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let line = trim(line);
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let located = Located { value: (), number: index + 1, text: line.to_vec() };
+            let Some(args) = split_args(line) else {
+                return Err(located.refuse("Unbalanced quotes in configuration line"));
+            };
+            if !args.is_empty() {
+                self.load_line(&args, &located, reading)?;
+            }
+        }
+        self.check_whole()
+    }
+
+    fn load_line(
+        &mut self,
+        args: &[Vec<u8>],
+        line: &Located<()>,
+        reading: &mut Reading,
+    ) -> Result<(), LoadError> {
+        let refuse = |reason: &str| Err(line.refuse(reason));
+        let name = args[0].to_ascii_lowercase();
+        if directives::find(&name).is_some() {
+            return self.load_directive(&name, &args[1..], reading).map_err(|reason| line.refuse(reason));
+        }
+        match (name.as_slice(), &args[1..]) {
+            (forgotten, [_]) if FORGOTTEN.contains(&forgotten) => Ok(()),
+            (b"include", [files]) => {
+                if reading.depth == DEPTH_MAX {
+                    return refuse("Too many nested include directives");
+                }
+                let text = read_files(&self.dir(), files)?;
+                reading.depth += 1;
+                let result = self.load_text(&text, reading);
+                reading.depth -= 1;
+                result
+            }
+            (b"rename-command", [from, to]) => {
+                self.keep(line, Command::Rename { from: from.clone(), to: to.clone() });
+                Ok(())
+            }
+            (b"user", [name, rules @ ..]) => {
+                self.keep(line, Command::User { name: name.clone(), rules: rules.to_vec() });
+                Ok(())
+            }
+            (b"loadmodule", [_, ..]) => {
+                refuse("Tidegate cannot load Redis modules; remove the loadmodule directive")
+            }
+            (b"sentinel", []) => Ok(()),
+            (b"sentinel", _) => refuse("sentinel directive while not in sentinel mode"),
+            (module, values) if module.contains(&b'.') => refuse(if values.is_empty() {
+                "Module config specified without value"
+            } else {
+                "Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting"
+            }),
+            _ => refuse("Bad directive or wrong number of arguments"),
+        }
+    }
+
+    fn load_directive(&self, name: &[u8], args: &[Vec<u8>], reading: &mut Reading) -> Result<(), String> {
+        let (row, _) = directives::find(name).expect("the caller looked it up");
+        let directive = directives::all()[row];
+        let split;
+        let args = match args {
+            // One argument may hold several, quoted: `save "900 1"`, `--save "900 1"`.
+            [one] if directive.has(Flags::MULTI) && !one.is_empty() => {
+                split = split_args(one).unwrap_or_default();
+                &split
+            }
+            _ if !directive.has(Flags::MULTI) && args.len() != 1 => {
+                return Err("wrong number of arguments".to_owned());
+            }
+            _ => args,
+        };
+        let current = self.read()[row].clone();
+        let mut value = directive.parse(args, &current)?;
+        if let (Value::Save(points), Value::Save(before)) = (&mut value, current) {
+            let clears = matches!(args, [one] if one.is_empty());
+            if std::mem::replace(&mut reading.save_seen, true) && !clears {
+                points.splice(0..0, before);
+            }
+        }
+        self.store(row, value);
+        Ok(())
+    }
+
+    fn keep(&mut self, line: &Located<()>, command: Command) {
+        self.commands.push(Located { value: command, number: line.number, text: line.text.clone() });
+    }
+
+    fn check_whole(&self) -> Result<(), LoadError> {
+        let refuse = |reason: String| Err(LoadError::Whole { reason });
+        if let Some(path) = self.path("logfile")
+            && let Err(error) = File::options().append(true).create(true).open(path)
+        {
+            // Later there would be no place left to say so.
+            return refuse(format!("Can't open the log file: {}", os_text(&error)));
+        }
+        if self.flag("cluster-enabled") && self.replicaof().is_some() {
+            return refuse("replicaof directive not allowed in cluster mode".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The content of one file, or of all files a pattern matches, in the order of their names. That a pattern matches
+/// none is fine: a directory for snippets may be empty.
+fn read_files(dir: &Path, name: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let path = dir.join(std::ffi::OsStr::from_bytes(name));
+    let paths = if glob::is_pattern(name) { expand(&path) } else { vec![path] };
+    let mut text = Vec::new();
+    for path in paths {
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        if let Err(error) = File::open(&path).and_then(|mut file| file.read_to_end(&mut text)) {
+            let file = path.strip_prefix(dir).unwrap_or(&path).to_path_buf();
+            return Err(LoadError::Open { file, reason: os_text(&error) });
+        }
+    }
+    Ok(text)
+}
+
+/// The paths a pattern matches, sorted. Names with a leading dot must be asked for with one.
+fn expand(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let part = part.as_os_str();
+        if !glob::is_pattern(part.as_bytes()) {
+            for path in &mut found {
+                path.push(part);
+            }
+            continue;
+        }
+        let matching = |entry: io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            let hidden = name.as_bytes().starts_with(b".") && !part.as_bytes().starts_with(b".");
+            let fits = !hidden && glob::matches(part.as_bytes(), name.as_bytes(), Case::Respected);
+            fits.then_some(name)
+        };
+        found = found
+            .iter()
+            .flat_map(|path| {
+                let entries = fs::read_dir(path).into_iter().flatten().filter_map(matching);
+                entries.map(|name| path.join(name)).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    found.retain(|path| path.exists());
+    found.sort();
+    found
+}
+
+pub(super) fn trim(line: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    &line[start..end]
+}
+
+#[cfg(test)]
+mod tests;
