@@ -153,7 +153,9 @@ impl Shape {
 
     #[inline]
     fn key_offset(self) -> usize {
-        HEADER + WORD_SIZE * self.flags.count_ones() as usize
+        // Not count_ones: without the popcnt instruction, which x86-64 does not promise, that is a dozen instructions.
+        let flags = usize::from(self.flags);
+        HEADER + WORD_SIZE * ((flags & 1) + (flags >> 1 & 1) + (flags >> 2))
     }
 
     #[inline]
@@ -198,6 +200,37 @@ impl Record {
         record.put_expiry(expiry_ms);
         record.put_boxed(value);
         record
+    }
+
+    /// The same value, expiry and access clock under another key (RENAME, MOVE). A boxed value is moved, not copied.
+    #[must_use = "the record has moved"]
+    pub fn with_key(mut self, key: &[u8]) -> Self {
+        let expiry_ms = self.expiry_ms();
+        let record = match self.value() {
+            ValueRef::Int(value) => Self::new_int(key, value, expiry_ms),
+            ValueRef::Bytes { bytes, encoding } => Self::new_bytes(key, bytes, encoding, expiry_ms),
+            ValueRef::Boxed(_) => Self::new_boxed(key, self.take_boxed(), expiry_ms),
+        };
+        record.set_access(self.access());
+        record
+    }
+
+    /// A copy of value, expiry and access clock under another key (COPY).
+    #[must_use = "the copy is not in a table yet"]
+    pub fn copy_to(&self, key: &[u8]) -> Self {
+        let expiry_ms = self.expiry_ms();
+        let record = match self.value() {
+            ValueRef::Int(value) => Self::new_int(key, value, expiry_ms),
+            ValueRef::Bytes { bytes, encoding } => Self::new_bytes(key, bytes, encoding, expiry_ms),
+            ValueRef::Boxed(value) => Self::new_boxed(key, Box::new(value.clone()), expiry_ms),
+        };
+        record.set_access(self.access());
+        record
+    }
+
+    /// The value, if it is boxed; else the record back.
+    pub fn into_boxed(mut self) -> Result<Box<Value>, Self> {
+        if self.form() == Form::Boxed { Ok(self.take_boxed()) } else { Err(self) }
     }
 
     #[inline]
@@ -398,15 +431,21 @@ impl Record {
     /// The record with key, access clock and expiry, its old value dropped and room for a new one.
     fn without_value(mut self, expiry_ms: Option<i64>, word: bool, inline_len: usize) -> Self {
         if self.form() == Form::Boxed {
-            let value = self.boxed();
-            self.put_int(0);
-            // SAFETY: the pointer came from Box::into_raw, and the record no longer refers to it.
-            drop(unsafe { Box::from_raw(value) });
+            drop(self.take_boxed());
         }
         let shape = self.shape();
         let mut record = self.reshape(Shape::new(shape.key_len, expiry_ms, word, inline_len), 0);
         record.put_expiry(expiry_ms);
         record
+    }
+
+    /// Takes the boxed value and leaves an integer.
+    fn take_boxed(&mut self) -> Box<Value> {
+        assert!(self.form() == Form::Boxed, "only a boxed value can be taken");
+        let value = self.boxed();
+        self.put_int(0);
+        // SAFETY: the pointer came from Box::into_raw, and the record no longer refers to it.
+        unsafe { Box::from_raw(value) }
     }
 
     /// The record in another shape, in place if the size class is the same. Keeps the access clock, the key and the

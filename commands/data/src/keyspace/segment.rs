@@ -87,6 +87,11 @@ impl<'a> SegmentRef<'a> {
     pub(super) fn records(self) -> impl Iterator<Item = &'a Record> {
         self.buckets.iter().flat_map(|bucket| bucket.slots.iter().flatten())
     }
+
+    /// Lets all records miss the cache at once rather than one after the other.
+    pub(super) fn prefetch_records(self) {
+        self.records().for_each(|record| prefetch(record.address()));
+    }
 }
 
 /// Exclusive access to a segment.
@@ -268,6 +273,7 @@ impl SegmentPointer {
         // SAFETY: the caller owns the segment.
         let segment = unsafe { self.get_mut() };
         let layout = layout(segment.buckets.len());
+        SegmentRef { header: segment.header, buckets: segment.buckets }.prefetch_records();
         segment.buckets.iter_mut().for_each(|bucket| bucket.slots = Default::default());
         // SAFETY: allocated with this layout in `new`; `segment` is not used any more.
         unsafe { dealloc(self.base().cast(), layout) };

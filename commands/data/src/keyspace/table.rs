@@ -298,10 +298,7 @@ impl Table {
         let mut old = self.segment_mut(index);
         let (local_depth, epoch) = (old.header.local_depth, old.header.epoch);
         let old_size = SegmentPointer::size(old.buckets.len());
-        // All records miss the cache at once rather than one after the other.
-        SegmentRef { header: old.header, buckets: old.buckets }.records().for_each(|record| {
-            segment::prefetch(record.address());
-        });
+        SegmentRef { header: old.header, buckets: old.buckets }.prefetch_records();
         let records = old.drain().collect::<Vec<_>>();
         let bit = 1 << (63 - local_depth);
         let sides =
