@@ -1,1 +1,15 @@
-fn main() {}
+//! Integration tests against the real binary, one file per family. They state what Redis 7.0.15 does, so all of them
+//! also pass with `TIDEGATE_BIN=/usr/bin/redis-server`.
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "all transcripts look alike, with quotes in them or not"
+)]
+
+mod connection;
+mod generic;
+mod protocol;
+mod pushback;
+mod server;
+mod strings;
+mod transactions;
+mod transcript;

@@ -20,7 +20,7 @@ pub enum Compare {
     ScanPage,
     /// `field=value` words as in CLIENT INFO: the same fields, and the same values where they are not measured.
     ClientInfo,
-    /// COMMAND INFO and LIST: subcommands may come in any order.
+    /// COMMAND INFO: subcommands may come in any order, and notes, which are prose, may be missing.
     CommandTable,
 }
 
@@ -176,10 +176,26 @@ fn command_table(reply: &Reply) -> Reply {
     }
 }
 
+/// Key specifications without their notes, which are prose.
+fn without_notes(specs: &Reply) -> Reply {
+    let notes = Reply::Bulk(b"notes".to_vec());
+    let strip = |spec: &Reply| match spec {
+        Reply::Map(pairs) => Reply::Map(pairs.iter().filter(|(key, _)| *key != notes).cloned().collect()),
+        Reply::Array(flat) if flat.first() == Some(&notes) => Reply::Array(flat[2..].to_vec()),
+        other => other.clone(),
+    };
+    match specs {
+        Reply::Array(items) => Reply::Array(items.iter().map(strip).collect()),
+        Reply::Set(items) => Reply::Set(items.iter().map(strip).collect()),
+        other => other.clone(),
+    }
+}
+
 fn command_entry(reply: &Reply) -> Reply {
     match reply {
         Reply::Array(fields) if fields.len() == 10 => {
             let mut fields = fields.clone();
+            fields[8] = without_notes(&fields[8]);
             fields[9] = sorted(&command_table(&fields[9]));
             Reply::Array(fields)
         }
