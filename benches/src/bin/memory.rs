@@ -6,8 +6,8 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,7 +15,7 @@ use tidegate_benches::cores::{self, Division};
 use tidegate_benches::flags::Flags;
 use tidegate_benches::histogram::Histogram;
 use tidegate_benches::load::{self, Content};
-use tidegate_benches::process::{Recipe, Server, ping_on};
+use tidegate_benches::process::{Recipe, Server, Tracked, ping_on};
 use tidegate_benches::workload::{Keyspace, write_set};
 use tidegate_benches::{machine, now};
 
@@ -31,7 +31,7 @@ Measures memory per key and per idle connection, and the worst SET while a keysp
   --keys N,N              numbers of keys at which memory is read, ascending [1000000,5000000]
   --growth-keys N         keys to grow to with unpipelined SETs [10000000]
   --connections N         idle connections [10000]
-  --table-worst-ms X      worst single insert of the in-process table bench, to be shown beside the socket's figure
+  --table-memory PATH     the table's own bench, whose worst insert is shown beside the socket's [beside this program]
   --output DIR            where the table goes [benches/results]
   --quick                 a tenth of the keys and connections, growth to 200 k
 ";
@@ -76,7 +76,7 @@ struct Settings {
     counts: Vec<u32>,
     growth_keys: u32,
     connections: usize,
-    table_worst_ms: Option<f64>,
+    table_memory: Option<PathBuf>,
     output: PathBuf,
 }
 
@@ -110,7 +110,7 @@ impl Settings {
                 .unwrap_or(if quick { 200_000 } else { 10_000_000 })
                 .max(1),
             connections,
-            table_worst_ms: flags.value("--table-worst-ms")?,
+            table_memory: flags.value("--table-memory")?.or_else(table_memory_beside),
             output: flags.value("--output")?.unwrap_or_else(|| PathBuf::from("benches/results")),
         };
         flags.finish()?;
@@ -296,15 +296,50 @@ fn growth_rows(settings: &Settings, rows: &mut Vec<Row>, failures: &mut Vec<Stri
         target: format!("{WORST_SET_TARGET_MS} ms"),
         cells,
     });
-    if let Some(worst) = settings.table_worst_ms {
+    if let Some(program) = &settings.table_memory {
         let mut cells = vec!["-".to_owned(); settings.recipes.len()];
-        cells[0] = figure(worst, WORST_SET_TARGET_MS, "ms");
+        match table_worst_ms(program, settings.growth_keys) {
+            Ok(worst) => cells[0] = figure(worst, WORST_SET_TARGET_MS, "ms"),
+            Err(error) => failures.push(format!("{}: {error}", program.display())),
+        }
         rows.push(Row {
             what: "the same within the process, table only".to_owned(),
             target: format!("{WORST_SET_TARGET_MS} ms"),
             cells,
         });
     }
+}
+
+fn table_memory_beside() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?.with_file_name("table_memory");
+    path.is_file().then_some(path)
+}
+
+/// Lets the table's own bench grow to `keys` and reads its slowest insert, in milliseconds.
+fn table_worst_ms(program: &Path, keys: u32) -> Result<f64, Failure> {
+    let mut command = Command::new(program);
+    command.args(["grow", &keys.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let (said, status) = Tracked::start(&mut command, None)?.output()?;
+    if !status.success() {
+        return Err(format!("ended with {status}").into());
+    }
+    // "... slowest inserts [1.2ms, 900µs, ...] ...": the slowest one comes first.
+    let slowest = said.split_once("slowest inserts [").and_then(|(_, rest)| rest.split([',', ']']).next());
+    slowest.and_then(milliseconds).ok_or_else(|| format!("not understood: {}", said.trim()).into())
+}
+
+/// Reads a duration as Rust's debug format writes it.
+fn milliseconds(text: &str) -> Option<f64> {
+    let unit_at = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+    let number: f64 = text[..unit_at].parse().ok()?;
+    let factor = match &text[unit_at..] {
+        "s" => 1e3,
+        "ms" => 1.0,
+        "µs" => 1e-3,
+        "ns" => 1e-6,
+        _ => return None,
+    };
+    Some(number * factor)
 }
 
 fn grow(recipe: &Recipe, keys: u32) -> Result<Growth, Failure> {
@@ -412,4 +447,19 @@ fn write_table(settings: &Settings, rows: &[Row], failures: &[String]) -> io::Re
     println!("{text}");
     eprintln!("written: {}", path.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_back_as_milliseconds() {
+        for duration in [Duration::from_micros(1_234), Duration::from_secs(2), Duration::from_nanos(250_500)]
+        {
+            let read = milliseconds(&format!("{duration:?}")).expect("a duration");
+            assert!((read - duration.as_secs_f64() * 1e3).abs() < 1e-9, "{duration:?} -> {read}");
+        }
+        assert_eq!(milliseconds("12 apples"), None);
+    }
 }
