@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::allow::AllowList;
 use super::compare::{Compare, accepts_exec};
 use super::step::{Action, Arg, Op, Step, scan_command};
+use crate::clock::wait_until;
 use crate::resp::{Escaped, Reply, RespClient, encode_command};
 use crate::server::TestServer;
 
@@ -117,9 +118,9 @@ impl Pair {
         self.servers[1].log()
     }
 
-    /// Whether the target process is still there.
-    pub fn target_alive(&mut self) -> bool {
-        self.servers[1].is_alive()
+    /// Whether the target process has died. Its connections close a moment before the process is gone.
+    pub fn target_died(&mut self) -> bool {
+        wait_until(Duration::from_millis(500), || !self.servers[1].is_alive())
     }
 
     /// Which of these commands (`name` or `name|sub`) the reference knows and the target does not.

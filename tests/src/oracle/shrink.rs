@@ -1,8 +1,11 @@
 //! Makes a failing sequence of steps small: delta debugging, where each candidate runs on emptied servers.
 
+use std::time::Duration;
+
 use super::pair::{Difference, Pair};
 use super::state;
 use super::step::Step;
+use crate::clock;
 
 /// The smallest sequence found and the difference it ends in.
 pub struct Shrunk {
@@ -10,8 +13,10 @@ pub struct Shrunk {
     pub difference: Difference,
 }
 
-/// No more candidates than this are tried, so that one difference cannot eat the whole run.
+/// No more candidates than this are tried, nor for longer than this, so that one difference cannot eat the whole run:
+/// finding out that a server no longer answers takes seconds each time.
 const CANDIDATES_MAX: usize = 600;
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Runs `steps` on emptied servers; the difference they end in, if any, and how many steps it took.
 pub fn replay(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<(usize, Difference)> {
@@ -27,11 +32,12 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrun
     let (used, mut difference) = replay(pair, steps, keys)?;
     let mut steps = steps[..used].to_vec();
     let mut tried = 0;
+    let start = clock::now();
     let mut chunk = (steps.len() / 2).max(1);
     loop {
         let mut at = 0;
         let mut shorter = false;
-        while at < steps.len() && tried < CANDIDATES_MAX {
+        while at < steps.len() && tried < CANDIDATES_MAX && start.elapsed() < TIME_MAX {
             let mut candidate = steps[..at].to_vec();
             candidate.extend_from_slice(&steps[(at + chunk).min(steps.len())..]);
             tried += 1;
@@ -45,7 +51,7 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrun
                 _ => at += chunk,
             }
         }
-        if tried >= CANDIDATES_MAX || (chunk == 1 && !shorter) {
+        if tried >= CANDIDATES_MAX || start.elapsed() >= TIME_MAX || (chunk == 1 && !shorter) {
             return Some(Shrunk { steps, difference });
         }
         let widest = if shorter { chunk.min(steps.len() / 2) } else { chunk / 2 };
