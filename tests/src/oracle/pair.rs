@@ -95,6 +95,16 @@ impl Pair {
 
     /// Empties both servers and opens all connections anew; a server that has died is started again.
     pub fn reset(&mut self) -> io::Result<()> {
+        // A server that has just been killed is alive for another moment, and then refuses.
+        self.try_reset().or_else(|_| {
+            for server in &mut self.servers {
+                wait_until(Duration::from_millis(500), || !server.is_alive());
+            }
+            self.try_reset()
+        })
+    }
+
+    fn try_reset(&mut self) -> io::Result<()> {
         for server in &mut self.servers {
             if !server.is_alive() {
                 server.restart()?;

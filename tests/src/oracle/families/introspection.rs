@@ -171,7 +171,6 @@ const CONFIG_SET: &[&str] = &[
     "CONFIG SET slowlog-max-len -5",
     "CONFIG SET slowlog-log-slower-than 10000",
     "CONFIG SET save abc",
-    "CONFIG SET bind 1.2.3.4.5",
     "CONFIG SET lfu-log-factor 10",
     "CONFIG SET lfu-decay-time -1",
     "CONFIG SET appendfsync sometimes",
