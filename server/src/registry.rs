@@ -186,7 +186,10 @@ impl Registry {
 
     /// The command or subcommand with this id. O(N).
     pub fn by_id(&self, id: usize) -> Option<&Entry> {
-        self.entries.iter().flat_map(|entry| std::iter::once(entry).chain(&entry.subcommands)).find(|e| e.id == id)
+        self.entries
+            .iter()
+            .flat_map(|entry| std::iter::once(entry).chain(&entry.subcommands))
+            .find(|e| e.id == id)
     }
 }
 
@@ -221,7 +224,9 @@ impl Builder {
         let own = command.name.to_ascii_lowercase();
         let key_specs: Vec<KeySpec> = command.specs().copied().collect();
         let single_key = match key_specs[..] {
-            [KeySpec { begin: BeginSearch::Index(at), find: FindKeys::Range { last: 0, .. }, .. }] => Some(at),
+            [KeySpec { begin: BeginSearch::Index(at), find: FindKeys::Range { last: 0, .. }, .. }] => {
+                Some(at)
+            }
             _ => None,
         };
         Entry {

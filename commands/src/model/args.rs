@@ -94,6 +94,7 @@ impl<'a> Args<'a> {
 
     /// Reads the next argument; a missing one is a syntax error (arity is checked before a handler runs).
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "a missing argument is an error, not an end")]
     pub fn next(&mut self) -> Result<&'a [u8], Error> {
         let span = self.spans.get(self.next).ok_or(Error::Syntax)?;
         self.next += 1;

@@ -34,7 +34,7 @@ impl Default for Bench {
     fn default() -> Self {
         let hasher = KeyHasher::new(1);
         Bench {
-            databases: Databases::new(16, hasher.clone()),
+            databases: Databases::new(16, &hasher),
             hasher,
             rng: Rng::new(1),
             log: KeyLog { record_touched: true, record_events: true, ..KeyLog::default() },

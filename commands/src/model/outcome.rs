@@ -69,6 +69,11 @@ impl Effects {
         &self.bytes
     }
 
+    /// The same, taken.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Forgets everything, keeping the allocation.
     pub fn clear(&mut self) {
         self.bytes.clear();

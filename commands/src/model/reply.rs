@@ -273,9 +273,9 @@ mod tests {
             assert_eq!(written(Protocol::Resp2, write), resp2);
             assert_eq!(written(Protocol::Resp3, write), resp3);
         };
-        both(|r| r.ok(), "+OK\r\n", "+OK\r\n");
-        both(|r| r.null(), "$-1\r\n", "_\r\n");
-        both(|r| r.null_array(), "*-1\r\n", "_\r\n");
+        both(|r| r.simple("OK"), "+OK\r\n", "+OK\r\n");
+        both(|r| r.bulk_or_null(None), "$-1\r\n", "_\r\n");
+        both(|r| [r].into_iter().for_each(|r| r.null_array()), "*-1\r\n", "_\r\n");
         both(|r| r.map(2), "*4\r\n", "%2\r\n");
         both(|r| r.set(3), "*3\r\n", "~3\r\n");
         both(|r| r.push(3), "*3\r\n", ">3\r\n");

@@ -23,7 +23,7 @@ pub use self::directives::{Directive, Effect, Flags, Kind};
 pub use self::file::{Command, LoadError, Located, Sources};
 pub use self::hot::Hot;
 pub use self::rewrite::{Extent, RewriteError};
-pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value};
+pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value, quoted};
 
 /// The values of all directives.
 ///

@@ -32,7 +32,6 @@
 //!   while `authenticated` is false, execute each command before decoding the next.
 //! - After an error, write [`ProtocolError::append_reply`], flush, close.
 
-use std::ops::Range;
 use std::vec::Drain;
 
 pub use self::error::ProtocolError;
@@ -51,29 +50,7 @@ const IDLE_ARGS_MAX: usize = 32;
 
 const _: () = assert!(size_of::<Decoder>() <= 16 + size_of::<Vec<Span>>());
 
-/// A range of bytes of the read buffer: one argument.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
-    /// Offset of the first byte.
-    pub start: u32,
-    /// Size in bytes.
-    pub len: u32,
-}
-
-impl Span {
-    /// The range of buffer offsets.
-    #[inline]
-    pub fn range(self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len as usize
-    }
-
-    /// The argument, from the buffer it was decoded from.
-    #[inline]
-    pub fn slice(self, buf: &[u8]) -> &[u8] {
-        &buf[self.range()]
-    }
-}
+pub use tidegate_commands::model::Span;
 
 /// What the connection may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

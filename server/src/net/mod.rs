@@ -1,4 +1,7 @@
-//! Bytes of a client connection: request decoding and the quoting rules of inline requests.
+//! Client connections: listening, reading, decoding, writing.
 
+pub mod conn;
 pub mod decode;
+pub mod listen;
 pub mod quote;
+pub mod stream;

@@ -140,7 +140,15 @@ pub struct Client {
 
 impl Client {
     /// A new client; `addr` and `laddr` as `CLIENT LIST` shows them.
-    pub fn new(id: u64, addr: String, laddr: String, fd: i32, now_ms: i64, is_unix: bool, is_local: bool) -> Self {
+    pub fn new(
+        id: u64,
+        addr: String,
+        laddr: String,
+        fd: i32,
+        now_ms: i64,
+        is_unix: bool,
+        is_local: bool,
+    ) -> Self {
         Client {
             id,
             addr,
@@ -191,5 +199,10 @@ impl Client {
     pub fn send(&self, message: &[u8]) {
         self.mailbox.put(message);
         self.waker.wake();
+    }
+
+    /// Replicas, monitors and subscribers may be silent for as long as they like.
+    pub fn is_exempt(&self) -> bool {
+        self.kind.load(Relaxed) != ClientKind::Normal as u8 || self.monitoring.load(Relaxed)
     }
 }

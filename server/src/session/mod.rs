@@ -95,6 +95,34 @@ pub enum ReplyMode {
     Skip,
 }
 
+/// A request that waits.
+#[derive(Debug)]
+pub struct Parked {
+    /// When waiting ends by itself, Unix milliseconds; `i64::MAX` for never.
+    pub until_ms: i64,
+    /// What happens then.
+    pub then: Then,
+}
+
+/// What happens at the end of waiting.
+#[derive(Debug)]
+pub enum Then {
+    /// The request is tried again.
+    Retry(StoredRequest),
+    /// This is its reply.
+    Answer(Vec<u8>),
+}
+
+impl Parked {
+    /// The reply when time runs out.
+    pub fn timed_out(self) -> Vec<u8> {
+        match self.then {
+            Then::Answer(answer) => answer,
+            Then::Retry(_) => Vec::new(),
+        }
+    }
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Session {
@@ -119,7 +147,7 @@ pub struct Session {
     /// `CLIENT NO-TOUCH`.
     pub no_touch: bool,
     /// A request that waits for something (the end of a pause).
-    pub parked: Option<StoredRequest>,
+    pub parked: Option<Parked>,
     /// The connection is closed once everything written so far was sent.
     pub close_after_reply: bool,
 }

@@ -46,7 +46,7 @@ pub struct Shards {
 
 impl Shards {
     /// `count` (a power of two, at most 256) shards of `databases` databases.
-    pub fn new(count: usize, databases: usize, hasher: KeyHasher) -> Self {
+    pub fn new(count: usize, databases: usize, hasher: &KeyHasher) -> Self {
         assert!(count.is_power_of_two() && count <= 256, "a shard is a cluster slot modulo a power of two");
         let shard = |_| {
             let databases = Databases::new(databases, hasher);

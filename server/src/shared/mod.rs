@@ -2,20 +2,24 @@
 //! an ordinary command except relaxed atomics.
 
 mod clients;
+mod latency;
 mod pause;
+mod reclaim;
 mod slowlog;
 mod stats;
 
 pub use clients::Clients;
+pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
+pub use reclaim::Reclaim;
 pub use slowlog::{Slowlog, SlowlogEntry};
-pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats};
+pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::shard::Shards;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use tidegate_data::KeyHasher;
 use tidegate_persistence::journal::Journal;
 
@@ -29,15 +33,19 @@ pub struct Shared {
     /// How keys are hashed in this process.
     pub hasher: KeyHasher,
     /// Commands by name.
-    pub registry: Registry,
+    pub registry: &'static Registry,
     /// Connections.
     pub clients: Clients,
     /// Figures for `INFO`.
     pub stats: Stats,
     /// The slow log.
     pub slowlog: Slowlog,
+    /// `LATENCY`
+    pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`
     pub pause: Pause,
+    /// Frees large things in the background.
+    pub reclaim: Reclaim,
     /// Where execution units go.
     pub journal: Arc<dyn Journal>,
     /// Who this process is.
@@ -45,7 +53,7 @@ pub struct Shared {
     /// Switches that `DEBUG` turns.
     pub debug: DebugSwitches,
     /// Raised by `SHUTDOWN` and signals.
-    pub shutdown: crate::server::ShutdownSwitch,
+    pub shutdown: crate::server::Shutdown,
 }
 
 /// Who this process is.
@@ -77,8 +85,3 @@ impl Default for DebugSwitches {
         DebugSwitches { active_expire: AtomicBool::new(true), pause_cron: AtomicBool::new(false) }
     }
 }
-
-/// A number that only grows.
-pub type Counter = AtomicU64;
-/// A number that goes up and down.
-pub type Gauge = AtomicI64;

@@ -173,7 +173,8 @@ impl ErrorStats {
 
     /// All codes with their counts, sorted by code.
     pub fn all(&self) -> Vec<(String, u64)> {
-        let mut all: Vec<_> = self.by_code.iter().map(|entry| (entry.key().clone(), *entry.value())).collect();
+        let mut all: Vec<_> =
+            self.by_code.iter().map(|entry| (entry.key().clone(), *entry.value())).collect();
         all.sort_unstable();
         all
     }

@@ -11,7 +11,7 @@ pub struct Databases {
 
 impl Databases {
     /// `count` empty databases.
-    pub fn new(count: usize, hasher: KeyHasher) -> Self {
+    pub fn new(count: usize, hasher: &KeyHasher) -> Self {
         Databases { tables: (0..count).map(|_| Table::new(hasher.clone())).collect() }
     }
 

@@ -20,6 +20,10 @@ pub struct WrongType;
 
 /// The shards' data that is held, by shard number in ascending order.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "built on the stack for one command; boxing would allocate for each"
+)]
 pub enum Held<'a> {
     /// Nothing: a command without keys.
     None,
@@ -492,7 +496,7 @@ impl<'a> Keys<'a> {
         let emptied = &mut self.log.emptied;
         self.held.each(|_, databases| {
             let table = databases.table_mut(db);
-            if table.len() > 0 {
+            if !table.is_empty() {
                 removed += table.len();
                 emptied.push(table.take());
             }

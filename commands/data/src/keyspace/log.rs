@@ -61,6 +61,12 @@ impl std::fmt::Debug for super::table::Contents {
     }
 }
 
+impl std::fmt::Debug for super::directory::DirectoryHint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirectoryHint").finish_non_exhaustive()
+    }
+}
+
 /// The log of one execution unit. Kept by the executing thread and reused, so that the common case allocates
 /// nothing.
 #[derive(Debug, Default)]

@@ -1,0 +1,92 @@
+//! Commands about the connection or the process. They are declared like commands of the keyspace, but their
+//! handlers see the worker, the session and everything that is shared.
+#![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
+
+mod connection;
+mod transaction;
+
+use crate::dispatch::Worker;
+use crate::registry::Entry;
+use crate::session::{Parked, Session};
+use crate::shard::Hold;
+use crate::shared::Shared;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_commands::model::{Args, Command, Error, Family, Reply};
+
+/// What runs a command about the connection or the process.
+pub type Control = fn(&mut ControlCtx<'_, '_>, &mut Args<'_>, &mut Reply<'_>) -> Result<Flow, Error>;
+
+/// How the connection goes on.
+#[derive(Debug)]
+pub enum Flow {
+    /// With the next command.
+    Done,
+    /// It is closed when everything was sent.
+    Close,
+    /// It waits.
+    Park(Parked),
+}
+
+/// What a control handler gets besides its arguments and its reply.
+#[derive(Debug)]
+pub struct ControlCtx<'a, 's> {
+    /// The executing thread.
+    pub worker: &'a mut Worker,
+    /// The connection.
+    pub session: &'a mut Session,
+    /// The command.
+    pub entry: &'static Entry,
+    /// The shards held by the transaction this runs in.
+    pub(crate) hold: Option<&'a mut Hold<'s>>,
+}
+
+impl ControlCtx<'_, '_> {
+    /// What all threads share.
+    pub fn shared(&self) -> &Shared {
+        &self.worker.shared
+    }
+
+    /// The clock of this turn, Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.worker.now_ms()
+    }
+
+    /// True inside `EXEC`.
+    pub fn in_transaction(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// Looks at the whole keyspace, under the transaction's hold or one of its own. Only for commands declared
+    /// `.whole_keyspace()`.
+    pub fn with_keyspace<R>(&mut self, look: impl FnOnce(&mut Hold<'_>) -> R) -> R {
+        match &mut self.hold {
+            Some(hold) => look(hold),
+            None => look(&mut self.worker.shared.shards.hold_all()),
+        }
+    }
+}
+
+/// Begins the declaration of a control command.
+pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: Control) -> Command<Control> {
+    Command::new(name, syntax, handler)
+}
+
+/// Every family of control commands.
+pub static ALL: &[&Family<Control>] = &[&transaction::FAMILY, &connection::FAMILY];
+
+/// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
+pub fn cron(shared: &Shared) {
+    let timeout_s = shared.config.hot().timeout.get();
+    if timeout_s > 0 {
+        let oldest_ms = crate::clock::unix_ms() - (timeout_s * 1000) as i64;
+        for client in shared.clients.all() {
+            if client.last_ms.load(Relaxed) < oldest_ms
+                && !client.blocked.load(Relaxed)
+                && !client.is_exempt()
+            {
+                tracing::debug!("Closing idle client id={} addr={}", client.id, client.addr);
+                client.kill();
+            }
+        }
+    }
+}

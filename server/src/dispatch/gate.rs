@@ -1,0 +1,116 @@
+//! Every check before a command runs, one line each, in Redis' order.
+
+use super::{Lookup, Request, Worker, lookup};
+use crate::registry::Entry;
+use crate::session::Session;
+use crate::shared::PauseKind;
+use tidegate_commands::model::{Error, Flag};
+
+/// Why a command does not run now.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is answered with an error.
+    Error(Error),
+    /// It waits.
+    Park,
+    /// The connection is closed without an answer.
+    Close,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Error(error)
+    }
+}
+
+impl Worker {
+    /// The entry of a command that may run now.
+    #[inline]
+    pub(super) fn gate(&self, session: &Session, request: &Request<'_>) -> Result<&'static Entry, Refusal> {
+        let entry = match request.lookup {
+            Lookup::Found(entry) => entry,
+            other => return Err(not_found(other, request)),
+        };
+        if !entry.accepts(request.spans.len()) || entry.is_container() {
+            return Err(Error::Arity(entry.name.clone().into()).into());
+        }
+        if entry.flags.has(Flag::Protected) {
+            self.check_protected(session, entry)?;
+        }
+        if !session.authenticated
+            && !entry.flags.has(Flag::NoAuth)
+            && self.shared.config.hot().requirepass.get()
+        {
+            return Err(Error::new("NOAUTH Authentication required.").into());
+        }
+        if session.transaction.is_some() && entry.flags.has(Flag::NoMulti) {
+            return Err(Error::new("ERR Command not allowed inside a transaction").into());
+        }
+        match self.shared.pause.kind(self.exec.now_ms) {
+            PauseKind::None => Ok(entry),
+            kind => self.check_pause(session, entry, kind),
+        }
+    }
+
+    #[cold]
+    fn check_protected(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
+        let hot = self.shared.config.hot();
+        let container = entry.name.split('|').next().unwrap_or_default();
+        let (action, directive) = match container {
+            "debug" => (hot.enable_debug_command.get(), "enable-debug-command"),
+            _ => (hot.enable_module_command.get(), "enable-module-command"),
+        };
+        if action.allows(session.client.is_local) {
+            return Ok(());
+        }
+        Err(Error::text(format!(
+            "ERR {} command not allowed. If the {directive} option is set to \"local\", you can run it from a local \
+             connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+            container.to_ascii_uppercase()
+        ))
+        .into())
+    }
+
+    /// During a pause, commands that may change something wait; during a full one all do. `EXEC` is judged by what
+    /// it queued.
+    #[cold]
+    fn check_pause(
+        &self,
+        session: &Session,
+        entry: &'static Entry,
+        kind: PauseKind,
+    ) -> Result<&'static Entry, Refusal> {
+        let changes = |entry: &Entry| entry.flags.has(Flag::Write) || entry.flags.has(Flag::MayReplicate);
+        let waits = match kind {
+            PauseKind::None => false,
+            PauseKind::All => true,
+            PauseKind::Write if entry.name == "exec" => {
+                session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
+                    let found = Lookup::of(self.shared.registry, &stored.bytes, &stored.args);
+                    matches!(found, Lookup::Found(entry) if changes(entry))
+                })
+            }
+            PauseKind::Write => changes(entry),
+        };
+        if waits { Err(Refusal::Park) } else { Ok(entry) }
+    }
+}
+
+#[cold]
+fn not_found(lookup: Lookup, request: &Request<'_>) -> Refusal {
+    let (buf, spans) = (request.buf, request.spans);
+    if let Lookup::UnknownSubcommand = lookup {
+        return lookup::unknown_subcommand(buf, spans).into();
+    }
+    // Browsers and the like that were lured to this port.
+    let name = request.arg(0);
+    if name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post") {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to \
+             Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise \
+             your Redis instance. Connection aborted."
+        );
+        return Refusal::Close;
+    }
+    lookup::unknown_command(buf, spans).into()
+}

@@ -1,0 +1,183 @@
+//! Transactions: queueing, and running the queue under one hold as one unit.
+
+use super::{Lookup, Request, Worker, route};
+use crate::control::Flow;
+use crate::registry::{Body, Entry};
+use crate::session::{Session, StoredRequest, Transaction};
+use crate::shard::exec::{Call, Grip};
+use crate::shared::Shared;
+use route::Route;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_commands::model::{Args, Error, Reply, RoutedKey, Scope};
+
+/// A queued command, looked up and routed again.
+struct Step<'q> {
+    request: Request<'q>,
+    entry: &'static Entry,
+}
+
+/// Queues a command of a transaction.
+#[cold]
+pub(super) fn queue(session: &mut Session, request: &Request<'_>, out: &mut Vec<u8>) {
+    let Some(transaction) = &mut session.transaction else { return };
+    // A transaction that will be refused anyway need not remember anything.
+    if !transaction.broken && !session.watch_flag.is_raised() {
+        let stored = StoredRequest::copy_of(request.buf, request.spans);
+        session.client.multi_memory.fetch_add(stored.size(), Relaxed);
+        transaction.queued.push(stored);
+        session.client.multi.store(transaction.queued.len() as i64, Relaxed);
+    }
+    Reply::new(out, session.protocol).simple("QUEUED");
+}
+
+impl Worker {
+    /// `EXEC` was refused before it ran: the transaction is over.
+    #[cold]
+    pub(super) fn abort_exec(&mut self, session: &mut Session, error: &Error, out: &mut Vec<u8>) {
+        self.discard(session);
+        let message = error.message();
+        let mut full = b"EXECABORT Transaction discarded because of: ".to_vec();
+        full.extend_from_slice(message.strip_prefix(b"ERR ").unwrap_or(&message));
+        self.count_error("EXECABORT");
+        Reply::new(out, session.protocol).error(&Error::text(full));
+    }
+
+    /// Ends the transaction and forgets the watched keys.
+    pub fn discard(&mut self, session: &mut Session) {
+        session.transaction = None;
+        session.client.multi.store(-1, Relaxed);
+        session.client.multi_memory.store(0, Relaxed);
+        self.unwatch(session);
+    }
+
+    /// Forgets the watched keys.
+    pub fn unwatch(&mut self, session: &mut Session) {
+        if session.watched.is_empty() {
+            return;
+        }
+        for watched in std::mem::take(&mut session.watched) {
+            let mut hold = self.shared.shards.hold_one(watched.shard);
+            hold.data_mut().watched.remove(watched.db, &watched.key, &session.watch_flag);
+        }
+        session.watch_flag = Arc::default();
+        session.client.watch.store(0, Relaxed);
+    }
+
+    /// Runs the queued commands atomically and writes their replies as one array.
+    pub fn exec(&mut self, session: &mut Session, reply: &mut Reply<'_>) -> Result<Flow, Error> {
+        let Some(transaction) = session.transaction.take() else {
+            return Err(Error::new("ERR EXEC without MULTI"));
+        };
+        session.client.multi.store(-1, Relaxed);
+        session.client.multi_memory.store(0, Relaxed);
+        if transaction.broken {
+            self.unwatch(session);
+            return Err(Error::new("EXECABORT Transaction discarded because of previous errors."));
+        }
+        let shared = Arc::clone(&self.shared);
+        let flow = self.exec_held(&shared, session, &transaction, reply);
+        self.unwatch(session);
+        self.exec.free_garbage();
+        Ok(flow)
+    }
+
+    fn exec_held(
+        &mut self,
+        shared: &Arc<Shared>,
+        session: &mut Session,
+        transaction: &Transaction,
+        reply: &mut Reply<'_>,
+    ) -> Flow {
+        let mut keys: Vec<Vec<RoutedKey>> = transaction.queued.iter().map(|_| Vec::new()).collect();
+        let steps: Vec<Step<'_>> = transaction
+            .queued
+            .iter()
+            .zip(&mut keys)
+            .filter_map(|(stored, keys)| {
+                let request = Request::of_stored(shared, stored, keys);
+                // What was queued was found and stays found: commands are never unloaded.
+                let Lookup::Found(entry) = request.lookup else { return None };
+                Some(Step { request, entry })
+            })
+            .collect();
+        let whole = steps.iter().any(|step| step.entry.scope == Scope::Keyspace);
+        let mut hold = if whole {
+            shared.shards.hold_all()
+        } else {
+            let queued = steps.iter().flat_map(|step| step.request.keys).map(|key| key.shard);
+            let watched = session.watched.iter().map(|watched| watched.shard);
+            shared.shards.hold(queued.chain(watched).collect::<SmallVec<[u16; 16]>>())
+        };
+        if session.watch_flag.is_raised() || self.watched_key_expired(session, &mut hold) {
+            reply.null_array();
+            return Flow::Done;
+        }
+        reply.array(steps.len());
+        let mut flow = Flow::Done;
+        for step in &steps {
+            match self.exec_step(session, step, &mut hold, reply) {
+                Flow::Close => flow = Flow::Close,
+                Flow::Done | Flow::Park(_) => {}
+            }
+        }
+        self.exec.finish_unit();
+        flow
+    }
+
+    fn exec_step(
+        &mut self,
+        session: &mut Session,
+        step: &Step<'_>,
+        hold: &mut crate::shard::Hold<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Flow {
+        let Step { request, entry } = step;
+        if self.shared.clients.is_monitored() {
+            self.feed_monitors(session, request, entry);
+        }
+        let mut started = self.stopwatch.ticks();
+        let args = Args::new(request.buf, request.spans, request.keys, entry.words);
+        reply.set_protocol(session.protocol);
+        let (flow, error) = match entry.body {
+            Body::Data(handler) => {
+                let call = Call { handler, args, db: session.db, access: self.access(session) };
+                let mut grip = if request.route == Route::None { Grip::None } else { Grip::Many(hold) };
+                (Flow::Done, self.exec.run(&mut grip, &call, reply).err())
+            }
+            Body::Control(control) => {
+                let mut out = Vec::new();
+                let result = self.control(session, control, entry, args, Some(hold), &mut out);
+                if let Ok(Flow::Park(_)) = result {
+                    // Nothing waits inside a transaction: what would, answers as if its time had run out.
+                    session.client.blocked.store(false, Relaxed);
+                }
+                reply.raw(&out);
+                match result {
+                    Ok(Flow::Park(parked)) => {
+                        reply.raw(&parked.timed_out());
+                        (Flow::Done, None)
+                    }
+                    Ok(flow) => (flow, None),
+                    Err(error) => (Flow::Done, Some(error)),
+                }
+            }
+            Body::Container => (Flow::Done, None),
+        };
+        self.finished(session, request, entry, &mut started, error);
+        flow
+    }
+
+    /// A watched key that was there has reached its deadline in the meantime.
+    fn watched_key_expired(&self, session: &Session, hold: &mut crate::shard::Hold<'_>) -> bool {
+        let now_ms = self.exec.now_ms;
+        session.watched.iter().filter(|watched| watched.existed).any(|watched| {
+            let Some(data) = hold.shard_mut(watched.shard) else { return false };
+            let table = data.databases.table(watched.db as usize);
+            table
+                .get(watched.hash, &watched.key)
+                .is_none_or(|record| record.expiry_ms().is_some_and(|deadline| now_ms > deadline))
+        })
+    }
+}

@@ -1,0 +1,388 @@
+//! One connection: reads, lets the worker execute, writes.
+//!
+//! An idle connection owns no buffers. Input is read into a buffer of the thread and only an incomplete request is
+//! copied aside; output is gathered in a buffer of the thread, written once per input, and only what the socket does
+//! not take is kept.
+
+use super::stream::Stream;
+use crate::config::ClientClass;
+use crate::dispatch::{Progress, Worker};
+use crate::session::{Client, Session};
+use crate::shared::add;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// Bytes read at once.
+const READ_SIZE: usize = 64 * 1024;
+/// The thread's output buffer is given back when it grew beyond this.
+const OUTPUT_KEPT: usize = 1 << 20;
+/// Input a connection may leave unprocessed before it has authenticated, in bytes.
+const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
+/// How often a waiting connection looks whether its pause ended early.
+const PARKED_CHECK: Duration = Duration::from_millis(100);
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub struct Local {
+    /// Executes commands.
+    pub worker: Worker,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Local {
+    /// The buffers of one thread.
+    pub fn new(worker: Worker) -> Self {
+        Local { worker, input: vec![0; READ_SIZE], output: Vec::with_capacity(READ_SIZE) }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    stream: Stream,
+    session: Session,
+    client: Arc<Client>,
+    local: Rc<RefCell<Local>>,
+    /// An incomplete request, or input that came while a request waits.
+    partial: Vec<u8>,
+    /// Output the socket did not take yet.
+    pending: Vec<u8>,
+    /// How much of it was sent since.
+    pending_sent: usize,
+    /// Since when the output is above the soft limit, Unix milliseconds.
+    soft_since_ms: Option<i64>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The peer closed it.
+    Peer,
+    /// A socket error.
+    Error,
+    /// We did: QUIT, a protocol error, CLIENT KILL.
+    Ours,
+    /// Its output buffer went over the limit.
+    OutputLimit,
+    /// Its input buffer went over the limit.
+    InputLimit,
+}
+
+impl Conn {
+    /// A connection on an adopted socket.
+    pub fn new(stream: Stream, client: Arc<Client>, local: Rc<RefCell<Local>>) -> Self {
+        let authenticated = !local.borrow().worker.shared.config.hot().requirepass.get();
+        let session = Session::new(Arc::clone(&client), authenticated);
+        Conn {
+            stream,
+            session,
+            client,
+            local,
+            partial: Vec::new(),
+            pending: Vec::new(),
+            pending_sent: 0,
+            soft_since_ms: None,
+            timer: None,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub async fn serve(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let mut local = self.local.borrow_mut();
+        let worker = &mut local.worker;
+        tracing::debug!(client = self.client.id, ?end, "Client closed connection");
+        worker.unwatch(&mut self.session);
+        if self.session.parked.is_some() {
+            worker.shared.clients.blocked.fetch_sub(1, Relaxed);
+        }
+        worker.shared.clients.remove(&self.client);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            self.client.waker.register(cx.waker());
+            if self.client.killed.load(Relaxed) {
+                return Poll::Ready(End::Ours);
+            }
+            self.client.mailbox.take_into(&mut self.pending);
+            if self.output_waiting() > 0 {
+                match self.flush(cx) {
+                    Poll::Ready(Err(_)) => return Poll::Ready(End::Error),
+                    Poll::Pending if self.is_over_output_limit() => return Poll::Ready(End::OutputLimit),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+            }
+            if self.session.close_after_reply {
+                return if self.output_waiting() == 0 { Poll::Ready(End::Ours) } else { Poll::Pending };
+            }
+            if self.session.parked.is_some() {
+                if self.resume(cx).is_pending() {
+                    if let Poll::Ready(end) = self.read_aside(cx) {
+                        return Poll::Ready(end);
+                    }
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if let Err(end) = ready!(self.read_and_process(cx)) {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    /// Reads once and executes what is complete.
+    fn read_and_process(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let local = Rc::clone(&self.local);
+        let local = &mut *local.borrow_mut();
+        if self.partial.is_empty() {
+            let n = match ready!(self.stream.poll_read(cx, &mut local.input)) {
+                Ok(0) => return Poll::Ready(Err(End::Peer)),
+                Ok(n) => n,
+                Err(_) => return Poll::Ready(Err(End::Error)),
+            };
+            self.received(local, n, n);
+            let mut input = std::mem::take(&mut local.input);
+            let rest = self.process(cx, local, &mut input[..n]);
+            if let Some(rest) = rest {
+                self.partial = input[rest..n].to_vec();
+            }
+            local.input = input;
+        } else {
+            let n = match ready!(self.read_to_partial(cx)) {
+                Ok(n) => n,
+                Err(end) => return Poll::Ready(Err(end)),
+            };
+            self.received(local, n, self.partial.len());
+            let mut input = std::mem::take(&mut self.partial);
+            if let Some(rest) = self.process(cx, local, &mut input) {
+                input.drain(..rest);
+                self.partial = input;
+            }
+        }
+        self.note_buffers(local);
+        Poll::Ready(self.check_limits(local))
+    }
+
+    /// Appends what the socket has to the incomplete request.
+    fn read_to_partial(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, End>> {
+        let len = self.partial.len();
+        // As much as is there already, so that a large argument is not copied over and over.
+        let room = len.clamp(READ_SIZE / 4, 1 << 20);
+        self.partial.resize(len + room, 0);
+        let result = self.stream.poll_read(cx, &mut self.partial[len..]);
+        let read = if let Poll::Ready(Ok(n)) = &result { *n } else { 0 };
+        self.partial.truncate(len + read);
+        Poll::Ready(match ready!(result) {
+            Ok(0) => Err(End::Peer),
+            Ok(n) => Ok(n),
+            Err(_) => Err(End::Error),
+        })
+    }
+
+    /// Input that comes while a request waits is kept; the end of the stream ends the waiting.
+    fn read_aside(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if let Err(end) = ready!(self.read_to_partial(cx)) {
+                return Poll::Ready(end);
+            }
+            let local = Rc::clone(&self.local);
+            if let Err(end) = self.check_limits(&local.borrow()) {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    fn received(&self, local: &Local, n: usize, buffered: usize) {
+        add(&local.worker.stats.received, n as u64);
+        add(&local.worker.stats.reads, 1);
+        add(&self.client.received, n as u64);
+        self.client.input.store(buffered, Relaxed);
+    }
+
+    /// Executes the complete requests in `input` and sends the replies; returns where the unprocessed rest begins.
+    fn process(&mut self, cx: &mut Context<'_>, local: &mut Local, input: &mut [u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            let progress = local.worker.process(&mut self.session, input, &mut at, &mut local.output);
+            self.send(cx, local);
+            match progress {
+                Progress::Flush if self.client.killed.load(Relaxed) => return None,
+                Progress::Flush => {}
+                Progress::NeedInput(_) | Progress::Parked => break,
+                Progress::Close => return None,
+            }
+        }
+        self.client.last_ms.store(local.worker.now_ms(), Relaxed);
+        (at < input.len()).then_some(at)
+    }
+
+    /// Sends the thread's output buffer; what the socket does not take is kept.
+    fn send(&mut self, cx: &mut Context<'_>, local: &mut Local) {
+        let output = &mut local.output;
+        if output.is_empty() {
+            return;
+        }
+        let mut sent = 0;
+        if self.output_waiting() == 0 {
+            while sent < output.len() {
+                add(&local.worker.stats.writes, 1);
+                match self.stream.poll_write(cx, &output[sent..]) {
+                    Poll::Ready(Ok(n)) if n > 0 => sent += n,
+                    // An error shows again when the rest is flushed, or at the next read.
+                    _ => break,
+                }
+            }
+            add(&local.worker.stats.sent, sent as u64);
+            add(&self.client.sent, sent as u64);
+        }
+        if sent < output.len() {
+            self.pending.extend_from_slice(&output[sent..]);
+            self.client.output.store(self.output_waiting(), Relaxed);
+            if self.is_over_hard_limit(&local.worker) {
+                self.client.killed.store(true, Relaxed);
+                self.report_output_limit(&local.worker);
+            }
+        }
+        output.clear();
+        if output.capacity() > OUTPUT_KEPT {
+            *output = Vec::with_capacity(READ_SIZE);
+        }
+    }
+
+    fn output_waiting(&self) -> usize {
+        self.pending.len() - self.pending_sent
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output_waiting() > 0 {
+            let n = ready!(self.stream.poll_write(cx, &self.pending[self.pending_sent..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.pending_sent += n;
+            let stats = Arc::clone(&self.local.borrow().worker.stats);
+            add(&stats.sent, n as u64);
+            add(&stats.writes, 1);
+            add(&self.client.sent, n as u64);
+        }
+        self.pending = Vec::new();
+        self.pending_sent = 0;
+        self.soft_since_ms = None;
+        self.client.output.store(0, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn class(&self) -> ClientClass {
+        match self.client.kind.load(Relaxed) {
+            1 => ClientClass::Replica,
+            2 => ClientClass::Pubsub,
+            _ => ClientClass::Normal,
+        }
+    }
+
+    fn is_over_hard_limit(&self, worker: &Worker) -> bool {
+        let limit = worker.shared.config.hot().output_limits.get(self.class());
+        limit.hard > 0 && self.output_waiting() as u64 > limit.hard
+    }
+
+    /// Over the hard limit now, or over the soft limit for too long.
+    fn is_over_output_limit(&mut self) -> bool {
+        let local = Rc::clone(&self.local);
+        let local = local.borrow();
+        let waiting = self.output_waiting() as u64;
+        self.client.output.store(waiting as usize, Relaxed);
+        let limit = local.worker.shared.config.hot().output_limits.get(self.class());
+        let mut over = limit.hard > 0 && waiting > limit.hard;
+        if limit.soft > 0 && waiting > limit.soft {
+            let now_ms = crate::clock::unix_ms();
+            let since = *self.soft_since_ms.get_or_insert(now_ms);
+            over |= now_ms - since > limit.soft_seconds * 1000;
+        } else {
+            self.soft_since_ms = None;
+        }
+        if over {
+            self.report_output_limit(&local.worker);
+        }
+        over
+    }
+
+    fn report_output_limit(&self, worker: &Worker) {
+        worker.shared.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
+        tracing::warn!(
+            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
+            self.client.id,
+            self.client.addr
+        );
+    }
+
+    /// Input that is kept has limits, lower ones before authentication.
+    fn check_limits(&self, local: &Local) -> Result<(), End> {
+        if self.client.killed.load(Relaxed) {
+            return Err(End::OutputLimit);
+        }
+        let hot = local.worker.shared.config.hot();
+        let authenticated = self.session.authenticated || !hot.requirepass.get();
+        let most = hot.client_query_buffer_limit.get();
+        let most = if authenticated { most } else { most.min(UNAUTHENTICATED_INPUT_MAX) };
+        if self.partial.len() <= most {
+            return Ok(());
+        }
+        local.worker.shared.stats.query_buffer_disconnections.fetch_add(1, Relaxed);
+        tracing::warn!(
+            "Closing client that reached max query buffer length: id={} addr={} (qbuf {} bytes)",
+            self.client.id,
+            self.client.addr,
+            self.partial.len()
+        );
+        Err(End::InputLimit)
+    }
+
+    fn note_buffers(&self, local: &Local) {
+        let stats = &local.worker.shared.stats;
+        self.client.input.store(self.partial.len(), Relaxed);
+        self.client.input_free.store(self.partial.capacity() - self.partial.len(), Relaxed);
+        if self.partial.len() > stats.largest_input.load(Relaxed) {
+            stats.largest_input.store(self.partial.len(), Relaxed);
+        }
+        if self.output_waiting() > stats.largest_output.load(Relaxed) {
+            stats.largest_output.store(self.output_waiting(), Relaxed);
+        }
+    }
+
+    /// Goes on with the waiting request if it may; otherwise sets a timer.
+    fn resume(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let local = Rc::clone(&self.local);
+        let local = &mut *local.borrow_mut();
+        let progress = local.worker.resume(&mut self.session, &mut local.output);
+        self.send(cx, local);
+        if progress.is_some() {
+            self.timer = None;
+            // What was received in the meantime is complete already, maybe.
+            if !self.partial.is_empty() && !self.session.close_after_reply {
+                let mut input = std::mem::take(&mut self.partial);
+                if let Some(rest) = self.process(cx, local, &mut input) {
+                    input.drain(..rest);
+                    self.partial = input;
+                }
+            }
+            return Poll::Ready(());
+        }
+        let until_ms = self.session.parked.as_ref().map_or(0, |parked| parked.until_ms);
+        let wait = until_ms.saturating_sub(local.worker.now_ms()).max(0) as u64;
+        let wait = Duration::from_millis(wait).min(PARKED_CHECK);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        Poll::Ready(())
+    }
+}

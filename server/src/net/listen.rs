@@ -1,0 +1,217 @@
+//! Listening: accepts connections and hands them to the threads in turn.
+
+use super::stream::Accepted;
+use crate::shared::Shared;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What is sent to the thread that will serve a connection.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The socket.
+    pub socket: Accepted,
+    /// The peer as `CLIENT LIST` shows it.
+    pub addr: String,
+    /// Our end.
+    pub laddr: String,
+    /// The peer is on this machine.
+    pub is_local: bool,
+    /// It came over the Unix socket.
+    pub is_unix: bool,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// Unix.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Binds the addresses of the `bind` directive. An address that begins with `-` may be missing; any other failure is
+/// an error.
+pub fn bind_tcp(addresses: &[String], port: u16, backlog: i32) -> io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let (optional, address) = match address.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, address.as_str()),
+        };
+        let bound = match address {
+            "*" => bind_one(SocketAddr::from(([0, 0, 0, 0], port)), backlog),
+            "::*" => bind_one(SocketAddr::from(([0u16; 8], port)), backlog),
+            host => (host, port).to_socket_addrs().and_then(|mut found| {
+                let address = found.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                bind_one(address, backlog)
+            }),
+        };
+        match bound {
+            Ok(listener) => listeners.push(Listener::Tcp(listener)),
+            Err(error) => {
+                tracing::warn!(
+                    "Warning: Could not create server TCP listening socket {address}:{port}: {error}"
+                );
+                let missing = matches!(
+                    error.raw_os_error(),
+                    Some(
+                        libc::ENOPROTOOPT
+                            | libc::EPROTONOSUPPORT
+                            | libc::ESOCKTNOSUPPORT
+                            | libc::EPFNOSUPPORT
+                            | libc::EAFNOSUPPORT
+                    )
+                );
+                let unavailable = error.kind() == io::ErrorKind::AddrNotAvailable;
+                let harmless = missing || (optional && unavailable);
+                if !harmless {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let domain = if address.is_ipv4() { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Binds a Unix socket, replacing what an earlier process left at its path. `mode` 0 leaves the permissions to the
+/// umask.
+pub fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    if mode != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener))
+}
+
+/// Accepts for ever. An error (too many open files) never ends the loop.
+pub async fn accept(
+    listener: Listener,
+    shared: std::sync::Arc<Shared>,
+    threads: Vec<UnboundedSender<Arrival>>,
+) {
+    match listener {
+        Listener::Tcp(listener) => {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => {
+                        let laddr =
+                            stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
+                        let Ok(stream) = stream.into_std() else { continue };
+                        let ip = peer.ip().to_canonical();
+                        let arrival = Arrival {
+                            socket: Accepted::Tcp(stream),
+                            addr: peer.to_string(),
+                            laddr,
+                            is_local: ip.is_loopback(),
+                            is_unix: false,
+                        };
+                        admit(&shared, &threads, arrival);
+                    }
+                    Err(error) => failed(&error).await,
+                }
+            }
+        }
+        Listener::Unix(listener) => {
+            let path = listener
+                .local_addr()
+                .ok()
+                .and_then(|addr| addr.as_pathname().map(|p| p.display().to_string()));
+            let name = format!("{}:0", path.unwrap_or_default());
+            let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let Ok(stream) = stream.into_std() else { continue };
+                        let arrival = Arrival {
+                            socket: Accepted::Unix(stream),
+                            addr: name.clone(),
+                            laddr: name.clone(),
+                            is_local: true,
+                            is_unix: true,
+                        };
+                        admit(&shared, &threads, arrival);
+                    }
+                    Err(error) => failed(&error).await,
+                }
+            }
+        }
+    }
+}
+
+async fn failed(error: &io::Error) {
+    tracing::warn!("Accepting client connection: {error}");
+    // Usually there are no descriptors left: trying again at once would spin.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+}
+
+const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
+is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to \
+connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode \
+sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
+host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG \
+REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis \
+configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started \
+the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication \
+password for the default user. NOTE: You only need to do one of the above things in order for the server to start \
+accepting connections from the outside.\r\n";
+
+/// Lets a connection in, or tells it why not.
+fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arrival: Arrival) {
+    let hot = shared.config.hot();
+    if shared.clients.len() >= hot.maxclients.get() {
+        reject(shared, arrival, b"-ERR max number of clients reached\r\n");
+        return;
+    }
+    if hot.protected_mode.get() && !hot.requirepass.get() && !arrival.is_local {
+        reject(shared, arrival, DENIED);
+        return;
+    }
+    if let Accepted::Tcp(stream) = &arrival.socket {
+        let socket = socket2::SockRef::from(stream);
+        // Neither failure is worth losing the connection for.
+        let _ = socket.set_tcp_nodelay(true);
+        let keepalive = hot.tcp_keepalive.get();
+        if keepalive > 0 {
+            let seconds = std::time::Duration::from_secs(u64::from(keepalive));
+            let probes =
+                socket2::TcpKeepalive::new().with_time(seconds).with_interval(seconds / 3).with_retries(3);
+            let _ = socket.set_tcp_keepalive(&probes);
+        }
+    }
+    let turn = shared.stats.connections.fetch_add(1, Relaxed) as usize;
+    // A thread that is gone is shutting down with the process.
+    let _ = threads[turn % threads.len()].send(arrival);
+}
+
+fn reject(shared: &Shared, arrival: Arrival, text: &[u8]) {
+    use std::io::Write as _;
+    shared.stats.rejected_connections.fetch_add(1, Relaxed);
+    // One attempt: a peer that does not read is not worth waiting for.
+    let _ = match arrival.socket {
+        Accepted::Tcp(mut stream) => stream.write(text),
+        Accepted::Unix(mut stream) => stream.write(text),
+    };
+}

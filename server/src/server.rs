@@ -1,0 +1,270 @@
+//! The running server: threads, timers, shutdown.
+
+use crate::clock;
+use crate::config::Config;
+use crate::dispatch::Worker;
+use crate::net::conn::{Conn, Local};
+use crate::net::listen::{self, Arrival, Listener};
+use crate::net::stream::Stream;
+use crate::registry::Registry;
+use crate::session::Client;
+use crate::shard::Shards;
+use crate::shared::{
+    Clients, DebugSwitches, Identity, LatencyMonitor, Pause, PauseKind, Reclaim, Shared, Slowlog, Stats,
+};
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+use tidegate_data::KeyHasher;
+use tidegate_persistence::journal::{Journal, NullJournal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Shards of the keyspace.
+const SHARDS: usize = 64;
+/// Keys one visit of the expiry sweep deletes at most while it holds a shard.
+const SWEEP_BUDGET: usize = 256;
+/// How often the expiry sweep looks for due segments.
+const SWEEP_PERIOD: Duration = Duration::from_millis(50);
+
+/// Tells all threads to stop.
+#[derive(Debug, Default)]
+pub struct Shutdown {
+    requested: AtomicBool,
+    notify: tokio::sync::Notify,
+}
+
+impl Shutdown {
+    /// Asks the process to stop.
+    pub fn request(&self) {
+        self.requested.store(true, Relaxed);
+        self.notify.notify_waiters();
+    }
+
+    /// True once somebody asked.
+    pub fn is_requested(&self) -> bool {
+        self.requested.load(Relaxed)
+    }
+
+    async fn requested(&self) {
+        loop {
+            let notified = self.notify.notified();
+            if self.is_requested() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Handle {
+    /// What all threads share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Waits until all threads have stopped.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A thread that panicked has aborted the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A server.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts a server without a journal.
+    pub fn start(config: Config, renamed: &[(String, String)]) -> io::Result<Handle> {
+        Self::start_with(config, renamed, Arc::new(NullJournal))
+    }
+
+    /// Starts a server whose execution units go to `journal`.
+    pub fn start_with(
+        config: Config,
+        renamed: &[(String, String)],
+        journal: Arc<dyn Journal>,
+    ) -> io::Result<Handle> {
+        let threads = config.threads().max(1);
+        let registry = Registry::new(renamed).map_err(io::Error::other)?;
+        // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
+        let registry: &'static Registry = Box::leak(Box::new(registry));
+        let hasher = KeyHasher::new(random_u64());
+        let shards = Shards::new(SHARDS, config.databases(), &hasher);
+        let listeners = bind(&config)?;
+        let port = listeners.iter().find_map(|listener| match listener {
+            Listener::Tcp(listener) => listener.local_addr().ok().map(|addr| addr.port()),
+            Listener::Unix(_) => None,
+        });
+        let identity = Identity {
+            run_id: random_hex(40),
+            replication_id: random_hex(40),
+            started_ms: clock::unix_ms(),
+            port: AtomicU32::new(u32::from(port.unwrap_or(0))),
+            threads,
+        };
+        let stats = Stats::new(threads, registry.ids());
+        let shared = Arc::new(Shared {
+            config,
+            shards,
+            hasher,
+            registry,
+            clients: Clients::default(),
+            stats,
+            slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
+            pause: Pause::default(),
+            reclaim: Reclaim::default(),
+            journal,
+            identity,
+            debug: DebugSwitches::default(),
+            shutdown: Shutdown::default(),
+        });
+        spawn_threads(&shared, listeners)
+    }
+}
+
+fn bind(config: &Config) -> io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    let backlog = config.number("tcp-backlog") as i32;
+    if config.port() != 0 {
+        listeners = listen::bind_tcp(&config.bind(), config.port(), backlog)?;
+    }
+    if let Some(path) = config.path("unixsocket") {
+        listeners.push(listen::bind_unix(&path, config.number("unixsocketperm") as u32)?);
+    }
+    if listeners.is_empty() {
+        return Err(io::Error::other("Configured to not listen anywhere, exiting."));
+    }
+    Ok(listeners)
+}
+
+fn spawn_threads(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<Handle> {
+    let count = shared.identity.threads;
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+    let mut listeners = Some((listeners, senders));
+    let mut threads = Vec::new();
+    for (index, arrivals) in receivers.into_iter().enumerate() {
+        let shared = Arc::clone(shared);
+        // With more threads than cores the kernel places them better than we could.
+        let core = if count <= cores.len() { Some(cores[index]) } else { None };
+        let listeners = if index == 0 { listeners.take() } else { None };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            if let Some(core) = core {
+                core_affinity::set_for_current(core);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime =
+                runtime.expect("an event loop needs two descriptors and the process has just started");
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, run(shared, index, arrivals, listeners));
+        })?;
+        threads.push(thread);
+    }
+    Ok(Handle { shared: Arc::clone(shared), threads })
+}
+
+type Arrivals = UnboundedReceiver<Arrival>;
+type Listeners = (Vec<Listener>, Vec<UnboundedSender<Arrival>>);
+
+/// One thread: its connections, its share of the timers.
+async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, listeners: Option<Listeners>) {
+    let mut worker = Worker::new(Arc::clone(&shared), index, random_u64());
+    worker.exec.limits.databases = shared.config.databases();
+    let local = Rc::new(RefCell::new(Local::new(worker)));
+    if let Some((listeners, senders)) = listeners {
+        for listener in listeners {
+            tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), senders.clone()));
+        }
+    }
+    tokio::task::spawn_local(timers(Rc::clone(&local), index));
+    let connections = async {
+        while let Some(arrival) = arrivals.recv().await {
+            serve(&shared, arrival, &local);
+        }
+    };
+    tokio::select! {
+        () = connections => {}
+        () = shared.shutdown.requested() => {}
+    }
+}
+
+fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>) {
+    let Arrival { socket, addr, laddr, is_local, is_unix } = arrival;
+    let Ok(stream) = Stream::adopt(socket) else { return };
+    let id = shared.clients.next_id();
+    let fd = stream.fd();
+    let client = Arc::new(Client::new(id, addr, laddr, fd, clock::unix_ms(), is_unix, is_local));
+    shared.clients.add(&client);
+    let conn = Conn::new(stream, client, Rc::clone(local));
+    tokio::task::spawn_local(conn.serve());
+}
+
+/// Expiry of this thread's share of the shards, and idle clients.
+async fn timers(local: Rc<RefCell<Local>>, index: usize) {
+    let mut tick = tokio::time::interval(SWEEP_PERIOD);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = 0u64;
+    loop {
+        tick.tick().await;
+        turn += 1;
+        let shared = Arc::clone(&local.borrow().worker.shared);
+        if index == 0 && turn.is_multiple_of(2) {
+            crate::control::cron(&shared);
+        }
+        if shared.debug.active_expire.load(Relaxed) && !shared.debug.pause_cron.load(Relaxed) {
+            sweep(&local, &shared, index).await;
+        }
+    }
+}
+
+async fn sweep(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
+    for shard in (index..shared.shards.len()).step_by(shared.identity.threads) {
+        loop {
+            let more = {
+                let worker = &mut local.borrow_mut().worker;
+                worker.begin_turn();
+                if shared.pause.kind(worker.now_ms()) != PauseKind::None {
+                    return;
+                }
+                worker.exec.sweep_shard(shard as u16, SWEEP_BUDGET)
+            };
+            if !more {
+                break;
+            }
+            // Requests come first.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// 64 bits from the operating system.
+fn random_u64() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system has a random source");
+    u64::from_ne_bytes(bytes)
+}
+
+/// `digits` random hexadecimal digits.
+pub fn random_hex(digits: usize) -> String {
+    let mut text = String::new();
+    while text.len() < digits {
+        write!(text, "{:016x}", random_u64()).expect("writing to a String cannot fail");
+    }
+    text.truncate(digits);
+    text
+}

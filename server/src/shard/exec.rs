@@ -1,0 +1,279 @@
+//! Running a handler under a hold, and settling what it did.
+//!
+//! Settling is the only place that marks watchers, journals, counts and announces. It runs while every touched
+//! shard is still held, so the order of the journal is a serial order of what happened.
+
+use super::hold::{Hold, HoldOne};
+use super::watch::WatchTable;
+use crate::shared::{Shared, ThreadStats, add};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng};
+use tidegate_data::{Access, Databases, Held, KeyLog, Keys, Rules};
+use tidegate_persistence::journal::Part;
+
+/// The shards held for a command.
+#[derive(Debug)]
+pub enum Grip<'g, 's> {
+    /// None: a command without keys.
+    None,
+    /// One.
+    One(&'g mut HoldOne<'s>),
+    /// Several.
+    Many(&'g mut Hold<'s>),
+}
+
+impl Grip<'_, '_> {
+    #[inline]
+    fn databases(&mut self) -> Held<'_> {
+        match self {
+            Grip::None => Held::None,
+            Grip::One(hold) => Held::One(hold.index(), &mut hold.data_mut().databases),
+            Grip::Many(hold) => hold.databases(),
+        }
+    }
+
+    /// True when a held shard has watched keys.
+    #[inline]
+    fn is_watched(&mut self) -> bool {
+        match self {
+            Grip::None => false,
+            Grip::One(hold) => !hold.data().watched.is_empty(),
+            Grip::Many(hold) => {
+                let mut watched = false;
+                hold.each(|_, data| watched |= !data.watched.is_empty());
+                watched
+            }
+        }
+    }
+
+    fn with_watched(&mut self, shard: u16, act: impl FnOnce(&WatchTable)) {
+        match self {
+            Grip::None => {}
+            Grip::One(hold) => act(&hold.data().watched),
+            Grip::Many(hold) => {
+                if let Some(data) = hold.shard_mut(shard) {
+                    act(&data.watched);
+                }
+            }
+        }
+    }
+
+    fn each(&mut self, mut act: impl FnMut(&WatchTable, &Databases)) {
+        match self {
+            Grip::None => {}
+            Grip::One(hold) => {
+                let data = hold.data();
+                act(&data.watched, &data.databases);
+            }
+            Grip::Many(hold) => hold.each(|_, data| act(&data.watched, &data.databases)),
+        }
+    }
+}
+
+/// A call of a handler.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The function.
+    pub handler: Handler,
+    /// Its arguments.
+    pub args: Args<'a>,
+    /// The selected database.
+    pub db: usize,
+    /// How accesses are remembered.
+    pub access: Access,
+}
+
+/// Runs handlers on one thread. Everything it needs for the common case is allocated once.
+#[derive(Debug)]
+pub struct Executor {
+    shared: Arc<Shared>,
+    stats: Arc<ThreadStats>,
+    log: KeyLog,
+    rng: Rng,
+    /// Settings handlers obey.
+    pub limits: Limits,
+    /// The clock of the present unit, Unix milliseconds.
+    pub now_ms: i64,
+    /// Expired keys may be deleted now (no pause, no primary that decides).
+    pub delete_expired: bool,
+    /// The unit being collected: the effects of its commands so far.
+    unit: SmallVec<[Part; 1]>,
+}
+
+impl Executor {
+    /// An executor of one worker thread.
+    pub fn new(shared: Arc<Shared>, stats: Arc<ThreadStats>, seed: u64) -> Self {
+        Executor {
+            shared,
+            stats,
+            log: KeyLog::default(),
+            rng: Rng::new(seed),
+            limits: Limits::default(),
+            now_ms: 0,
+            delete_expired: true,
+            unit: SmallVec::new(),
+        }
+    }
+
+    /// The thread's source of random numbers.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Runs one command under `grip` and settles it as part of the present unit; an error reply is written like
+    /// any other. The unit is not complete before [`Executor::finish_unit`].
+    #[inline]
+    pub fn run(
+        &mut self,
+        grip: &mut Grip<'_, '_>,
+        call: &Call<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
+        self.log.record_touched = grip.is_watched();
+        let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired: self.delete_expired };
+        let mark = reply.mark();
+        let mut args = call.args.clone();
+        let mut cx = Ctx {
+            keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits),
+        };
+        let result = (call.handler)(&mut cx, &mut args, reply);
+        let nondeterministic = cx.env.was_nondeterministic();
+        drop(cx);
+        let (outcome, error) = match result {
+            Ok(outcome) => (outcome, Ok(())),
+            Err(error) => {
+                reply.truncate(mark);
+                reply.error(&error);
+                (Outcome::Same, Err(error))
+            }
+        };
+        debug_assert!(
+            outcome != Outcome::Same || self.log.changes == 0,
+            "a handler that changed the keyspace must say so"
+        );
+        debug_assert!(
+            !(nondeterministic && outcome == Outcome::Changed),
+            "a handler that read the clock or the random source must name its effects"
+        );
+        self.settle(grip, call, outcome);
+        error
+    }
+
+    /// What a command did becomes visible to everything but the keyspace itself: watchers, the unit, the figures.
+    #[inline]
+    fn settle(&mut self, grip: &mut Grip<'_, '_>, call: &Call<'_>, outcome: Outcome) {
+        let log = &mut self.log;
+        if log.hits > 0 {
+            add(&self.stats.hits, log.hits);
+        }
+        if log.misses > 0 {
+            add(&self.stats.misses, log.misses);
+        }
+        if log.changes > 0 {
+            add(&self.stats.changes, log.changes);
+        }
+        if !log.expired.is_empty() || !log.touched.is_empty() || !log.whole_databases.is_empty() {
+            self.mark_watchers(grip);
+        }
+        if self.shared.journal.is_enabled() {
+            self.collect(call, outcome);
+        }
+        self.log.clear();
+    }
+
+    #[cold]
+    fn mark_watchers(&mut self, grip: &mut Grip<'_, '_>) {
+        add(&self.stats.expired, self.log.expired.len() as u64);
+        for expired in &self.log.expired {
+            grip.with_watched(expired.shard, |watched| watched.touch_expired(expired.db, &expired.key));
+        }
+        for touched in &self.log.touched {
+            grip.with_watched(touched.shard, |watched| watched.touch(touched.db, &touched.key));
+        }
+        for &db in &self.log.whole_databases {
+            grip.each(|watched, databases| {
+                let table = databases.table(db as usize);
+                watched.touch_database(db, |key| table.get(table.hasher().hash(key), key).is_some());
+            });
+        }
+    }
+
+    fn collect(&mut self, call: &Call<'_>, outcome: Outcome) {
+        let mut effects = Effects::default();
+        for expired in &self.log.expired {
+            effects.push(&[b"DEL", &expired.key]);
+        }
+        match outcome {
+            Outcome::Same => {}
+            Outcome::Changed => {
+                let words: SmallVec<[&[u8]; 8]> = (0..call.args.len()).map(|i| call.args.get(i)).collect();
+                effects.push(&words);
+            }
+            Outcome::ChangedAs(more) => effects.push_encoded(more.bytes(), more.len()),
+        }
+        if !effects.is_empty() {
+            let (commands, bytes) = (effects.len(), effects.into_bytes());
+            self.unit.push(Part { db: call.db as u16, commands, bytes });
+        }
+    }
+
+    /// Completes the unit: one contiguous journal record. Call it with all shards of the unit still held.
+    #[inline]
+    pub fn finish_unit(&mut self) {
+        if !self.unit.is_empty() {
+            self.shared.journal.append(&self.unit);
+            self.unit.clear();
+        }
+    }
+
+    /// Frees what the finished units removed. Call it with no shard held.
+    #[inline]
+    pub fn free_garbage(&mut self) {
+        self.log.free();
+        if !self.log.emptied.is_empty() {
+            self.free_emptied();
+        }
+    }
+
+    #[cold]
+    fn free_emptied(&mut self) {
+        let emptied = std::mem::take(&mut self.log.emptied);
+        self.shared.reclaim.free(emptied);
+    }
+
+    /// Deletes keys of one shard whose time has come, at most `budget` of them. Returns true when more are due.
+    pub fn sweep_shard(&mut self, shard: u16, budget: usize) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let Some(mut hold) = shared.shards.try_hold_one(shard) else { return true };
+        let data = hold.data_mut();
+        let mut more = false;
+        // A key lives through the millisecond of its deadline.
+        let due_ms = self.now_ms - 1;
+        for db in 0..data.databases.count() {
+            let table = data.databases.table_mut(db);
+            if table.earliest_expiry_ms().is_none_or(|earliest| earliest > due_ms) {
+                continue;
+            }
+            let garbage = &mut self.log.garbage;
+            let first = garbage.len();
+            more |= table.expire_due(due_ms, budget, &mut |record| garbage.push(record));
+            for record in &self.log.garbage[first..] {
+                data.watched.touch_expired(db as u16, record.key());
+                if self.shared.journal.is_enabled() {
+                    let mut effects = Effects::default();
+                    effects.push(&[b"DEL", record.key()]);
+                    let part = Part { db: db as u16, commands: 1, bytes: effects.into_bytes() };
+                    self.shared.journal.append(&[part]);
+                }
+            }
+            let swept = (self.log.garbage.len() - first) as u64;
+            add(&self.stats.expired, swept);
+            add(&self.stats.expired_by_sweep, swept);
+        }
+        drop(hold);
+        self.log.free();
+        more
+    }
+}
