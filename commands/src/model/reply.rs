@@ -132,6 +132,14 @@ impl<'a> Reply<'a> {
         self.header(b'*', len as i64);
     }
 
+    /// The header of an array of `len` elements, or "nothing there".
+    pub fn optional_array(&mut self, len: Option<usize>) {
+        match len {
+            Some(len) => self.array(len),
+            None => self.null_array(),
+        }
+    }
+
     /// The header of a map of `pairs` keys and values.
     pub fn map(&mut self, pairs: usize) {
         match self.protocol {
@@ -275,7 +283,7 @@ mod tests {
         };
         both(|r| r.simple("OK"), "+OK\r\n", "+OK\r\n");
         both(|r| r.bulk_or_null(None), "$-1\r\n", "_\r\n");
-        both(|r| [r].into_iter().for_each(|r| r.null_array()), "*-1\r\n", "_\r\n");
+        both(|r| r.optional_array(None), "*-1\r\n", "_\r\n");
         both(|r| r.map(2), "*4\r\n", "%2\r\n");
         both(|r| r.set(3), "*3\r\n", "~3\r\n");
         both(|r| r.push(3), "*3\r\n", ">3\r\n");
