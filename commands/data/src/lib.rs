@@ -9,7 +9,7 @@ pub mod value;
 
 pub use keyspace::{
     Access, BoxedMut, Contents, Databases, DirectoryHint, Entry, Event, EventClass, Expiry, Held, Key,
-    KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Record, Rules, ScanCursor,
+    KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Reclaim, Record, Rules, ScanCursor,
     StringValue, Table, Touched, VacantEntry, ValueRef, WrongType, slot,
 };
 pub use types::string::LongString;

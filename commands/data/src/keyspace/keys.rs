@@ -8,11 +8,14 @@ use super::databases::Databases;
 use super::key::Key;
 use super::log::{Event, EventClass, KeyLog, Touched};
 use super::record::{Record, ValueRef};
-use super::scan::ScanCursor;
 use super::table::{Entry, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
 use crate::value::{StringEncoding, TypeCode};
 use smallvec::SmallVec;
+
+mod whole;
+
+pub use whole::KeyspaceCursor;
 
 /// The key holds a value of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,18 +51,6 @@ impl Held<'_> {
                 all[at].1
             }
             Held::None => unreachable!("a command without keys has no key to look up"),
-        }
-    }
-
-    fn each(&mut self, mut visit: impl FnMut(u16, &mut Databases)) {
-        match self {
-            Held::None => {}
-            Held::One(shard, databases) => visit(*shard, databases),
-            Held::Many(all) => {
-                for (shard, databases) in all {
-                    visit(*shard, databases);
-                }
-            }
         }
     }
 }
@@ -121,6 +112,17 @@ impl Access {
         let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);
         (old & 0xff).saturating_sub(periods)
     }
+}
+
+/// What a lookup leaves behind besides the access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    /// Nothing: the command is about to write.
+    Unnoticed,
+    /// A hit or a miss in the statistics.
+    Counted,
+    /// The same, and an event for a miss.
+    Announced,
 }
 
 /// What fixes the behaviour of lookups for one execution unit.
@@ -269,23 +271,28 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn read(&mut self, key: Key) -> Option<&Record> {
         let access = self.rules.access;
-        self.lookup(key, access, true)
+        self.lookup(key, access, Notice::Announced)
     }
 
     /// The record of `key` for a command that asks about it from outside (`TTL`, `TYPE`): counted, but no access.
     pub fn inspect(&mut self, key: Key) -> Option<&Record> {
-        self.lookup(key, Access::Untouched, true)
+        self.lookup(key, Access::Untouched, Notice::Announced)
     }
 
     /// The record of `key` for a command that is about to write it: an access, but neither hit nor miss.
     #[inline]
     pub fn for_write(&mut self, key: Key) -> Option<&Record> {
         let access = self.rules.access;
-        self.lookup(key, access, false)
+        self.lookup(key, access, Notice::Unnoticed)
+    }
+
+    /// As [`Keys::inspect`], but a miss is not announced as an event: `OBJECT`.
+    pub fn inspect_silently(&mut self, key: Key) -> Option<&Record> {
+        self.lookup(key, Access::Untouched, Notice::Counted)
     }
 
     #[inline]
-    fn lookup(&mut self, key: Key, access: Access, counted: bool) -> Option<&Record> {
+    fn lookup(&mut self, key: Key, access: Access, notice: Notice) -> Option<&Record> {
         let alive = self.alive(key);
         let table = self.held.get(key.shard()).table(self.db);
         let record = if alive { table.get(key.hash(), key.bytes()) } else { None };
@@ -296,14 +303,14 @@ impl<'a> Keys<'a> {
                 record.set_access(word);
             }
         }
-        if counted {
+        if notice != Notice::Unnoticed {
             if record.is_some() {
                 self.log.hits += 1;
             } else {
                 self.log.misses += 1;
             }
         }
-        if record.is_none() && counted && self.log.record_events {
+        if record.is_none() && notice == Notice::Announced && self.log.record_events {
             let event = Event {
                 class: EventClass::KeyMiss,
                 name: "keymiss",
@@ -327,9 +334,14 @@ impl<'a> Keys<'a> {
         string_of(self.for_write(key))
     }
 
+    /// The record of `key` unless its time has come. Neither counted nor an access.
+    pub fn peek(&mut self, key: Key) -> Option<&Record> {
+        self.lookup(key, Access::Untouched, Notice::Unnoticed)
+    }
+
     /// True when the key exists and its time has not come. Neither counted nor an access.
     pub fn exists(&mut self, key: Key) -> bool {
-        self.lookup(key, Access::Untouched, false).is_some()
+        self.peek(key).is_some()
     }
 
     // ---- writing -------------------------------------------------------------------------------------------
@@ -438,7 +450,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Puts a record at `key`, whatever was there before; the record must have been made for this key's name
-    /// (see [`Record::renamed`]).
+    /// (see [`Record::with_key`]).
     pub fn put(&mut self, key: Key, record: Record) {
         debug_assert_eq!(record.key(), key.bytes(), "a record carries its key's name");
         self.alive(key);
@@ -472,158 +484,6 @@ impl<'a> Keys<'a> {
             self.touch(key);
         }
         changed
-    }
-
-    // ---- the keyspace as a whole: only under a hold of all shards -------------------------------------------
-
-    /// Number of keys of the selected database, expired ones that are still there included.
-    pub fn len(&mut self) -> usize {
-        let db = self.db;
-        let mut len = 0;
-        self.held.each(|_, databases| len += databases.table(db).len());
-        len
-    }
-
-    /// True when the selected database holds nothing.
-    pub fn is_empty(&mut self) -> bool {
-        self.len() == 0
-    }
-
-    /// Empties the selected database; returns the number of keys it had.
-    pub fn flush(&mut self) -> usize {
-        let db = self.db;
-        let mut removed = 0;
-        let emptied = &mut self.log.emptied;
-        self.held.each(|_, databases| {
-            let table = databases.table_mut(db);
-            if !table.is_empty() {
-                removed += table.len();
-                emptied.push(table.take());
-            }
-        });
-        self.log.whole_databases.push(db as u16);
-        self.log.changes += removed as u64;
-        removed
-    }
-
-    /// Exchanges the contents of two databases.
-    pub fn swap(&mut self, a: usize, b: usize) {
-        self.held.each(|_, databases| databases.swap(a, b));
-        self.log.whole_databases.extend([a as u16, b as u16]);
-        self.log.changes += 1;
-    }
-
-    /// Visits every record of the selected database whose time has not come. O(N).
-    pub fn for_each(&mut self, mut visit: impl FnMut(&Record)) {
-        let (db, now_ms) = (self.db, self.rules.now_ms);
-        self.held.each(|_, databases| {
-            databases.table(db).for_each(&mut |record| {
-                if record.expiry_ms().is_none_or(|deadline| now_ms <= deadline) {
-                    visit(record);
-                }
-            });
-        });
-    }
-
-    /// One step of `SCAN`: emits at least `count` records where there are as many, and returns where to go on;
-    /// `None` at the end. Expired records are not emitted.
-    ///
-    /// An element that is there during a whole iteration is emitted at least once.
-    pub fn scan(
-        &mut self,
-        from: KeyspaceCursor,
-        count: usize,
-        mut emit: impl FnMut(&Record),
-    ) -> Option<KeyspaceCursor> {
-        let (db, now_ms) = (self.db, self.rules.now_ms);
-        let Held::Many(all) = &mut self.held else { return None };
-        let mut seen = 0;
-        let mut position = from.position;
-        for (shard, databases) in all.iter().filter(|(shard, _)| *shard >= from.shard) {
-            let table = databases.table(db);
-            if *shard != from.shard {
-                position = ScanCursor::default();
-            }
-            while seen < count {
-                let next = table.scan(position, count - seen, &mut |record| {
-                    seen += 1;
-                    if record.expiry_ms().is_none_or(|deadline| now_ms <= deadline) {
-                        emit(record);
-                    }
-                });
-                match next {
-                    Some(next) => position = next,
-                    None => break,
-                }
-                if seen >= count {
-                    return Some(KeyspaceCursor { shard: *shard, position });
-                }
-            }
-            if seen >= count {
-                let next = *shard + 1;
-                return all
-                    .last()
-                    .is_some_and(|(last, _)| next <= *last)
-                    .then(|| KeyspaceCursor { shard: next, position: ScanCursor::default() });
-            }
-        }
-        None
-    }
-
-    /// A random record of the selected database, given a source of random numbers. Expired records are deleted
-    /// on the way, as Redis does.
-    pub fn random(&mut self, random: &mut dyn FnMut() -> u64) -> Option<Box<[u8]>> {
-        let db = self.db;
-        for _ in 0..100 {
-            let total = self.len() as u64;
-            if total == 0 {
-                return None;
-            }
-            let mut skip = random() % total;
-            let mut found: Option<(u16, u64, Box<[u8]>, bool)> = None;
-            let now_ms = self.rules.now_ms;
-            self.held.each(|shard, databases| {
-                let table = databases.table(db);
-                let len = table.len() as u64;
-                if found.is_none() && skip < len {
-                    found = table.random(random).map(|record| {
-                        let dead = record.expiry_ms().is_some_and(|deadline| now_ms > deadline);
-                        (shard, table.hasher().hash(record.key()), record.key().into(), dead)
-                    });
-                    skip = u64::MAX;
-                } else {
-                    skip = skip.saturating_sub(len);
-                }
-            });
-            match found {
-                Some((_, _, key, false)) => return Some(key),
-                Some((_, _, key, true)) if !self.rules.delete_expired => return Some(key),
-                Some((shard, hash, key, true)) => self.delete_expired(Key::new(&key, hash, shard)),
-                None => return None,
-            }
-        }
-        None
-    }
-}
-
-/// Where an iteration over the keyspace stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeyspaceCursor {
-    /// The shard to go on with.
-    pub shard: u16,
-    /// The place in its table.
-    pub position: ScanCursor,
-}
-
-impl KeyspaceCursor {
-    /// The number a client sees: at most 56 bits, 0 only for the start.
-    pub fn to_number(self) -> u64 {
-        (u64::from(self.shard) << ScanCursor::BITS) | self.position.to_bits()
-    }
-
-    /// The inverse of [`KeyspaceCursor::to_number`]; any number is a valid cursor.
-    pub fn from_number(number: u64) -> Self {
-        KeyspaceCursor { shard: (number >> ScanCursor::BITS) as u16, position: ScanCursor::from_bits(number) }
     }
 }
 

@@ -44,6 +44,18 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+/// When the memory of what a unit removed is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reclaim {
+    /// As the `lazyfree-*` directives say.
+    #[default]
+    AsConfigured,
+    /// Before the client gets its reply: `FLUSHALL SYNC`.
+    BeforeReply,
+    /// Off the path of requests: `UNLINK`, `FLUSHALL ASYNC`.
+    Later,
+}
+
 /// A key whose value changed, appeared or went away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
@@ -91,6 +103,8 @@ pub struct KeyLog {
     pub garbage: Vec<Record>,
     /// Whole tables that were emptied, to be freed after the shards are released, off the hot path.
     pub emptied: Vec<super::table::Contents>,
+    /// When `garbage` and `emptied` are to be freed; the last command of the unit that says so decides.
+    pub reclaim: Reclaim,
     /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
     pub whole_databases: Vec<u16>,
 }
@@ -105,6 +119,7 @@ impl KeyLog {
         self.touched.clear();
         self.events.clear();
         self.whole_databases.clear();
+        self.reclaim = Reclaim::AsConfigured;
     }
 
     /// Frees removed records. Call it with no shard held.

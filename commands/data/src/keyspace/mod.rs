@@ -63,7 +63,7 @@ pub use directory::DirectoryHint;
 pub use hash::{KeyHasher, hash_tag, slot};
 pub use key::Key;
 pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, WrongType};
-pub use log::{Event, EventClass, KeyLog, Touched};
+pub use log::{Event, EventClass, KeyLog, Reclaim, Touched};
 pub use record::{INLINE_LEN_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
 pub use table::{BoxedMut, Contents, Entry, OccupiedEntry, Table, VacantEntry};
