@@ -58,13 +58,16 @@ pub struct Limits {
     pub max_bulk_len: u64,
     /// `maxmemory-policy` is one of the LFU policies: `OBJECT FREQ` answers, `OBJECT IDLETIME` does not.
     pub lfu: bool,
+    /// Small integers are reported as shared by `OBJECT REFCOUNT`: unless memory is bounded (`maxmemory`) under an
+    /// LRU or LFU policy, which need an access clock per value.
+    pub shared_integers: bool,
     /// The `databases` directive.
     pub databases: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_bulk_len: 512 * 1024 * 1024, lfu: false, databases: 16 }
+        Limits { max_bulk_len: 512 * 1024 * 1024, lfu: false, shared_integers: true, databases: 16 }
     }
 }
 

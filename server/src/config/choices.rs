@@ -58,6 +58,11 @@ impl MaxmemoryPolicy {
     pub fn lfu(self) -> bool {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
+
+    /// Whether eviction looks at when or how often each key was accessed.
+    pub fn by_access(self) -> bool {
+        self.lfu() || matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
 }
 
 choice! {

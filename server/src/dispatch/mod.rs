@@ -110,6 +110,7 @@ impl Worker {
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
             lfu: self.lfu.is_some(),
+            shared_integers: hot.maxmemory.get() == 0 || !policy.by_access(),
             databases: self.exec.limits.databases,
         };
         self.set_now(clock::unix_ms());
