@@ -2,7 +2,11 @@
 
 use crate::model::Family;
 
+mod generic;
+mod keyspace;
 mod string;
 
+pub use generic::{Case, glob_matches};
+
 /// Every family.
-pub static ALL: &[&Family] = &[&string::FAMILY];
+pub static ALL: &[&Family] = &[&generic::CONTAINERS, &generic::FAMILY, &keyspace::FAMILY, &string::FAMILY];
