@@ -542,7 +542,7 @@ fn foreign_cursors_terminate() {
 #[test]
 fn segments_stay_dense_while_growing() {
     let most = match (cfg!(miri), cfg!(debug_assertions)) {
-        (true, _) => 2_000,
+        (true, _) => 800,
         (_, true) => 300_000,
         _ => 1_000_000,
     };
