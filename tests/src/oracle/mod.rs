@@ -93,9 +93,12 @@ pub fn run(options: &Options) -> io::Result<Summary> {
     let mut generator = Generator::new(options.seed, &options.families);
     let mut summary = Summary::default();
     if !options.include_missing {
-        summary.missing = pair.missing(&generator.command_names())?;
+        let used = state::COMMANDS.iter().map(ToString::to_string);
+        pair.find_missing(generator.command_names().into_iter().chain(used))?;
+        summary.missing = pair.missing.iter().cloned().collect();
+        summary.missing.sort();
     }
-    let missing: HashSet<String> = summary.missing.iter().cloned().collect();
+    let missing = pair.missing.clone();
     let keys = generate::keys();
     let mut seen = HashSet::new();
     while summary.commands < options.commands && summary.findings.len() < options.differences_max {
