@@ -48,12 +48,13 @@ pub struct Args<'a> {
     spans: &'a [Span],
     keys: &'a [RoutedKey],
     next: usize,
+    next_key: usize,
 }
 
 impl<'a> Args<'a> {
     /// A cursor standing after the first `name_len` words (1 for `GET`, 2 for `CONFIG GET`).
     pub fn new(buf: &'a [u8], spans: &'a [Span], keys: &'a [RoutedKey], name_len: usize) -> Self {
-        Args { buf, spans, keys, next: name_len }
+        Args { buf, spans, keys, next: name_len, next_key: 0 }
     }
 
     /// Number of arguments, the command name included.
@@ -101,6 +102,12 @@ impl<'a> Args<'a> {
         Ok(span.slice(self.buf))
     }
 
+    /// Passes over the next `count` arguments, which must be there.
+    pub fn skip(&mut self, count: usize) {
+        debug_assert!(count <= self.remaining(), "only arguments that are there are passed over");
+        self.next += count;
+    }
+
     /// Reads all remaining arguments.
     pub fn rest(&mut self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let (buf, from) = (self.buf, self.next);
@@ -109,16 +116,27 @@ impl<'a> Args<'a> {
     }
 
     /// Reads the next argument as a key. It must be one that the command's key specs declare.
+    ///
+    /// O(1) when the keys are read in the order of their specs, as every handler does: `MSET` with thousands of keys
+    /// would be quadratic otherwise.
     #[inline]
     pub fn key(&mut self) -> Result<Key<'a>, Error> {
         let index = self.next;
         let bytes = self.next()?;
-        let routed = self
-            .keys
-            .iter()
-            .find(|key| key.arg as usize == index)
-            .expect("a handler reads keys only where the command's key specs declare them");
+        let routed = match self.keys.get(self.next_key) {
+            Some(key) if key.arg as usize == index => key,
+            _ => self.find_key(index),
+        };
+        self.next_key += 1;
         Ok(Key::new(bytes, routed.hash, routed.shard))
+    }
+
+    /// The routed key of argument `index`; the cursor over the keys moves there.
+    #[cold]
+    fn find_key(&mut self, index: usize) -> &'a RoutedKey {
+        let at = self.keys.iter().position(|key| key.arg as usize == index);
+        self.next_key = at.expect("a handler reads keys only where the command's key specs declare them");
+        &self.keys[self.next_key]
     }
 
     /// All keys of the request in argument order, wherever the cursor stands.

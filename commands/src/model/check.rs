@@ -65,6 +65,11 @@ impl Ran {
 }
 
 impl Bench {
+    /// A new bench whose client speaks RESP3.
+    pub fn resp3() -> Self {
+        Bench { protocol: Protocol::Resp3, ..Bench::default() }
+    }
+
     /// Runs one command given as words.
     ///
     /// Panics where the server would never get: an unknown command or a wrong number of arguments is answered with

@@ -182,6 +182,17 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A number with more precision than a double has, given by its digits: `,1.5` or a bulk string.
+    pub fn double_digits(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.line(digits.as_bytes());
+            }
+        }
+    }
+
     /// `#t`/`#f`, or `:1`/`:0`.
     pub fn boolean(&mut self, value: bool) {
         match (self.protocol, value) {
@@ -289,6 +300,7 @@ mod tests {
         both(|r| r.push(3), "*3\r\n", ">3\r\n");
         both(|r| r.boolean(true), ":1\r\n", "#t\r\n");
         both(|r| r.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        both(|r| r.double_digits("1.5"), "$3\r\n1.5\r\n", ",1.5\r\n");
         both(|r| r.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         both(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
         both(|r| r.integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n");
