@@ -384,6 +384,40 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Replaces the string at `key` by an integer that depends on it (`None`: there is no key), in one look-up. The
+    /// deadline stays. When `change` refuses, nothing happened.
+    #[inline]
+    pub fn update_int<E: From<WrongType>>(
+        &mut self,
+        key: Key,
+        change: impl FnOnce(Option<ValueRef>) -> Result<i64, E>,
+    ) -> Result<i64, E> {
+        self.alive(key);
+        let access = self.rules.access;
+        let (value, is_new) = match self.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Occupied(mut entry) => {
+                let record = entry.record();
+                let value = change(string_of(Some(record))?)?;
+                let (word, deadline) = (access.next(record.access()), record.expiry_ms());
+                entry.set_int(value, deadline);
+                entry.record().set_access(word);
+                (value, false)
+            }
+            Entry::Vacant(entry) => {
+                let value = change(None)?;
+                let record = Record::new_int(key.bytes(), value, None);
+                record.set_access(access.initial());
+                entry.insert(record);
+                (value, true)
+            }
+        };
+        self.touch(key);
+        if is_new {
+            self.event(EventClass::New, "new", key);
+        }
+        Ok(value)
+    }
+
     /// Appends to the string at `key`, creating it when missing; returns its new length in bytes. The encoding is
     /// `raw` afterwards (that of a plain new string when it was missing). Amortised O(1) per byte appended.
     pub fn append_string(&mut self, key: Key, tail: &[u8]) -> Result<usize, WrongType> {
