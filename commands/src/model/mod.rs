@@ -9,6 +9,7 @@ mod command;
 mod ctx;
 mod error;
 mod keyspec;
+mod long_double;
 mod number;
 mod outcome;
 mod reply;
@@ -20,6 +21,7 @@ pub use command::{
 pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;
 pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
+pub use long_double::LongDouble;
 pub use number::{format_double, format_double_17, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};
