@@ -141,7 +141,10 @@ fn bind(config: &Config) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     let backlog = config.number("tcp-backlog") as i32;
     if config.port() != 0 {
-        listeners = listen::bind_tcp(&config.bind(), config.port(), backlog)?;
+        // Test suites recognise this text, and try another port.
+        let failed =
+            |_: &io::Error| tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port());
+        listeners = listen::bind_tcp(&config.bind(), config.port(), backlog).inspect_err(failed)?;
     }
     if let Some(path) = config.path("unixsocket") {
         listeners.push(listen::bind_unix(&path, config.number("unixsocketperm") as u32)?);

@@ -6,6 +6,12 @@ pub const REDIS_VERSION: &str = "7.0.15";
 /// Tidegate's own version.
 pub const TIDEGATE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The commit the server was built from, as `TIDEGATE_COMMIT` named it during the build.
+pub const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
+    Some(commit) => commit,
+    None => "00000000",
+};
+
 /// The allocator, the way Redis names its own.
 pub const ALLOCATOR: &str = if cfg!(feature = "jemalloc") {
     "jemalloc-5.3.0"
@@ -14,3 +20,16 @@ pub const ALLOCATOR: &str = if cfg!(feature = "jemalloc") {
 } else {
     "libc"
 };
+
+/// Differs between builds of different versions, commits and allocators.
+pub const BUILD: u64 = fnv(fnv(fnv(0xcbf2_9ce4_8422_2325, TIDEGATE_VERSION), COMMIT), ALLOCATOR);
+
+const fn fnv(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}

@@ -10,13 +10,13 @@ pub mod directives;
 mod file;
 mod glob;
 pub mod hot;
-mod parse;
+pub(crate) mod parse;
 mod rewrite;
 pub mod value;
 mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use self::change::{Apply, Caller, NotRunning, SetError};
 pub use self::directives::{Directive, Effect, Flags, Kind};
@@ -34,7 +34,7 @@ pub struct Config {
     values: RwLock<Vec<Value>>,
     /// Held by a change from its first check to its last effect, so that two changes never interleave.
     changing: Mutex<()>,
-    hot: Hot,
+    hot: Arc<Hot>,
     /// What the values were before anything was configured, in the same order.
     defaults: Vec<Value>,
     /// Absolute path of the config file, when there is one.
@@ -51,7 +51,7 @@ impl Config {
         let config = Self {
             values: RwLock::new(defaults.clone()),
             changing: Mutex::new(()),
-            hot: Hot::new(),
+            hot: Arc::new(Hot::new()),
             defaults,
             file: None,
             commands: Vec::new(),
@@ -73,6 +73,11 @@ impl Config {
     #[inline]
     pub fn hot(&self) -> &Hot {
         &self.hot
+    }
+
+    /// The settings for hot paths, for what outlives the borrow of the configuration.
+    pub fn share_hot(&self) -> Arc<Hot> {
+        Arc::clone(&self.hot)
     }
 
     /// The config file CONFIG REWRITE writes to.
