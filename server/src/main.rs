@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::process::ExitCode;
 
-use tidegate::config::Config;
+use tidegate::config::{Config, LoadError, os_text};
 use tidegate::process::args::{self, Arguments, Invocation};
 use tidegate::process::{self, Options, warnings};
 
@@ -28,36 +28,51 @@ fn main() -> ExitCode {
         Invocation::CheckSystem => ExitCode::FAILURE,
         Invocation::Serve(serve) => match start(serve, arguments) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(text) => fail(&text),
+            Err(Failure::Said(text)) => fail(&text),
+            Err(Failure::Logged) => ExitCode::FAILURE,
         },
     }
 }
 
-fn start(serve: Arguments, mut arguments: Vec<OsString>) -> Result<(), String> {
+/// Why the server did not run.
+enum Failure {
+    /// To be said on standard error.
+    Said(String),
+    Logged,
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::Said(error.to_string())
+    }
+}
+
+fn start(serve: Arguments, mut arguments: Vec<OsString>) -> Result<(), Failure> {
     let configured = arguments.len() > 1;
     let mut sources = serve.sources;
     if serve.reads_input {
         let mut input = Vec::new();
-        io::stdin().read_to_end(&mut input).map_err(|error| format!("Can't read standard input: {error}"))?;
+        let read = io::stdin().read_to_end(&mut input);
+        read.map_err(|error| Failure::Said(format!("Can't read standard input: {error}")))?;
         sources.input = Some(input);
     }
     let mut config = Config::for_this_process();
     if configured {
-        config.load(&sources).map_err(|error| error.to_string())?;
+        config.load(&sources)?;
     }
-    let renamed = tidegate::renamed_commands(&config).map_err(|error| error.to_string())?;
+    let renamed = tidegate::renamed_commands(&config)?;
     let program = if arguments.is_empty() { OsString::new() } else { arguments.swap_remove(0) };
     let options = Options { config, program, configured };
     let process = process::prepare(&options).map_err(log_failure)?;
     let result = tidegate::run(options.config, &renamed, &process);
     process.finish();
-    result.map_err(|error| log_failure(error.to_string()))
+    result.map_err(|error| log_failure(os_text(&error)))
 }
 
-/// Failures after the start go to the log as well: a daemon has no other place to say it.
-fn log_failure(text: String) -> String {
+/// From the start of the log on, failures are said there and not a second time on standard error.
+fn log_failure(text: impl std::fmt::Display) -> Failure {
     tracing::error!("{text}");
-    text
+    Failure::Logged
 }
 
 fn fail(text: &str) -> ExitCode {

@@ -10,7 +10,7 @@ pub mod directives;
 mod file;
 mod glob;
 pub mod hot;
-pub(crate) mod parse;
+mod parse;
 mod rewrite;
 pub mod value;
 mod view;
@@ -22,6 +22,7 @@ pub use self::change::{Apply, Caller, NotRunning, SetError};
 pub use self::directives::{Directive, Effect, Flags, Kind};
 pub use self::file::{Command, LoadError, Located, Sources};
 pub use self::hot::Hot;
+pub use self::parse::os_text;
 pub use self::rewrite::{Extent, RewriteError};
 pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value, quoted};
 

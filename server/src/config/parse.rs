@@ -217,7 +217,7 @@ fn parse_dir(text: &[u8], current: &Value) -> Result<Value, String> {
 }
 
 /// An error of the operating system in its own words, without Rust's `(os error 2)`.
-pub(crate) fn os_text(error: &io::Error) -> String {
+pub fn os_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),

@@ -42,13 +42,12 @@ pub fn start(config: &Config) -> Result<(), tracing::subscriber::SetGlobalDefaul
 
 struct Log {
     file: Option<PathBuf>,
-    pid: u32,
     hot: Arc<Hot>,
 }
 
 impl Log {
     fn new(config: &Config) -> Self {
-        Self { file: config.path("logfile"), pid: std::process::id(), hot: config.share_hot() }
+        Self { file: config.path("logfile"), hot: config.share_hot() }
     }
 
     /// A log that cannot be written is no reason to stop: there is nobody left to tell.
@@ -86,7 +85,9 @@ impl<S: Subscriber> Layer<S> for Log {
             return self.write(message.0.as_bytes());
         }
         let role = if self.hot.replicaof.get() { 'S' } else { 'M' };
-        self.write(line(self.pid, role, *event.metadata().level(), since_epoch(), &message.0).as_bytes());
+        self.write(
+            line(std::process::id(), role, *event.metadata().level(), since_epoch(), &message.0).as_bytes(),
+        );
     }
 }
 
@@ -160,7 +161,7 @@ mod tests {
         let mut config = Config::new(1, Path::new("/"));
         let options = format!("logfile {}", file.display()).into_bytes();
         config.load(&Sources { options: Some(options), ..Sources::default() }).unwrap();
-        let log = Log { pid: 7, ..Log::new(&config) };
+        let log = Log::new(&config);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
             tracing::debug!("hidden");
             tracing::info!(port = 6379, name = "x", "shown");
@@ -178,6 +179,6 @@ mod tests {
             .map(|line| line.rsplit_once(['.', '#', '*']).map_or(line, |(_, rest)| rest))
             .collect();
         assert_eq!(lines, [" shown port=6379 name=x", " shown too", "raw", " as replica"]);
-        assert!(text.lines().last().unwrap().starts_with("7:S "));
+        assert!(text.lines().last().unwrap().starts_with(&format!("{}:S ", std::process::id())));
     }
 }

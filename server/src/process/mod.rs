@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use self::supervise::Supervisor;
 use crate::config::Config;
-use crate::config::parse::os_text;
+use crate::config::os_text;
 use crate::version::{COMMIT, REDIS_VERSION, TIDEGATE_VERSION};
 
 const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
@@ -62,13 +62,12 @@ impl Process {
 /// The reason why the server cannot start.
 pub fn prepare(options: &Options) -> Result<Process, String> {
     let config = &options.config;
-    let supervised = config.supervised() != crate::config::choices::Supervised::No;
-    let background = config.flag("daemonize") && !supervised;
+    logging::start(config).map_err(|error| error.to_string())?;
+    let supervisor = supervise::find(config);
+    let background = config.flag("daemonize") && supervisor.is_none();
     if background {
         daemon::detach().map_err(|error| format!("Can't run in the background: {}", os_text(&error)))?;
     }
-    logging::start(config).map_err(|error| error.to_string())?;
-    let supervisor = supervise::find(config);
 
     log_start(options);
     let dir = config.dir();

@@ -6,7 +6,7 @@ use std::fs;
 use super::daemon;
 use crate::config::Config;
 use crate::config::directives::Flags;
-use crate::config::parse::os_text;
+use crate::config::os_text;
 
 /// File descriptors kept for what is not a client: listeners, data files, replication.
 const RESERVED_FILES: u64 = 32;
