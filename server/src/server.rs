@@ -6,25 +6,17 @@ use crate::dispatch::Worker;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
 use crate::net::stream::Stream;
-use crate::registry::Registry;
 use crate::session::Client;
-use crate::shard::Shards;
-use crate::shared::{
-    Clients, DebugSwitches, Identity, LatencyMonitor, Pause, PauseKind, Reclaim, Shared, Slowlog, Stats,
-};
+use crate::shared::{PauseKind, Shared, random_u64};
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tidegate_data::KeyHasher;
 use tidegate_persistence::journal::{Journal, NullJournal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Shards of the keyspace.
-const SHARDS: usize = 64;
 /// Keys one visit of the expiry sweep deletes at most while it holds a shard.
 const SWEEP_BUDGET: usize = 256;
 /// How often the expiry sweep looks for due segments.
@@ -98,41 +90,13 @@ impl Server {
         renamed: &[(String, String)],
         journal: Arc<dyn Journal>,
     ) -> io::Result<Handle> {
-        let threads = config.threads().max(1);
-        let registry = Registry::new(renamed).map_err(io::Error::other)?;
-        // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
-        let registry: &'static Registry = Box::leak(Box::new(registry));
-        let hasher = KeyHasher::new(random_u64());
-        let shards = Shards::new(SHARDS, config.databases(), &hasher);
         let listeners = bind(&config)?;
         let port = listeners.iter().find_map(|listener| match listener {
             Listener::Tcp(listener) => listener.local_addr().ok().map(|addr| addr.port()),
             Listener::Unix(_) => None,
         });
-        let identity = Identity {
-            run_id: random_hex(40),
-            replication_id: random_hex(40),
-            started_ms: clock::unix_ms(),
-            port: AtomicU32::new(u32::from(port.unwrap_or(0))),
-            threads,
-        };
-        let stats = Stats::new(threads, registry.ids());
-        let shared = Arc::new(Shared {
-            config,
-            shards,
-            hasher,
-            registry,
-            clients: Clients::default(),
-            stats,
-            slowlog: Slowlog::default(),
-            latency: LatencyMonitor::default(),
-            pause: Pause::default(),
-            reclaim: Reclaim::default(),
-            journal,
-            identity,
-            debug: DebugSwitches::default(),
-            shutdown: Shutdown::default(),
-        });
+        let shared = Arc::new(Shared::new(config, renamed, journal).map_err(io::Error::other)?);
+        shared.identity.port.store(u32::from(port.unwrap_or(0)), Relaxed);
         spawn_threads(&shared, listeners)
     }
 }
@@ -186,8 +150,7 @@ type Listeners = (Vec<Listener>, Vec<UnboundedSender<Arrival>>);
 
 /// One thread: its connections, its share of the timers.
 async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, listeners: Option<Listeners>) {
-    let mut worker = Worker::new(Arc::clone(&shared), index, random_u64());
-    worker.exec.limits.databases = shared.config.databases();
+    let worker = Worker::new(Arc::clone(&shared), index, random_u64());
     let local = Rc::new(RefCell::new(Local::new(worker)));
     if let Some((listeners, senders)) = listeners {
         for listener in listeners {
@@ -253,21 +216,4 @@ async fn sweep(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
             tokio::task::yield_now().await;
         }
     }
-}
-
-/// 64 bits from the operating system.
-fn random_u64() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the system has a random source");
-    u64::from_ne_bytes(bytes)
-}
-
-/// `digits` random hexadecimal digits.
-pub fn random_hex(digits: usize) -> String {
-    let mut text = String::new();
-    while text.len() < digits {
-        write!(text, "{:016x}", random_u64()).expect("writing to a String cannot fail");
-    }
-    text.truncate(digits);
-    text
 }

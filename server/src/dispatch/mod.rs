@@ -88,7 +88,8 @@ impl Worker {
     /// The worker of thread `index`.
     pub fn new(shared: Arc<Shared>, index: usize, seed: u64) -> Self {
         let stats = Arc::clone(&shared.stats.threads[index]);
-        let exec = Executor::new(Arc::clone(&shared), Arc::clone(&stats), seed);
+        let mut exec = Executor::new(Arc::clone(&shared), Arc::clone(&stats), seed);
+        exec.limits.databases = shared.config.databases();
         Worker {
             shared,
             stats,

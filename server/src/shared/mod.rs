@@ -15,9 +15,11 @@ pub use reclaim::Reclaim;
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 
+use crate::clock;
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::shard::Shards;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use tidegate_data::KeyHasher;
@@ -84,4 +86,57 @@ impl Default for DebugSwitches {
     fn default() -> Self {
         DebugSwitches { active_expire: AtomicBool::new(true), pause_cron: AtomicBool::new(false) }
     }
+}
+
+/// Shards of the keyspace.
+const SHARDS: usize = 64;
+
+impl Shared {
+    /// The state of a process with this configuration: no sockets, no threads of workers yet.
+    pub fn new(config: Config, renamed: &[(String, String)], journal: Arc<dyn Journal>) -> Result<Self, String> {
+        let threads = config.threads().max(1);
+        // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
+        let registry: &'static Registry = Box::leak(Box::new(Registry::new(renamed)?));
+        let hasher = KeyHasher::new(random_u64());
+        let identity = Identity {
+            run_id: random_hex(40),
+            replication_id: random_hex(40),
+            started_ms: clock::unix_ms(),
+            port: AtomicU32::new(0),
+            threads,
+        };
+        Ok(Shared {
+            shards: Shards::new(SHARDS, config.databases(), &hasher),
+            config,
+            hasher,
+            registry,
+            clients: Clients::default(),
+            stats: Stats::new(threads, registry.ids()),
+            slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
+            pause: Pause::default(),
+            reclaim: Reclaim::default(),
+            journal,
+            identity,
+            debug: DebugSwitches::default(),
+            shutdown: crate::server::Shutdown::default(),
+        })
+    }
+}
+
+/// 64 bits from the operating system.
+pub fn random_u64() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system has a random source");
+    u64::from_ne_bytes(bytes)
+}
+
+/// `digits` random hexadecimal digits.
+pub fn random_hex(digits: usize) -> String {
+    let mut text = String::new();
+    while text.len() < digits {
+        write!(text, "{:016x}", random_u64()).expect("writing to a String cannot fail");
+    }
+    text.truncate(digits);
+    text
 }
