@@ -529,3 +529,6 @@ fn string_of(record: Option<&Record>) -> Result<Option<ValueRef<'_>>, WrongType>
         Some(_) => Err(WrongType),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,16 +44,16 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
-/// When the memory of what a unit removed is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// When the memory of what was removed is given back; a later variant prevails over an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Reclaim {
     /// As the `lazyfree-*` directives say.
     #[default]
     AsConfigured,
-    /// Before the client gets its reply: `FLUSHALL SYNC`.
-    BeforeReply,
     /// Off the path of requests: `UNLINK`, `FLUSHALL ASYNC`.
     Later,
+    /// Before the client gets its reply: `FLUSHALL SYNC`.
+    BeforeReply,
 }
 
 /// A key whose value changed, appeared or went away.
@@ -103,7 +103,7 @@ pub struct KeyLog {
     pub garbage: Vec<Record>,
     /// Whole tables that were emptied, to be freed after the shards are released, off the hot path.
     pub emptied: Vec<super::table::Contents>,
-    /// When `garbage` and `emptied` are to be freed; the last command of the unit that says so decides.
+    /// When `garbage` and `emptied` are to be freed: see [`KeyLog::free_when`].
     pub reclaim: Reclaim,
     /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
     pub whole_databases: Vec<u16>,
@@ -119,7 +119,11 @@ impl KeyLog {
         self.touched.clear();
         self.events.clear();
         self.whole_databases.clear();
-        self.reclaim = Reclaim::AsConfigured;
+    }
+
+    /// Says when what is removed is to be freed, until it is.
+    pub fn free_when(&mut self, reclaim: Reclaim) {
+        self.reclaim = self.reclaim.max(reclaim);
     }
 
     /// Frees removed records. Call it with no shard held.
@@ -128,5 +132,6 @@ impl KeyLog {
         if !self.garbage.is_empty() {
             self.garbage.clear();
         }
+        self.reclaim = Reclaim::AsConfigured;
     }
 }

@@ -75,7 +75,7 @@ impl Keys<'_> {
                 emptied.push(table.take());
             }
         });
-        self.log.reclaim = reclaim;
+        self.log.free_when(reclaim);
         self.log.whole_databases.push(db as u16);
         self.log.changes += removed as u64;
         removed

@@ -1,0 +1,278 @@
+use super::super::{Databases, KeyHasher, KeyLog, Reclaim};
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const NOW_MS: i64 = 1_000_000;
+const RULES: Rules = Rules { now_ms: NOW_MS, access: Access::Lru(7), delete_expired: true };
+
+/// Several shards of two databases.
+struct Shards {
+    hasher: KeyHasher,
+    databases: Vec<Databases>,
+    log: KeyLog,
+    rules: Rules,
+}
+
+impl Shards {
+    fn new(count: usize) -> Self {
+        let hasher = KeyHasher::new(3);
+        let databases = (0..count).map(|_| Databases::new(2, &hasher)).collect();
+        let log = KeyLog { record_touched: true, record_events: true, ..KeyLog::default() };
+        Shards { hasher, databases, log, rules: RULES }
+    }
+
+    fn keys(&mut self) -> Keys<'_> {
+        let held = self.databases.iter_mut().enumerate().map(|(shard, databases)| (shard as u16, databases));
+        Keys::new(Held::Many(held.collect()), 0, self.rules, &mut self.log)
+    }
+
+    fn with<R>(&mut self, number: u32, change: impl FnOnce(&mut Keys, Key) -> R) -> R {
+        let name = name(number);
+        let hash = self.hasher.hash(&name);
+        let shard = slot_of(number, self.databases.len());
+        change(&mut self.keys(), Key::new(&name, hash, shard))
+    }
+
+    fn set(&mut self, number: u32, expiry: Expiry) {
+        self.with(number, |keys, key| keys.set_string(key, StringValue::Int(1), expiry));
+    }
+
+    /// All steps of a scan; what it emitted.
+    fn scan(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let mut seen = Vec::new();
+        let mut cursor = Some(KeyspaceCursor::default());
+        while let Some(at) = cursor {
+            cursor = self.keys().scan(at, count, |_| true, |record| seen.push(record.key().to_vec()));
+            assert!(cursor.is_none_or(|next| next > at), "cursors grow");
+            assert!(cursor.is_none_or(|next| next.to_number() != 0), "0 means the end");
+        }
+        seen
+    }
+}
+
+fn name(number: u32) -> Vec<u8> {
+    format!("key:{number}").into_bytes()
+}
+
+/// Shard 1 gets nothing, shard 2 half of all keys.
+fn slot_of(number: u32, shards: usize) -> u16 {
+    match number as usize % 8 {
+        4..8 if shards > 2 => 2,
+        rest if rest % shards == 1 => 0,
+        rest => (rest % shards) as u16,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 128 }, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_scan_over_shards_misses_nothing_that_stays(
+        shards in 1..6usize,
+        stays in 0..if cfg!(miri) { 20u32 } else { 1500 },
+        count in 1..70usize,
+        between in prop::collection::vec((any::<bool>(), 0..if cfg!(miri) { 10u32 } else { 500 }), 0..40),
+    ) {
+        let mut all = Shards::new(shards);
+        for number in 0..stays {
+            all.set(number, Expiry::Clear);
+        }
+        let mut others = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut changes = between.into_iter();
+        let mut fresh = stays;
+        let mut cursor = Some(KeyspaceCursor::default());
+        while let Some(at) = cursor {
+            prop_assert_eq!(KeyspaceCursor::from_number(at.to_number()), at);
+            let mut emitted = 0;
+            cursor = all.keys().scan(at, count, |_| true, |record| {
+                emitted += 1;
+                seen.insert(record.key().to_vec());
+            });
+            prop_assert!(cursor.is_none_or(|next| next > at));
+            prop_assert!(emitted < count + 8, "only keys whose hashes collide come on top: {}", emitted);
+            match changes.next() {
+                Some((true, len)) => for _ in 0..len {
+                    let number = fresh;
+                    fresh += 1;
+                    all.set(number, Expiry::Clear);
+                    others.insert(number);
+                },
+                Some((false, len)) => for _ in 0..len {
+                    let Some(number) = others.pop_first() else { break };
+                    prop_assert!(all.with(number, |keys, key| keys.take(key).is_some()));
+                },
+                None => {}
+            }
+        }
+        for number in 0..stays {
+            prop_assert!(seen.contains(&name(number)), "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_scan_at_rest_sees_each_key_once_and_ends_with_the_last() {
+    for shards in [1, 2, 5] {
+        let mut all = Shards::new(shards);
+        assert!(all.scan(10).is_empty());
+        for number in 0..300 {
+            all.set(number, Expiry::Clear);
+        }
+        for count in [1, 7, 300, usize::MAX] {
+            let seen = all.scan(count);
+            assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 300);
+            assert_eq!(seen.len(), 300);
+        }
+        let mut emitted = 0;
+        let next = all.keys().scan(KeyspaceCursor::default(), 300, |_| true, |_| emitted += 1);
+        assert_eq!((emitted, next), (300, None), "nothing is left, so there is no other step");
+    }
+}
+
+/// After most keys went away a step walks a bounded number of empty segments, yet the scan ends and sees the rest.
+#[test]
+fn a_sparse_scan_comes_to_an_end() {
+    let many = if cfg!(miri) { 200 } else { 40_000 };
+    let mut all = Shards::new(4);
+    for number in 0..many {
+        all.set(number, Expiry::Clear);
+    }
+    for number in 0..many - 20 {
+        assert!(all.with(number, |keys, key| keys.take(key).is_some()));
+    }
+    assert_eq!(all.scan(1).into_iter().collect::<BTreeSet<_>>().len(), 20);
+    assert_eq!(all.scan(1000).len(), 20);
+}
+
+/// Whatever number a client sends.
+#[test]
+fn foreign_cursors_end() {
+    let mut all = Shards::new(3);
+    for number in 0..200 {
+        all.set(number, Expiry::Clear);
+    }
+    for number in [1, 0xffff, 1 << 40, (2 << 40) + 12_345, 7 << 40, u64::MAX] {
+        let mut cursor = Some(KeyspaceCursor::from_number(number));
+        let mut steps = 0;
+        while let Some(at) = cursor {
+            cursor = all.keys().scan(at, 10, |_| true, |record| assert!(!record.key().is_empty()));
+            steps += 1;
+            assert!(steps < 1000, "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_scan_deletes_what_is_due_and_wanted() {
+    let mut all = Shards::new(3);
+    for number in 0..100 {
+        all.set(number, if number % 2 == 0 { Expiry::At(NOW_MS - 1) } else { Expiry::At(NOW_MS) });
+    }
+    all.log.clear();
+    let mut emitted = 0;
+    let wanted = |key: &[u8]| key.ends_with(b"1") || key.ends_with(b"2");
+    assert_eq!(all.keys().scan(KeyspaceCursor::default(), 1000, wanted, |_| emitted += 1), None);
+    assert_eq!((emitted, all.keys().len()), (10, 90));
+    assert_eq!((all.log.expired.len(), all.log.events.len(), all.log.changes), (10, 10, 0));
+    all.rules.delete_expired = false;
+    assert_eq!(all.scan(1000).len(), 50, "invisible, but for somebody else to delete");
+    assert_eq!(all.keys().len(), 90);
+    let mut visited = 0;
+    all.keys().for_each(|_| visited += 1);
+    assert_eq!(visited, 50);
+}
+
+#[test]
+fn a_random_key_is_alive_if_any_is() {
+    let mut all = Shards::new(3);
+    let mut next = 1u64;
+    let mut random = || {
+        next = next.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        next ^ (next >> 29)
+    };
+    assert_eq!(all.keys().random(&mut random), None);
+    for number in 0..500 {
+        all.set(number, Expiry::At(NOW_MS - 1));
+    }
+    all.rules.delete_expired = false;
+    assert!(all.keys().random(&mut random).is_some(), "a replica may name a key that is due");
+    all.set(500, Expiry::Clear);
+    assert_eq!(all.keys().random(&mut random).as_deref(), Some(&*name(500)));
+    assert_eq!(all.keys().len(), 501);
+    all.rules.delete_expired = true;
+    assert_eq!(all.keys().random(&mut random).as_deref(), Some(&*name(500)));
+    assert!(all.with(500, |keys, key| keys.take(key).is_some()));
+    assert_eq!(all.keys().random(&mut random), None);
+    assert!(all.keys().is_empty());
+}
+
+#[test]
+fn random_keys_come_from_every_shard() {
+    let mut all = Shards::new(4);
+    for number in 0..40 {
+        all.set(number, Expiry::Clear);
+    }
+    let mut next = 5u64;
+    let mut random = || {
+        next = next.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        next ^ (next >> 31)
+    };
+    let seen: BTreeSet<_> = (0..2000).filter_map(|_| all.keys().random(&mut random)).collect();
+    assert_eq!(seen.len(), 40);
+}
+
+#[test]
+fn flushing_and_swapping_reach_every_shard() {
+    let mut all = Shards::new(3);
+    for number in 0..60 {
+        all.set(number, Expiry::Clear);
+    }
+    all.log.clear();
+    all.keys().swap(0, 1);
+    assert!(all.keys().is_empty());
+    assert_eq!(all.log.whole_databases, [0, 1]);
+    let mut keys = all.keys();
+    keys.select(1);
+    assert_eq!(keys.len(), 60);
+    assert_eq!(keys.flush(Reclaim::BeforeReply), 60);
+    assert!(keys.is_empty());
+    drop(keys);
+    assert_eq!(all.log.reclaim, Reclaim::BeforeReply);
+    assert_eq!(all.log.emptied.iter().map(super::super::Contents::len).sum::<usize>(), 60);
+}
+
+#[test]
+fn what_lookups_leave_behind() {
+    let mut all = Shards::new(1);
+    all.set(1, Expiry::Clear);
+    all.with(1, |keys, key| keys.peek(key).unwrap().set_access(3));
+    all.log.clear();
+    let counts = |all: &mut Shards| {
+        let counts = (all.log.hits, all.log.misses, all.log.events.len());
+        all.log.clear();
+        counts
+    };
+    let access = |all: &mut Shards| all.with(1, |keys, key| keys.peek(key).unwrap().access());
+    for number in [1, 2] {
+        all.with(number, |keys, key| keys.peek(key).is_some());
+        assert_eq!((counts(&mut all), access(&mut all)), ((0, 0, 0), 3));
+    }
+    for number in [1, 2] {
+        all.with(number, |keys, key| keys.inspect_silently(key).is_some());
+    }
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 0), 3));
+    for number in [1, 2] {
+        all.with(number, |keys, key| keys.inspect(key).is_some());
+    }
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 3));
+    for number in [1, 2] {
+        all.with(number, |keys, key| keys.read(key).is_some());
+    }
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 7));
+    for number in [1, 2] {
+        all.with(number, |keys, key| keys.for_write(key).is_some());
+    }
+    assert_eq!(counts(&mut all), (0, 0, 0));
+}
