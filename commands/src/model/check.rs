@@ -55,6 +55,8 @@ pub struct Ran {
     pub effects: Effects,
     /// Keyspace events: `set k`.
     pub events: Vec<String>,
+    /// Lookups that count as hits, and those that count as misses.
+    pub lookups: (u64, u64),
 }
 
 impl Ran {
@@ -127,9 +129,10 @@ impl Bench {
         }
         let events = self.log.events.drain(..);
         let events = events.map(|event| format!("{} {}", event.name, event.key.escape_ascii())).collect();
+        let lookups = (self.log.hits, self.log.misses);
         self.log.free();
         self.log.emptied.clear();
-        Ran { reply: out, effects, events }
+        Ran { reply: out, effects, events, lookups }
     }
 
     /// Runs one line.
@@ -142,7 +145,7 @@ impl Bench {
     fn failed(&self, error: &Error) -> Ran {
         let mut out = Vec::new();
         Reply::new(&mut out, self.protocol).error(error);
-        Ran { reply: out, effects: Effects::default(), events: Vec::new() }
+        Ran { reply: out, effects: Effects::default(), events: Vec::new(), lookups: (0, 0) }
     }
 }
 
@@ -211,4 +214,15 @@ pub fn check_events(lines: &[&str], events: &[&str]) {
         last = bench.run(line).events;
     }
     assert_eq!(last, events, "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares what the last one adds to the statistics: hits and misses.
+#[track_caller]
+pub fn check_lookups(lines: &[&str], hits: u64, misses: u64) {
+    let mut bench = Bench::default();
+    let mut last = (0, 0);
+    for line in lines {
+        last = bench.run(line).lookups;
+    }
+    assert_eq!(last, (hits, misses), "after {lines:?}");
 }

@@ -61,13 +61,21 @@ pub struct Limits {
     /// Small integers are reported as shared by `OBJECT REFCOUNT`: unless memory is bounded (`maxmemory`) under an
     /// LRU or LFU policy, which need an access clock per value.
     pub shared_integers: bool,
+    /// Cluster mode: there is one database only.
+    pub cluster: bool,
     /// The `databases` directive.
     pub databases: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_bulk_len: 512 * 1024 * 1024, lfu: false, shared_integers: true, databases: 16 }
+        Limits {
+            max_bulk_len: 512 * 1024 * 1024,
+            lfu: false,
+            shared_integers: true,
+            cluster: false,
+            databases: 16,
+        }
     }
 }
 

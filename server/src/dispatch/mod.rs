@@ -112,6 +112,7 @@ impl Worker {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
             lfu: self.lfu.is_some(),
             shared_integers: hot.maxmemory.get() == 0 || !policy.by_access(),
+            cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
         };
         self.set_now(clock::unix_ms());

@@ -5,11 +5,11 @@
 
 use super::hold::{Hold, HoldOne};
 use super::watch::WatchTable;
-use crate::shared::{Shared, ThreadStats, add};
+use crate::shared::{Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng};
-use tidegate_data::{Access, Databases, Held, KeyLog, Keys, Rules};
+use tidegate_data::{Access, Databases, Held, KeyLog, Keys, Reclaim, Record, Rules};
 use tidegate_persistence::journal::Part;
 
 /// The shards held for a command.
@@ -231,16 +231,29 @@ impl Executor {
     /// Frees what the finished units removed. Call it with no shard held.
     #[inline]
     pub fn free_garbage(&mut self) {
-        self.log.free();
-        if !self.log.emptied.is_empty() {
-            self.free_emptied();
+        if !self.log.emptied.is_empty() || self.log.reclaim == Reclaim::Later {
+            self.free_large();
         }
+        self.log.free();
     }
 
+    /// Leaves to the background what would hold up this thread, unless a client wants to wait for it.
     #[cold]
-    fn free_emptied(&mut self) {
-        let emptied = std::mem::take(&mut self.log.emptied);
-        self.shared.reclaim.free(emptied);
+    fn free_large(&mut self) {
+        /// Less is freed faster than it is handed over.
+        const LARGE: usize = 64 * 1024;
+        let mut removed = Removed { tables: std::mem::take(&mut self.log.emptied), records: Vec::new() };
+        if self.log.reclaim == Reclaim::BeforeReply {
+            return;
+        }
+        if self.log.reclaim == Reclaim::Later
+            && self.log.garbage.iter().map(Record::heap_size).sum::<usize>() > LARGE
+        {
+            removed.records = std::mem::take(&mut self.log.garbage);
+        }
+        if !removed.is_empty() {
+            self.shared.reclaim.free(removed);
+        }
     }
 
     /// Deletes keys of one shard whose time has come, at most `budget` of them. Returns true when more are due.

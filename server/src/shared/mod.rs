@@ -11,7 +11,7 @@ mod stats;
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
-pub use reclaim::Reclaim;
+pub use reclaim::{Reclaim, Removed};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 
