@@ -92,6 +92,9 @@ static SWAPDB: Command = command("SWAPDB", "index1 index2", swapdb)
     .whole_keyspace();
 
 fn swapdb(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+    if cx.env.limits().cluster {
+        return Err(Error::new("ERR SWAPDB is not allowed in cluster mode"));
+    }
     let mut index = |invalid| {
         let index = parse_i64(args.next()?).and_then(|index| i32::try_from(index).ok());
         index.ok_or(Error::new(invalid))
@@ -160,5 +163,8 @@ mod tests {
         check_effects(&["SWAPDB 0 1"], &["SWAPDB 0 1"]);
         check_effects(&["SWAPDB 0 0"], &["SWAPDB 0 0"]);
         check_events(&["SET a x", "SWAPDB 0 1"], &[]);
+        let mut bench = Bench::default();
+        bench.limits.cluster = true;
+        assert_eq!(bench.run("SWAPDB x 1").text(), "-ERR SWAPDB is not allowed in cluster mode");
     }
 }

@@ -136,7 +136,7 @@ const HELP_LINES: [&str; 11] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, check, check_effects, check_events};
+    use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
 
     #[test]
     fn encodings_of_strings() {
@@ -146,6 +146,8 @@ mod tests {
         check(&["OBJECT ENCODING a"], "$-1");
         check_effects(&["OBJECT ENCODING a"], &[]);
         check_events(&["OBJECT ENCODING a"], &[]);
+        check_lookups(&["SET a x", "OBJECT ENCODING a"], 1, 0);
+        check_lookups(&["OBJECT ENCODING a"], 0, 1);
         check(&["OBJECT ENCODING"], "-ERR wrong number of arguments for 'object|encoding' command");
     }
 

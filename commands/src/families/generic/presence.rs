@@ -29,7 +29,7 @@ pub(super) static UNLINK: Command = command("UNLINK", "key [key ...]", unlink)
     .tips(SUMMED);
 
 fn unlink(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
-    cx.keys.log().reclaim = Reclaim::Later;
+    cx.keys.log().free_when(Reclaim::Later);
     delete(cx, args, reply)
 }
 
@@ -96,7 +96,7 @@ fn type_of(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, check, check_effects, check_events};
+    use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
 
     #[test]
     fn del_counts_what_it_deleted() {
@@ -134,6 +134,9 @@ mod tests {
         check_effects(&["SET a 1", "TOUCH a"], &[]);
         check_events(&["SET a 1", "EXISTS a b"], &["keymiss b"]);
         check_events(&["SET a 1", "TOUCH a b"], &["keymiss b"]);
+        check_lookups(&["SET a 1", "EXISTS a a b"], 2, 1);
+        check_lookups(&["SET a 1", "TOUCH a a b"], 2, 1);
+        check_lookups(&["SET a 1", "DEL a b"], 0, 0);
     }
 
     #[test]

@@ -79,6 +79,9 @@ fn copy(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
             return Err(Error::Syntax);
         }
     }
+    if cx.env.limits().cluster && (from_db != 0 || to_db != 0) {
+        return Err(Error::new("ERR Copying to another database is not allowed in cluster mode"));
+    }
     if from_db == to_db && from.bytes() == to.bytes() {
         return Err(SAME_OBJECT);
     }
@@ -114,6 +117,9 @@ pub(super) static MOVE: Command = command("MOVE", "key db", move_key)
     .flags(&[Flag::Write, Flag::Fast]);
 
 fn move_key(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+    if cx.env.limits().cluster {
+        return Err(Error::new("ERR MOVE is not allowed in cluster mode"));
+    }
     let key = args.key()?;
     let from_db = cx.keys.db();
     let to_db = database(args, cx.env.limits())?;
@@ -151,7 +157,7 @@ fn database(args: &mut Args, limits: &Limits) -> Result<usize, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, START_MS, check, check_effects, check_events};
+    use crate::model::check::{Bench, START_MS, check, check_effects, check_events, check_lookups};
 
     #[test]
     fn rename_moves_value_and_deadline() {
@@ -167,6 +173,7 @@ mod tests {
         check_events(&["SET a x", "RENAME a b"], &["new b", "rename_from a", "rename_to b"]);
         check_events(&["SET a x", "SET b y", "RENAME a b"], &["new b", "rename_from a", "rename_to b"]);
         check_events(&["RENAME a b"], &[]);
+        check_lookups(&["SET a x", "RENAME a b"], 0, 0);
     }
 
     #[test]
@@ -224,6 +231,19 @@ mod tests {
         check_events(&["SET a x", "COPY a b"], &["new b", "copy_to b"]);
         check_events(&["SET a x", "SET b y", "COPY a b REPLACE"], &["new b", "copy_to b"]);
         check_events(&["COPY a b"], &["keymiss a"]);
+        check_lookups(&["SET a x", "COPY a b"], 1, 0);
+        check_lookups(&["COPY a b"], 0, 1);
+    }
+
+    #[test]
+    fn a_cluster_has_one_database() {
+        let mut bench = Bench::default();
+        bench.limits.cluster = true;
+        bench.run("SET a x");
+        assert_eq!(bench.run("COPY a b").text(), ":1");
+        let error = "-ERR Copying to another database is not allowed in cluster mode";
+        assert_eq!(bench.run("COPY a a DB 1").text(), error);
+        assert_eq!(bench.run("MOVE a nonsense").text(), "-ERR MOVE is not allowed in cluster mode");
     }
 
     #[test]
@@ -245,6 +265,7 @@ mod tests {
         check_effects(&["SET a x", "MOVE a 1"], &["MOVE a 1"]);
         check_effects(&["MOVE a 1"], &[]);
         check_events(&["SET a x", "MOVE a 1"], &["new a", "move_from a", "move_to a"]);
+        check_lookups(&["SET a x", "MOVE a 1"], 0, 0);
         let mut bench = Bench::default();
         bench.run("SET a x");
         bench.run("PEXPIREAT a 1700000000500");

@@ -1,4 +1,4 @@
-use crate::model::check::{Bench, START_MS, check, check_effects, check_events};
+use crate::model::check::{Bench, START_MS, check, check_effects, check_events, check_lookups};
 
 #[test]
 fn expire_sets_a_deadline() {
@@ -10,6 +10,7 @@ fn expire_sets_a_deadline() {
     check(&["EXPIRE a 10"], ":0");
     check_events(&["SET a 1", "EXPIRE a 10"], &["expire a"]);
     check_events(&["EXPIRE a 10"], &[]);
+    check_lookups(&["SET a 1", "EXPIRE a 10"], 0, 0);
 }
 
 #[test]
@@ -95,6 +96,8 @@ fn asking_for_the_time_left() {
         check(&["SET a 1", &format!("{command} a")], ":-1");
         check_effects(&["SET a 1", "EXPIRE a 1", &format!("{command} a")], &[]);
         check_events(&[&format!("{command} a")], &["keymiss a"]);
+        check_lookups(&[&format!("{command} a")], 0, 1);
+        check_lookups(&["SET a 1", &format!("{command} a")], 1, 0);
     }
     check(&["SET a 1", "PEXPIRE a 1499", "TTL a"], ":1");
     check(&["SET a 1", "PEXPIRE a 1500", "TTL a"], ":2");

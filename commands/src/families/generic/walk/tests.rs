@@ -1,5 +1,5 @@
 use super::scan_cursor;
-use crate::model::check::{Bench, check, check_effects, check_events};
+use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
 use std::collections::BTreeSet;
 
 #[test]
@@ -58,6 +58,8 @@ fn scan_options_and_their_errors() {
     check(&["SCAN 0 COUNT 9223372036854775807"], "*2 $1 0 *0");
     check(&["SET a 1", "SCAN 18446744073709551615"], "*2 $1 0 *0");
     check_effects(&["SET a 1", "SCAN 0"], &[]);
+    check_lookups(&["SET a 1", "SET b 1", "SCAN 0"], 0, 0);
+    check_lookups(&["SET a 1", "SET b 1", "SCAN 0 TYPE list MATCH a"], 1, 0);
     check_events(&["SET a 1", "SCAN 0 TYPE string"], &[]);
 }
 
