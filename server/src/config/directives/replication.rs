@@ -2,6 +2,7 @@
 
 use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, MIB, choice, directive, number, unset, yes_no};
 use crate::config::choices::{PropagationError, ReplDisklessLoad};
+use crate::config::value::Value;
 
 pub(super) static ROWS: &[Directive] = &[
     directive("replicaof", Kind::ReplicaOf)
@@ -40,6 +41,7 @@ pub(super) static ROWS: &[Directive] = &[
     yes_no("repl-disable-tcp-nodelay", false),
     number("repl-backlog-size", 1..=LONG_MAX, MIB)
         .bytes()
+        .check(at_least_16kb)
         .effect(Effect::ReplBacklog)
         .hot(|hot, value| hot.repl_backlog_size.store(value)),
     number("repl-backlog-ttl", 0..=LONG_MAX, 3600),
@@ -53,3 +55,12 @@ pub(super) static ROWS: &[Directive] = &[
         .hot(|hot, value| hot.min_replicas_max_lag.store(value)),
     choice("propagation-error-behavior", PropagationError::WORDS, PropagationError::Ignore as i64),
 ];
+
+/// A smaller backlog could not hold even one command; Redis raises it to the same size.
+#[expect(clippy::unnecessary_wraps, reason = "checks have one signature")]
+fn at_least_16kb(value: &mut Value) -> Result<(), String> {
+    if let Value::Number(bytes) = value {
+        *bytes = (*bytes).max(16 << 10);
+    }
+    Ok(())
+}

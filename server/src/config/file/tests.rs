@@ -174,3 +174,22 @@ fn relative_paths_start_in_the_data_directory() {
     let error = Config::new(1, &dir.0).load(&sources).unwrap_err().to_string();
     assert!(error.ends_with("Can't open the log file: No such file or directory"), "{error}");
 }
+
+#[test]
+fn the_example_file_explains_every_directive_and_changes_nothing() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut config = Config::new(4, dir);
+    let sources = Sources { file: Some("redis.conf.example".into()), ..Sources::default() };
+    config.load(&sources).unwrap();
+    assert_eq!(config.get(&[b"*"]), Config::new(4, &dir.canonicalize().unwrap()).get(&[b"*"]));
+
+    let text = fs::read_to_string(dir.join("redis.conf.example")).unwrap();
+    let names: Vec<&str> =
+        text.lines().filter_map(|line| line.trim_start_matches("# ").split(' ').next()).collect();
+    for row in directives::all() {
+        assert!(names.contains(&row.name), "{} is not in redis.conf.example", row.name);
+        if let Some(alias) = row.alias {
+            assert!(text.contains(&format!("#     {alias} ")), "{alias} is not among the old names");
+        }
+    }
+}
