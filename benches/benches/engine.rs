@@ -16,9 +16,11 @@ const COMMANDS: u64 = 64;
 
 /// One worker with its session and `keys` keys of 64-byte values.
 fn engine(keys: u64) -> (Worker, Session) {
-    let shared = Shared::new(Config::for_this_process(), &[], Arc::new(NullJournal)).expect("the defaults are valid");
+    let shared =
+        Shared::new(Config::for_this_process(), &[], Arc::new(NullJournal)).expect("the defaults are valid");
     let mut worker = Worker::new(Arc::new(shared), 0, 1);
-    let mut session = Session::new(Arc::new(Client::new(1, String::new(), String::new(), 0, 0, false, true)), true);
+    let mut session =
+        Session::new(Arc::new(Client::new(1, String::new(), String::new(), 0, 0, false, true)), true);
     let mut out = Vec::new();
     for key in 0..keys {
         let mut request = set(key);

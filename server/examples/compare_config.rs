@@ -103,11 +103,12 @@ impl Redis {
 
     /// The reply as a list of texts, or the error.
     fn ask(&mut self, args: &[&str]) -> io::Result<Result<Vec<String>, String>> {
-        let mut request = format!("*{}\r\n", args.len());
+        let mut request = Vec::new();
+        write!(request, "*{}\r\n", args.len())?;
         for arg in args {
-            request += &format!("${}\r\n{arg}\r\n", arg.len());
+            write!(request, "${}\r\n{arg}\r\n", arg.len())?;
         }
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.stream.get_mut().write_all(&request)?;
         let first = self.line()?;
         let (kind, rest) = first.split_at(1);
         match kind {

@@ -93,7 +93,11 @@ const SHARDS: usize = 64;
 
 impl Shared {
     /// The state of a process with this configuration: no sockets, no threads of workers yet.
-    pub fn new(config: Config, renamed: &[(String, String)], journal: Arc<dyn Journal>) -> Result<Self, String> {
+    pub fn new(
+        config: Config,
+        renamed: &[(String, String)],
+        journal: Arc<dyn Journal>,
+    ) -> Result<Self, String> {
         let threads = config.threads().max(1);
         // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new(renamed)?));
