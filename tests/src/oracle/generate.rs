@@ -4,8 +4,6 @@
 //! relative expiries of a run are the same (a comparison of equal ones, as in `EXPIRE k 100 GT` twice, would depend on
 //! whether a millisecond has passed).
 
-use hashbrown::HashSet;
-
 use super::CONNECTIONS;
 use super::families::{self, FAMILIES, Family};
 use super::step::{Action, Op, Step};
@@ -160,8 +158,8 @@ impl Generator {
         self.families.iter().flat_map(|family| family.commands.iter().map(ToString::to_string)).collect()
     }
 
-    /// The steps of one epoch, without those that use a command from `missing`.
-    pub fn epoch(&mut self, len: usize, missing: &HashSet<String>) -> Vec<Step> {
+    /// The steps of one epoch, without those that use a command which the target `lacks`.
+    pub fn epoch(&mut self, len: usize, lacks: impl Fn(&str) -> bool) -> Vec<Step> {
         self.relative_used = 0;
         let mut steps = Vec::with_capacity(len);
         while steps.len() < len {
@@ -172,8 +170,8 @@ impl Generator {
                 self.families[self.random.weighted(self.families.iter().map(|family| family.weight))];
             let made = (family.generate)(self);
             let lacking = |step: &Step| {
-                step.ops().iter().any(|op| missing.contains(&op.name()))
-                    || (matches!(step.action, Action::Scan(_)) && missing.contains("scan"))
+                step.ops().iter().any(|op| lacks(&op.name()))
+                    || (matches!(step.action, Action::Scan(_)) && lacks("scan"))
             };
             if !made.iter().any(lacking) {
                 steps.extend(made);

@@ -98,12 +98,11 @@ pub fn run(options: &Options) -> io::Result<Summary> {
         summary.missing = pair.missing.iter().cloned().collect();
         summary.missing.sort();
     }
-    let missing = pair.missing.clone();
     let keys = generate::keys();
     let mut seen = HashSet::new();
     while summary.commands < options.commands && summary.findings.len() < options.differences_max {
         pair.reset()?;
-        let steps = generator.epoch(EPOCH_STEPS, &missing);
+        let steps = generator.epoch(EPOCH_STEPS, |name| pair.lacks(name));
         let Some(shown) = run_epoch(&mut pair, &steps, &keys, &mut summary) else { continue };
         let finding = minimise(&mut pair, options.seed, &steps, &keys, shown)?;
         if seen.insert((finding.difference.signature(), finding.unstable)) {

@@ -51,7 +51,7 @@ pub fn compare(pair: &mut Pair, keys: &[Vec<u8>]) -> Result<(), Difference> {
         }
         // Reading every key first has removed the ones whose time is over, so the count is the same on both.
         ops.push(Op::line("DBSIZE"));
-        ops.retain(|op| !pair.missing.contains(&op.name()));
+        ops.retain(|op| !pair.lacks(&op.name()));
         let replies = pair.observe(observer, &ops)?;
         let mut typed = Vec::new();
         for (op, [a, b]) in ops.iter().zip(&replies) {
@@ -64,7 +64,7 @@ pub fn compare(pair: &mut Pair, keys: &[Vec<u8>]) -> Result<(), Difference> {
                 typed.push(on_key(command, key, rest, *compare));
             }
         }
-        typed.retain(|op: &Op| !pair.missing.contains(&op.name()));
+        typed.retain(|op: &Op| !pair.lacks(&op.name()));
         if typed.is_empty() {
             continue;
         }
