@@ -72,7 +72,7 @@ pub struct Pair {
 }
 
 /// A reply may take this long before it counts as missing.
-const MISSING_AFTER: Duration = Duration::from_secs(10);
+const MISSING_AFTER: Duration = Duration::from_secs(3);
 
 impl Pair {
     /// Starts the reference and the target with `conns` command connections and one more for looking.
@@ -98,12 +98,12 @@ impl Pair {
         self.conns.len() - 1
     }
 
-    /// Empties both servers and opens all connections anew; a server that has died is started again.
+    /// Empties both servers and opens all connections anew; a server that has died or hangs is started again.
     pub fn reset(&mut self) -> io::Result<()> {
-        // A server that has just been killed is alive for another moment, and then refuses.
         self.try_reset().or_else(|_| {
+            // One of them is about to die, or hangs.
             for server in &mut self.servers {
-                wait_until(Duration::from_millis(500), || !server.is_alive());
+                server.restart()?;
             }
             self.try_reset()
         })
