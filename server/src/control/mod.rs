@@ -2,7 +2,10 @@
 //! handlers see the worker, the session and everything that is shared.
 #![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
 
+mod auth;
+mod client;
 mod connection;
+mod help;
 mod transaction;
 
 use crate::dispatch::Worker;
@@ -72,14 +75,15 @@ pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: C
 }
 
 /// Every family of control commands.
-pub static ALL: &[&Family<Control>] = &[&transaction::FAMILY, &connection::FAMILY];
+pub static ALL: &[&Family<Control>] =
+    &[&transaction::FAMILY, &connection::FAMILY, &auth::FAMILY, &client::FAMILY];
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
 pub fn cron(shared: &Shared) {
     let timeout_s = shared.config.hot().timeout.get();
     if timeout_s > 0 {
         let oldest_ms = crate::clock::unix_ms() - (timeout_s * 1000) as i64;
-        for client in shared.clients.all() {
+        shared.clients.each(|client| {
             if client.last_ms.load(Relaxed) < oldest_ms
                 && !client.blocked.load(Relaxed)
                 && !client.is_exempt()
@@ -87,6 +91,6 @@ pub fn cron(shared: &Shared) {
                 tracing::debug!("Closing idle client id={} addr={}", client.id, client.addr);
                 client.kill();
             }
-        }
+        });
     }
 }

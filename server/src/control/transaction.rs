@@ -90,6 +90,7 @@ fn watch(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             existed,
         });
     }
+    cx.session.client.set_watch_flag(Some(Arc::clone(&cx.session.watch_flag)));
     cx.session.client.watch.store(cx.session.watched.len() as u32, Relaxed);
     reply.ok();
     Ok(Flow::Done)

@@ -30,6 +30,17 @@ impl Lookup {
     }
 }
 
+impl Lookup {
+    /// The id of the command plus one; 0 when there is none.
+    #[inline]
+    pub(super) fn id_plus_one(self) -> u32 {
+        match self {
+            Lookup::Found(entry) => entry.id as u32 + 1,
+            Lookup::UnknownSubcommand | Lookup::Unknown => 0,
+        }
+    }
+}
+
 /// Bytes of a name or of the arguments that an error text shows.
 const SHOWN: usize = 128;
 

@@ -15,7 +15,7 @@ use crate::clock::{self, Stopwatch};
 use crate::control::{ControlCtx, Flow};
 use crate::net::decode::{self, Step};
 use crate::registry::{Body, Entry};
-use crate::session::{Parked, ReplyMode, Session, StoredRequest, Then};
+use crate::session::{Parked, ReplyMode, Session, StoredRequest, Then, Unblock};
 use crate::shard::exec::{Call, Executor, Grip};
 use crate::shard::{Hold, HoldOne};
 use crate::shared::{PauseKind, Shared, ThreadStats, add};
@@ -154,9 +154,10 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Progress {
         self.begin_turn();
+        session.client.last_ms.store(self.exec.now_ms, Relaxed);
         let mut group = std::mem::take(&mut self.group);
         let progress = loop {
-            if session.close_after_reply {
+            if session.close_after_reply || session.client.killed.load(Relaxed) {
                 *at = buf.len();
                 break Progress::Close;
             }
@@ -294,7 +295,7 @@ impl Worker {
                     result = Some(Progress::Close);
                 }
                 Flow::Park(parked) => {
-                    session.parked = Some(parked);
+                    self.begin_wait(session, parked);
                     result = Some(Progress::Parked);
                 }
             }
@@ -321,6 +322,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Flow {
         add(&self.stats.processed, 1);
+        session.client.last_command.store(request.lookup.id_plus_one(), Relaxed);
         let mark = out.len();
         let entry = match self.gate(session, request) {
             Ok(entry) => entry,
@@ -330,7 +332,7 @@ impl Worker {
                 return Flow::Done;
             }
             Err(gate::Refusal::Park) => {
-                return self.park(session, request);
+                return self.park(request);
             }
             Err(gate::Refusal::Close) => return Flow::Close,
         };
@@ -338,9 +340,6 @@ impl Worker {
             transact::queue(session, request, out);
             after_reply(session, mark, out);
             return Flow::Done;
-        }
-        if shared.clients.is_monitored() {
-            self.feed_monitors(session, request, entry);
         }
         let flow = match entry.body {
             Body::Data(handler) => {
@@ -376,6 +375,9 @@ impl Worker {
                         result
                     }
                 };
+                if shared.clients.is_monitored() {
+                    self.feed_monitors(session, request, entry);
+                }
                 self.finished(session, request, entry, started, result.err());
                 Flow::Done
             }
@@ -387,6 +389,9 @@ impl Worker {
                     Ok(flow) => (flow, None),
                     Err(error) => (Flow::Done, Some(error)),
                 };
+                if shared.clients.is_monitored() {
+                    self.feed_monitors(session, request, entry);
+                }
                 self.finished(session, request, entry, started, error);
                 flow
             }
@@ -419,7 +424,7 @@ impl Worker {
     #[inline]
     fn finished(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         request: &Request<'_>,
         entry: &'static Entry,
         started: &mut u64,
@@ -434,7 +439,6 @@ impl Worker {
         if self.timed {
             stats.histogram.get_or_init(Default::default).record(nanos);
         }
-        session.client.last_command.store(entry.id as u32 + 1, Relaxed);
         if let Some(error) = error {
             add(&self.stats.commands[entry.id].failed, 1);
             self.count_error_text(&error.message());
@@ -449,6 +453,9 @@ impl Worker {
             let event = if entry.flags.has(Flag::Fast) { "fast-command" } else { "command" };
             self.shared.latency.add(event, micros / 1000, self.exec.now_ms / 1000);
         }
+        if !session.redacted.is_empty() {
+            session.redacted.clear();
+        }
     }
 
     #[cold]
@@ -457,9 +464,9 @@ impl Worker {
         if entry.flags.has(Flag::SkipSlowlog) || max == 0 {
             return;
         }
-        let words = request.visible_words(entry);
+        let words = request.visible_words(entry, &session.redacted);
         let client = &session.client;
-        let name = client.name.lock().map(|name| name.clone()).unwrap_or_default();
+        let name = client.name.get();
         let time_s = clock::unix_ms() / 1000;
         self.shared.slowlog.add(words.iter().map(|word| &**word), micros, time_s, &client.addr, &name, max);
     }
@@ -469,7 +476,7 @@ impl Worker {
         if entry.flags.has(Flag::SkipMonitor) || entry.flags.has(Flag::Admin) {
             return;
         }
-        let line = monitor_line(session, &request.visible_words(entry));
+        let line = monitor_line(session, &request.visible_words(entry, &session.redacted));
         self.shared.clients.feed_monitors(&line);
     }
 
@@ -503,18 +510,27 @@ impl Worker {
     }
 
     /// Keeps a request until the pause is over.
-    fn park(&self, session: &Session, request: &Request<'_>) -> Flow {
-        session.client.blocked.store(true, Relaxed);
-        self.shared.clients.blocked.fetch_add(1, Relaxed);
+    fn park(&self, request: &Request<'_>) -> Flow {
         let stored = StoredRequest::copy_of(request.buf, request.spans);
         Flow::Park(Parked { until_ms: self.shared.pause.until_ms(), then: Then::Retry(stored) })
+    }
+
+    /// The connection waits from now on.
+    fn begin_wait(&self, session: &mut Session, parked: Parked) {
+        let (may_end, args) = match &parked.then {
+            Then::Retry(stored) => (false, stored.bytes.len()),
+            Then::Answer(_) => (true, 0),
+        };
+        session.client.begin_wait(may_end);
+        session.client.parked_args.store(args, Relaxed);
+        self.shared.clients.blocked.fetch_add(1, Relaxed);
+        session.parked = Some(parked);
     }
 
     /// Goes on with a parked request. `None` while it has to wait longer.
     pub fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<Progress> {
         self.begin_turn();
         let parked = session.parked.as_mut()?;
-        let unblock = session.client.unblock.load(Relaxed);
         let paused = self.shared.pause.kind(self.exec.now_ms) != PauseKind::None;
         let ready = match &parked.then {
             Then::Retry(_) if paused => {
@@ -522,18 +538,19 @@ impl Worker {
                 false
             }
             Then::Retry(_) => true,
-            Then::Answer(_) => self.exec.now_ms >= parked.until_ms || unblock != 0,
+            Then::Answer(_) => {
+                self.exec.now_ms >= parked.until_ms || session.client.asked_to_end() != Unblock::No
+            }
         };
         if !ready {
             return None;
         }
         let parked = session.parked.take()?;
-        session.client.blocked.store(false, Relaxed);
-        session.client.unblockable.store(false, Relaxed);
-        session.client.unblock.store(0, Relaxed);
+        let unblock = session.client.end_wait();
+        session.client.parked_args.store(0, Relaxed);
         self.shared.clients.blocked.fetch_sub(1, Relaxed);
         match parked.then {
-            Then::Answer(_) if unblock == crate::session::Unblock::Error as u8 => {
+            Then::Answer(_) if unblock == Unblock::Error => {
                 let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.count_error("UNBLOCKED");
                 Reply::new(out, session.protocol).error(&error);
@@ -548,7 +565,7 @@ impl Worker {
                         return Some(Progress::Close);
                     }
                     Flow::Park(parked) => {
-                        session.parked = Some(parked);
+                        self.begin_wait(session, parked);
                         return None;
                     }
                 }
@@ -621,10 +638,11 @@ impl<'r> Request<'r> {
     }
 
     /// The arguments as logs may show them: secrets are replaced.
-    fn visible_words(&self, entry: &Entry) -> Vec<std::borrow::Cow<'r, [u8]>> {
+    fn visible_words(&self, entry: &Entry, redacted: &[usize]) -> Vec<std::borrow::Cow<'r, [u8]>> {
         let secret_from = entry.secret_from.unwrap_or(usize::MAX);
+        let is_secret = |i: usize| i >= secret_from || redacted.contains(&i);
         (0..self.spans.len())
-            .map(|i| if i >= secret_from { b"(redacted)"[..].into() } else { self.arg(i).into() })
+            .map(|i| if is_secret(i) { b"(redacted)"[..].into() } else { self.arg(i).into() })
             .collect()
     }
 }

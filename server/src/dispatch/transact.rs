@@ -62,6 +62,7 @@ impl Worker {
             hold.data_mut().watched.remove(watched.db, &watched.key, &session.watch_flag);
         }
         session.watch_flag = Arc::default();
+        session.client.set_watch_flag(None);
         session.client.watch.store(0, Relaxed);
     }
 
@@ -134,9 +135,6 @@ impl Worker {
         reply: &mut Reply<'_>,
     ) -> Flow {
         let Step { request, entry } = step;
-        if self.shared.clients.is_monitored() {
-            self.feed_monitors(session, request, entry);
-        }
         let mut started = self.stopwatch.ticks();
         let args = Args::new(request.buf, request.spans, request.keys, entry.words);
         reply.set_protocol(session.protocol);
@@ -149,12 +147,9 @@ impl Worker {
             Body::Control(control) => {
                 let mut out = Vec::new();
                 let result = self.control(session, control, entry, args, Some(hold), &mut out);
-                if let Ok(Flow::Park(_)) = result {
-                    // Nothing waits inside a transaction: what would, answers as if its time had run out.
-                    session.client.blocked.store(false, Relaxed);
-                }
                 reply.raw(&out);
                 match result {
+                    // Nothing waits inside a transaction: what would, answers as if its time had run out.
                     Ok(Flow::Park(parked)) => {
                         reply.raw(&parked.timed_out());
                         (Flow::Done, None)
@@ -165,6 +160,9 @@ impl Worker {
             }
             Body::Container => (Flow::Done, None),
         };
+        if self.shared.clients.is_monitored() {
+            self.feed_monitors(session, request, entry);
+        }
         self.finished(session, request, entry, &mut started, error);
         flow
     }

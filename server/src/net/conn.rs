@@ -222,7 +222,6 @@ impl Conn {
                 Progress::Close => return None,
             }
         }
-        self.client.last_ms.store(local.worker.now_ms(), Relaxed);
         (at < input.len()).then_some(at)
     }
 

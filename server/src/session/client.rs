@@ -1,10 +1,11 @@
 //! The public face of a connection: what `CLIENT LIST` shows and what other threads may ask of it.
 
+use super::WatchFlag;
 use atomic_waker::AtomicWaker;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The kind of client, for output-buffer limits and `CLIENT LIST TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,19 @@ impl Mailbox {
         bytes.len()
     }
 
+    /// Bytes waiting.
+    pub fn len(&self) -> usize {
+        if !self.waiting.load(Relaxed) {
+            return 0;
+        }
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Moves everything to the end of `out`.
     pub fn take_into(&self, out: &mut Vec<u8>) {
         if !self.waiting.load(Relaxed) {
@@ -61,6 +75,37 @@ pub enum Unblock {
     Error = 2,
 }
 
+/// [`Client::waiting`] of a client that does not wait, or must not be let go.
+const NOT_WAITING: u8 = Unblock::No as u8;
+/// [`Client::waiting`] of a client that nobody has let go so far.
+const WAITING: u8 = 3;
+
+impl Unblock {
+    fn of(waiting: u8) -> Self {
+        match waiting {
+            1 => Unblock::Timeout,
+            2 => Unblock::Error,
+            _ => Unblock::No,
+        }
+    }
+}
+
+/// A short text that its connection sets and anybody reads.
+#[derive(Debug, Default)]
+pub struct Label(Mutex<String>);
+
+impl Label {
+    /// A copy of the text.
+    pub fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the text.
+    pub fn set(&self, text: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
+    }
+}
+
 /// A connection as the rest of the process sees it. The owning thread writes the figures, anybody reads them.
 #[derive(Debug)]
 pub struct Client {
@@ -79,13 +124,13 @@ pub struct Client {
     /// It came over the Unix socket.
     pub is_unix: bool,
     /// `CLIENT SETNAME`
-    pub name: Mutex<String>,
+    pub name: Label,
     /// `CLIENT SETINFO LIB-NAME`
-    pub lib_name: Mutex<String>,
+    pub lib_name: Label,
     /// `CLIENT SETINFO LIB-VER`
-    pub lib_ver: Mutex<String>,
+    pub lib_ver: Label,
     /// The user it authenticated as.
-    pub user: Mutex<String>,
+    pub user: Label,
     /// Last request, Unix milliseconds.
     pub last_ms: AtomicI64,
     /// The selected database.
@@ -98,15 +143,27 @@ pub struct Client {
     pub multi: AtomicI64,
     /// Watched keys.
     pub watch: AtomicU32,
+    /// Raised when one of them changes; `None` while there are none.
+    watch_flag: Mutex<Option<Arc<WatchFlag>>>,
+    /// Channels it is subscribed to.
+    pub channels: AtomicU32,
+    /// Patterns it is subscribed to.
+    pub patterns: AtomicU32,
+    /// Shard channels it is subscribed to.
+    pub shard_channels: AtomicU32,
     /// Bytes of queued commands.
     pub multi_memory: AtomicUsize,
+    /// Bytes of the request that waits.
+    pub parked_args: AtomicUsize,
     /// Undecoded input, in bytes.
     pub input: AtomicUsize,
     /// Capacity of its own input buffer beyond that, in bytes.
     pub input_free: AtomicUsize,
     /// Output waiting to be sent, in bytes.
     pub output: AtomicUsize,
-    /// Highest `output` lately.
+    /// Capacity of its own output buffer, in bytes.
+    pub output_room: AtomicUsize,
+    /// Highest `output` so far.
     pub output_peak: AtomicUsize,
     /// Bytes received.
     pub received: AtomicU64,
@@ -122,15 +179,11 @@ pub struct Client {
     pub no_touch: AtomicBool,
     /// A request is parked or waits for keys.
     pub blocked: AtomicBool,
-    /// It waits in a way that `CLIENT UNBLOCK` may end.
-    pub unblockable: AtomicBool,
-    /// [`Unblock`].
-    pub unblock: AtomicU8,
+    /// Whether `CLIENT UNBLOCK` may end the waiting, and how it did.
+    waiting: AtomicU8,
     /// It is closed at the next chance.
     pub killed: AtomicBool,
-    /// A watched key changed: EXEC will fail.
-    pub dirty: AtomicBool,
-    /// Its transaction is broken or it closes after the reply.
+    /// It closes after the reply.
     pub closing: AtomicBool,
     /// Messages from other threads.
     pub mailbox: Mailbox,
@@ -157,20 +210,26 @@ impl Client {
             created_ms: now_ms,
             is_local,
             is_unix,
-            name: Mutex::default(),
-            lib_name: Mutex::default(),
-            lib_ver: Mutex::default(),
-            user: Mutex::new("default".into()),
+            name: Label::default(),
+            lib_name: Label::default(),
+            lib_ver: Label::default(),
+            user: Label(Mutex::new("default".into())),
             last_ms: AtomicI64::new(now_ms),
             db: AtomicU16::new(0),
             resp: AtomicU8::new(2),
             last_command: AtomicU32::new(0),
             multi: AtomicI64::new(-1),
             watch: AtomicU32::new(0),
+            watch_flag: Mutex::default(),
+            channels: AtomicU32::new(0),
+            patterns: AtomicU32::new(0),
+            shard_channels: AtomicU32::new(0),
             multi_memory: AtomicUsize::new(0),
+            parked_args: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
             input_free: AtomicUsize::new(0),
             output: AtomicUsize::new(0),
+            output_room: AtomicUsize::new(0),
             output_peak: AtomicUsize::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -179,20 +238,62 @@ impl Client {
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
-            unblockable: AtomicBool::new(false),
-            unblock: AtomicU8::new(Unblock::No as u8),
+            waiting: AtomicU8::new(NOT_WAITING),
             killed: AtomicBool::new(false),
-            dirty: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             mailbox: Mailbox::default(),
             waker: AtomicWaker::new(),
         }
     }
 
-    /// Closes the connection from any thread.
-    pub fn kill(&self) {
-        self.killed.store(true, Relaxed);
+    /// Closes the connection from any thread. False when somebody else did already.
+    pub fn kill(&self) -> bool {
+        let first = !self.killed.swap(true, Relaxed);
         self.waker.wake();
+        first
+    }
+
+    /// The connection waits from now on; `may_end` when `CLIENT UNBLOCK` may end that.
+    pub fn begin_wait(&self, may_end: bool) {
+        self.blocked.store(true, Relaxed);
+        self.waiting.store(if may_end { WAITING } else { NOT_WAITING }, Relaxed);
+    }
+
+    /// What `CLIENT UNBLOCK` asked for since [`Client::begin_wait`].
+    pub fn asked_to_end(&self) -> Unblock {
+        Unblock::of(self.waiting.load(Relaxed))
+    }
+
+    /// The connection waits no longer. Whatever is returned was promised to the one who asked for it.
+    pub fn end_wait(&self) -> Unblock {
+        self.blocked.store(false, Relaxed);
+        Unblock::of(self.waiting.swap(NOT_WAITING, Relaxed))
+    }
+
+    /// Lets a waiting connection go on, from any thread. False when it does not wait, or not for something that may
+    /// be given up.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let asked = self.waiting.compare_exchange(WAITING, how as u8, Relaxed, Relaxed).is_ok();
+        if asked {
+            self.waker.wake();
+        }
+        asked
+    }
+
+    /// The flag that a change of its watched keys raises.
+    pub fn set_watch_flag(&self, flag: Option<Arc<WatchFlag>>) {
+        *self.watch_flag.lock().unwrap_or_else(PoisonError::into_inner) = flag;
+    }
+
+    /// A watched key changed: EXEC will fail.
+    pub fn is_dirty(&self) -> bool {
+        let flag = self.watch_flag.lock().unwrap_or_else(PoisonError::into_inner);
+        flag.as_ref().is_some_and(|flag| flag.is_raised())
+    }
+
+    /// Output that waits, in its own buffer or sent by other threads, in bytes.
+    pub fn output_memory(&self) -> usize {
+        self.output.load(Relaxed) + self.mailbox.len()
     }
 
     /// Sends bytes from any thread.

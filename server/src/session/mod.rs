@@ -2,9 +2,10 @@
 
 mod client;
 
-pub use client::{Client, ClientKind, Mailbox, Unblock};
+pub use client::{Client, ClientKind, Label, Mailbox, Unblock};
 
 use crate::net::decode::Decoder;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_commands::model::{Protocol, Span};
@@ -142,6 +143,8 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// Raised when one of them changes.
     pub watch_flag: Arc<WatchFlag>,
+    /// Arguments of the running command that logs must not show, beyond those its declaration names.
+    pub redacted: SmallVec<[usize; 2]>,
     /// `CLIENT REPLY`.
     pub reply_mode: ReplyMode,
     /// `CLIENT NO-TOUCH`.
@@ -164,6 +167,7 @@ impl Session {
             transaction: None,
             watched: Vec::new(),
             watch_flag: Arc::default(),
+            redacted: SmallVec::new(),
             reply_mode: ReplyMode::On,
             no_touch: false,
             parked: None,

@@ -2,8 +2,8 @@
 
 use crate::session::Client;
 use dashmap::DashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All connections by id.
 #[derive(Debug, Default)]
@@ -11,7 +11,9 @@ pub struct Clients {
     by_id: DashMap<u64, Arc<Client>, foldhash::fast::RandomState>,
     last_id: AtomicU64,
     /// Connections that want to see every command.
-    monitors: AtomicUsize,
+    monitors: Mutex<Vec<Arc<Client>>>,
+    /// Their number, to be read without the lock.
+    monitor_count: AtomicUsize,
     /// Connections being parked or waiting for keys.
     pub blocked: AtomicUsize,
 }
@@ -38,46 +40,55 @@ impl Clients {
     }
 
     /// A connection went.
-    pub fn remove(&self, client: &Client) {
+    pub fn remove(&self, client: &Arc<Client>) {
         self.by_id.remove(&client.id);
         self.set_monitoring(client, false);
     }
 
-    /// The connection with this id.
+    /// The connection with this id. One that was killed is gone, even if its thread does not know yet.
     pub fn get(&self, id: u64) -> Option<Arc<Client>> {
-        self.by_id.get(&id).map(|client| Arc::clone(&client))
+        let client = self.by_id.get(&id).map(|client| Arc::clone(&client))?;
+        (!client.killed.load(Relaxed)).then_some(client)
     }
 
     /// All connections, oldest first. O(N log N).
     pub fn all(&self) -> Vec<Arc<Client>> {
-        let mut all: Vec<_> = self.by_id.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let alive = self.by_id.iter().filter(|client| !client.killed.load(Relaxed));
+        let mut all: Vec<_> = alive.map(|entry| Arc::clone(entry.value())).collect();
         all.sort_unstable_by_key(|client| client.id);
         all
     }
 
-    /// Turns `MONITOR` on or off for a connection.
-    pub fn set_monitoring(&self, client: &Client, on: bool) {
-        if client.monitoring.swap(on, Relaxed) != on {
-            if on {
-                self.monitors.fetch_add(1, Relaxed);
-            } else {
-                self.monitors.fetch_sub(1, Relaxed);
-            }
+    /// Visits all connections in no order. `visit` must not come back to this registry.
+    pub fn each(&self, mut visit: impl FnMut(&Client)) {
+        for entry in &self.by_id {
+            visit(&entry);
         }
+    }
+
+    /// Turns `MONITOR` on or off for a connection.
+    pub fn set_monitoring(&self, client: &Arc<Client>, on: bool) {
+        if client.monitoring.swap(on, Relaxed) == on {
+            return;
+        }
+        let mut monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
+        monitors.retain(|other| !Arc::ptr_eq(other, client));
+        if on {
+            monitors.push(Arc::clone(client));
+        }
+        self.monitor_count.store(monitors.len(), Relaxed);
     }
 
     /// True when somebody monitors.
     #[inline]
     pub fn is_monitored(&self) -> bool {
-        self.monitors.load(Relaxed) > 0
+        self.monitor_count.load(Relaxed) > 0
     }
 
     /// Sends a line to everyone who monitors.
     pub fn feed_monitors(&self, line: &[u8]) {
-        for entry in &self.by_id {
-            if entry.monitoring.load(Relaxed) {
-                entry.send(line);
-            }
+        for monitor in &*self.monitors.lock().unwrap_or_else(PoisonError::into_inner) {
+            monitor.send(line);
         }
     }
 }
