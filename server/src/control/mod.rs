@@ -2,11 +2,17 @@
 //! handlers see the worker, the session and everything that is shared.
 #![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
 
+mod acl;
 mod auth;
 mod client;
+mod cluster;
 mod connection;
 mod help;
+mod latency;
+mod monitor;
+mod slowlog;
 mod transaction;
+mod wait;
 
 use crate::dispatch::Worker;
 use crate::registry::Entry;
@@ -75,8 +81,18 @@ pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: C
 }
 
 /// Every family of control commands.
-pub static ALL: &[&Family<Control>] =
-    &[&transaction::FAMILY, &connection::FAMILY, &auth::FAMILY, &client::FAMILY];
+pub static ALL: &[&Family<Control>] = &[
+    &transaction::FAMILY,
+    &connection::FAMILY,
+    &auth::FAMILY,
+    &client::FAMILY,
+    &acl::FAMILY,
+    &cluster::FAMILY,
+    &latency::FAMILY,
+    &monitor::FAMILY,
+    &slowlog::FAMILY,
+    &wait::FAMILY,
+];
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
 pub fn cron(shared: &Shared) {
