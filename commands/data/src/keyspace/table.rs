@@ -31,12 +31,14 @@ pub struct Table {
     expires_len: usize,
     /// Heap bytes of records and segments.
     bytes: usize,
+    /// Of those, the bytes of the segments.
+    segment_bytes: usize,
 }
 
 impl Table {
     /// An empty table, which owns next to nothing until its first key.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { directory: Directory::new(), hasher, len: 0, expires_len: 0, bytes: 0 }
+        Self { directory: Directory::new(), hasher, len: 0, expires_len: 0, bytes: 0, segment_bytes: 0 }
     }
 
     pub fn hasher(&self) -> &KeyHasher {
@@ -60,6 +62,11 @@ impl Table {
     /// Heap bytes: records with their values, segments and directory. O(1).
     pub fn bytes(&self) -> usize {
         self.bytes + self.directory.size()
+    }
+
+    /// Heap bytes of segments and directory: what finding the keys costs beside the keys themselves. O(1).
+    pub fn index_bytes(&self) -> usize {
+        self.segment_bytes + self.directory.size()
     }
 
     /// What other threads prefetch with, also while this table changes. It stays with this table when contents move.
@@ -174,6 +181,7 @@ impl Table {
         self.len = 0;
         self.expires_len = 0;
         self.bytes = SegmentPointer::size(1);
+        self.segment_bytes = self.bytes;
         contents
     }
 
@@ -184,6 +192,7 @@ impl Table {
         mem::swap(&mut self.len, &mut other.len);
         mem::swap(&mut self.expires_len, &mut other.expires_len);
         mem::swap(&mut self.bytes, &mut other.bytes);
+        mem::swap(&mut self.segment_bytes, &mut other.segment_bytes);
     }
 
     /// The only way to a mutable segment, and thus to any change of what the table holds. A snapshot takes the
@@ -252,6 +261,7 @@ impl Table {
         if self.directory.len() == 0 {
             self.directory.start(SegmentPointer::new(1, 0, 0));
             self.bytes += SegmentPointer::size(1);
+            self.segment_bytes = SegmentPointer::size(1);
         }
         loop {
             let index = self.directory.index(hash);
@@ -290,7 +300,9 @@ impl Table {
         let old_size = SegmentPointer::size(old.buckets.len());
         let first = self.first_entry(index, local_depth);
         self.replace_segment(first, self.directory.span(local_depth), pointer);
-        self.bytes = self.bytes - old_size + SegmentPointer::size(bucket_count);
+        let new_size = SegmentPointer::size(bucket_count);
+        self.bytes = self.bytes - old_size + new_size;
+        self.segment_bytes = self.segment_bytes - old_size + new_size;
     }
 
     /// Splits a segment in two by the next bit of its keys' hashes.
@@ -317,9 +329,10 @@ impl Table {
             let tag = record.tag();
             target.insert(tag, record);
         }
-        self.bytes +=
+        let new_size =
             segments.iter().map(|segment| SegmentPointer::size(segment.buckets.len())).sum::<usize>();
-        self.bytes -= old_size;
+        self.bytes = self.bytes - old_size + new_size;
+        self.segment_bytes = self.segment_bytes - old_size + new_size;
 
         let mut first = self.first_entry(index, local_depth);
         if local_depth == self.directory.depth() {
