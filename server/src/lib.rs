@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dispatch;
+pub mod memory;
 pub mod net;
 pub mod process;
 pub mod registry;
@@ -11,6 +12,7 @@ pub mod server;
 pub mod session;
 pub mod shard;
 pub mod shared;
+pub mod usage;
 pub mod version;
 
 pub use server::{Handle, Server};

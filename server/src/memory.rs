@@ -1,0 +1,193 @@
+//! How much memory the process uses: a counting wrapper around the allocator, and what the kernel and the allocator
+//! say themselves.
+//!
+//! `maxmemory` and `used_memory` need a figure that is exact, cheap to read, and falls at once when memory is freed;
+//! mimalloc only tells what it got from the kernel. So every allocation is counted with the size class it takes, in
+//! a counter of its thread's own: two plain memory accesses per allocation.
+#![expect(unsafe_code, reason = "a global allocator is an unsafe trait; it only counts and forwards")]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use tidegate_data::keyspace::size_class;
+
+/// Threads with a counter of their own; all later ones share the last.
+const COUNTERS: usize = 128;
+
+/// A counter on a cache line of its own (two, as processors fetch pairs).
+#[repr(align(128))]
+struct Counter(AtomicIsize);
+
+static COUNTS: [Counter; COUNTERS] = [const { Counter(AtomicIsize::new(0)) }; COUNTERS];
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's counter. Without a destructor, so that it works while a thread ends.
+    static COUNTER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+#[inline]
+fn count(bytes: isize) {
+    let index = COUNTER.get();
+    if index < COUNTERS - 1 {
+        // Only this thread writes here: no locked instruction is needed. One thread may free what another allocated,
+        // so a counter may be negative; the sum never is.
+        let counter = &COUNTS[index].0;
+        counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
+    } else {
+        count_slowly(index, bytes);
+    }
+}
+
+#[cold]
+fn count_slowly(index: usize, bytes: isize) {
+    if index == usize::MAX {
+        COUNTER.set(THREADS.fetch_add(1, Relaxed).min(COUNTERS - 1));
+    }
+    let counter = &COUNTS[COUNTER.get()].0;
+    counter.fetch_add(bytes, Relaxed);
+}
+
+/// Bytes allocated now, each allocation rounded up to its size class. 0 when the process does not use [`Counting`].
+pub fn used() -> usize {
+    let sum: isize = COUNTS.iter().map(|counter| counter.0.load(Relaxed)).sum();
+    sum.max(0) as usize
+}
+
+/// An allocator that counts what another one gives out.
+#[derive(Debug, Clone, Copy)]
+pub struct Counting<A>(pub A);
+
+// SAFETY: every call is forwarded unchanged; counting neither allocates nor unwinds.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(size_class(layout.size()) as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(size_class(layout.size()) as isize));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.dealloc(pointer, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(size_class(layout.size()) as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        let moved = unsafe { self.0.realloc(pointer, layout, new_size) };
+        if !moved.is_null() {
+            count(size_class(new_size) as isize - size_class(layout.size()) as isize);
+        }
+        moved
+    }
+}
+
+/// Bytes the allocator holds from the kernel: committed now. 0 when it does not tell.
+#[cfg(feature = "mimalloc")]
+pub fn committed() -> usize {
+    let [mut elapsed, mut user, mut system, mut rss, mut rss_peak, mut commit, mut commit_peak, mut faults] =
+        [0usize; 8];
+    // SAFETY: all pointers are to live local variables.
+    unsafe {
+        libmimalloc_sys::mi_process_info(
+            &raw mut elapsed,
+            &raw mut user,
+            &raw mut system,
+            &raw mut rss,
+            &raw mut rss_peak,
+            &raw mut commit,
+            &raw mut commit_peak,
+            &raw mut faults,
+        );
+    }
+    commit
+}
+
+/// Bytes the allocator holds from the kernel: committed now. 0 when it does not tell.
+#[cfg(not(feature = "mimalloc"))]
+pub fn committed() -> usize {
+    0
+}
+
+/// Gives free memory of this thread, and of threads that ended, back to the kernel: `MEMORY PURGE`.
+pub fn purge() {
+    #[cfg(feature = "mimalloc")]
+    // SAFETY: the function has no preconditions.
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+}
+
+/// The allocator's own report: `MEMORY MALLOC-STATS`. `None` when it has none.
+#[cfg(feature = "mimalloc")]
+pub fn allocator_report() -> Option<String> {
+    unsafe extern "C" fn append(message: *const std::ffi::c_char, report: *mut std::ffi::c_void) {
+        // SAFETY: mimalloc passes a C string, and back the pointer it was given below.
+        let (message, report) =
+            unsafe { (std::ffi::CStr::from_ptr(message), &mut *report.cast::<Vec<u8>>()) };
+        report.extend_from_slice(message.to_bytes());
+    }
+    let mut report: Vec<u8> = Vec::new();
+    // SAFETY: `append` is called before this returns, with the pointer to `report`, which lives longer.
+    unsafe {
+        libmimalloc_sys::mi_stats_print_out(Some(append), (&raw mut report).cast());
+    }
+    Some(String::from_utf8_lossy(&report).into_owned())
+}
+
+/// The allocator's own report: `MEMORY MALLOC-STATS`. `None` when it has none.
+#[cfg(not(feature = "mimalloc"))]
+pub fn allocator_report() -> Option<String> {
+    None
+}
+
+/// Resident memory of the process in bytes; 0 where the kernel does not tell.
+pub fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * page_size()
+}
+
+fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+/// Memory of the machine in bytes.
+pub fn total_system() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    usize::try_from(pages).unwrap_or(0) * page_size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_thread_allocates_and_another_frees_sums_to_nothing() {
+        let before = used();
+        count(4096);
+        assert!(used() >= 4096);
+        std::thread::spawn(|| count(-4096)).join().unwrap();
+        // Other tests do not use the counters: nothing in a test process counts by itself.
+        assert_eq!(used(), before);
+    }
+
+    #[test]
+    fn the_kernel_knows_this_process() {
+        assert!(resident() > 100_000);
+        assert!(total_system() > resident());
+    }
+}
