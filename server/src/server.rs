@@ -71,6 +71,12 @@ impl Handle {
             // A thread that panicked has aborted the process already.
             let _ = thread.join();
         }
+        if let Some(path) = self.shared.config.path("unixsocket") {
+            tracing::info!("Removing the unix socket file.");
+            // It may be gone already, and nothing can be done about it now.
+            let _ = std::fs::remove_file(path);
+        }
+        tracing::warn!("Redis is now ready to exit, bye bye...");
     }
 }
 
@@ -90,26 +96,21 @@ impl Server {
         renamed: &[(String, String)],
         journal: Arc<dyn Journal>,
     ) -> io::Result<Handle> {
-        let listeners = bind(&config)?;
-        let port = listeners.iter().find_map(|listener| match listener {
-            Listener::Tcp(listener) => listener.local_addr().ok().map(|addr| addr.port()),
-            Listener::Unix(_) => None,
-        });
         let shared = Arc::new(Shared::new(config, renamed, journal).map_err(io::Error::other)?);
-        shared.identity.port.store(u32::from(port.unwrap_or(0)), Relaxed);
-        spawn_threads(&shared, listeners)
+        // The score cannot be set everywhere; that is in the log, and no reason not to start.
+        let _ = shared.oom_score.apply(&shared.config);
+        let (handoff, handed) = unbounded_channel();
+        let listeners = bind(&shared, handoff)?;
+        spawn_threads(&shared, listeners, handed)
     }
 }
 
-fn bind(config: &Config) -> io::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    let backlog = config.number("tcp-backlog") as i32;
-    if config.port() != 0 {
-        // Test suites recognise this text, and try another port.
-        let failed =
-            |_: &io::Error| tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port());
-        listeners = listen::bind_tcp(&config.bind(), config.port(), backlog).inspect_err(failed)?;
-    }
+fn bind(shared: &Shared, handoff: UnboundedSender<Listener>) -> io::Result<Vec<Listener>> {
+    let config = &shared.config;
+    // Test suites recognise this text, and try another port.
+    let failed =
+        |_: &io::Error| tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port());
+    let mut listeners = shared.listening.start(config, handoff).inspect_err(failed)?;
     if let Some(path) = config.path("unixsocket") {
         listeners.push(listen::bind_unix(&path, config.number("unixsocketperm") as u32)?);
     }
@@ -119,17 +120,21 @@ fn bind(config: &Config) -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-fn spawn_threads(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<Handle> {
+fn spawn_threads(
+    shared: &Arc<Shared>,
+    listeners: Vec<Listener>,
+    handed: UnboundedReceiver<Listener>,
+) -> io::Result<Handle> {
     let count = shared.identity.threads;
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
-    let mut listeners = Some((listeners, senders));
+    let mut first = Some(First { listeners, handed, senders });
     let mut threads = Vec::new();
     for (index, arrivals) in receivers.into_iter().enumerate() {
         let shared = Arc::clone(shared);
         // With more threads than cores the kernel places them better than we could.
         let core = if count <= cores.len() { Some(cores[index]) } else { None };
-        let listeners = if index == 0 { listeners.take() } else { None };
+        let first = if index == 0 { first.take() } else { None };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             if let Some(core) = core {
                 core_affinity::set_for_current(core);
@@ -138,7 +143,7 @@ fn spawn_threads(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<H
             let runtime =
                 runtime.expect("an event loop needs two descriptors and the process has just started");
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, run(shared, index, arrivals, listeners));
+            local.block_on(&runtime, run(shared, index, arrivals, first));
         })?;
         threads.push(thread);
     }
@@ -146,16 +151,23 @@ fn spawn_threads(shared: &Arc<Shared>, listeners: Vec<Listener>) -> io::Result<H
 }
 
 type Arrivals = UnboundedReceiver<Arrival>;
-type Listeners = (Vec<Listener>, Vec<UnboundedSender<Arrival>>);
+
+/// What only the first thread has: it accepts for all.
+struct First {
+    listeners: Vec<Listener>,
+    /// Listeners that are bound later.
+    handed: UnboundedReceiver<Listener>,
+    senders: Vec<UnboundedSender<Arrival>>,
+}
 
 /// One thread: its connections, its share of the timers.
-async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, listeners: Option<Listeners>) {
+async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: Option<First>) {
     let worker = Worker::new(Arc::clone(&shared), index, random_u64());
     let local = Rc::new(RefCell::new(Local::new(worker)));
-    if let Some((listeners, senders)) = listeners {
-        for listener in listeners {
-            tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), senders.clone()));
-        }
+    if let Some(first) = first {
+        shared.stats.startup_memory.store(crate::memory::used(), Relaxed);
+        tokio::task::spawn_local(signals(Arc::clone(&shared)));
+        tokio::task::spawn_local(accept_all(first, Arc::clone(&shared)));
     }
     tokio::task::spawn_local(timers(Rc::clone(&local), index));
     let connections = async {
@@ -167,6 +179,32 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, listener
         () = connections => {}
         () = shared.shutdown.requested() => {}
     }
+}
+
+/// Accepts on all listeners, now and later.
+async fn accept_all(mut first: First, shared: Arc<Shared>) {
+    for listener in first.listeners {
+        tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), first.senders.clone()));
+    }
+    while let Some(listener) = first.handed.recv().await {
+        tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), first.senders.clone()));
+    }
+}
+
+/// SIGTERM and SIGINT stop the server.
+async fn signals(shared: Arc<Shared>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = kinds else {
+        tracing::warn!("Signals cannot be caught: SIGTERM will end the process at once");
+        return;
+    };
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::warn!("Received {name} scheduling shutdown...");
+    crate::control::shut_down(&shared);
 }
 
 fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>) {

@@ -2,22 +2,23 @@
 //! handlers see the worker, the session and everything that is shared.
 #![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
 
-mod acl;
 mod auth;
 mod client;
 mod cluster;
+mod config;
 mod connection;
+mod debug;
+mod function;
 mod help;
-mod latency;
-mod monitor;
-mod slowlog;
+mod info;
+mod memory;
+mod process;
 mod transaction;
-mod wait;
 
 use crate::dispatch::Worker;
 use crate::registry::Entry;
 use crate::session::{Parked, Session};
-use crate::shard::Hold;
+use crate::shard::{Hold, ShardData};
 use crate::shared::Shared;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Command, Error, Family, Reply};
@@ -65,6 +66,27 @@ impl ControlCtx<'_, '_> {
         self.hold.is_some()
     }
 
+    /// Looks at one shard after the other, each under a hold of its own unless this runs in a transaction. Only for
+    /// commands declared `.whole_keyspace()`.
+    pub fn each_shard(&mut self, mut look: impl FnMut(u16, &mut ShardData)) {
+        if let Some(hold) = &mut self.hold {
+            hold.each(look);
+            return;
+        }
+        let shards = &self.worker.shared.shards;
+        for shard in 0..shards.len() as u16 {
+            look(shard, shards.hold_one(shard).data_mut());
+        }
+    }
+
+    /// Looks at one shard. Only for shards of the command's declared keys, or with `.whole_keyspace()`.
+    pub fn with_shard<R>(&mut self, shard: u16, look: impl FnOnce(&mut ShardData) -> R) -> R {
+        match &mut self.hold {
+            Some(hold) => look(hold.shard_mut(shard).expect("a transaction holds what its commands declare")),
+            None => look(self.worker.shared.shards.hold_one(shard).data_mut()),
+        }
+    }
+
     /// Looks at the whole keyspace, under the transaction's hold or one of its own. Only for commands declared
     /// `.whole_keyspace()`.
     pub fn with_keyspace<R>(&mut self, look: impl FnOnce(&mut Hold<'_>) -> R) -> R {
@@ -74,6 +96,8 @@ impl ControlCtx<'_, '_> {
         }
     }
 }
+
+pub use process::shut_down;
 
 /// Begins the declaration of a control command.
 pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: Control) -> Command<Control> {
@@ -86,16 +110,49 @@ pub static ALL: &[&Family<Control>] = &[
     &connection::FAMILY,
     &auth::FAMILY,
     &client::FAMILY,
-    &acl::FAMILY,
+    &server::FAMILY,
+    &function::FAMILY,
     &cluster::FAMILY,
-    &latency::FAMILY,
-    &monitor::FAMILY,
-    &slowlog::FAMILY,
-    &wait::FAMILY,
 ];
+
+/// The commands about the server as a whole.
+mod server {
+    use super::{Control, config, debug, info, memory, process};
+    use tidegate_commands::model::{Acl, Family, family};
+
+    pub(super) static FAMILY: Family<Control> = family(
+        "server",
+        Acl::NONE,
+        &[
+            &info::INFO,
+            &config::CONFIG,
+            &debug::DEBUG,
+            &memory::MEMORY,
+            &process::SHUTDOWN,
+            &process::TIME,
+            &process::LASTSAVE,
+            &process::ROLE,
+            &process::LOLWUT,
+            &process::MODULE,
+        ],
+    );
+}
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
 pub fn cron(shared: &Shared) {
+    sample(shared);
+    close_idle_clients(shared);
+}
+
+fn sample(shared: &Shared) {
+    let (stats, now_ms) = (&shared.stats, crate::clock::unix_ms());
+    stats.note_memory(crate::memory::used());
+    stats.rates.commands.sample(stats.sum(|thread| &thread.processed), now_ms);
+    stats.rates.received.sample(stats.sum(|thread| &thread.received), now_ms);
+    stats.rates.sent.sample(stats.sum(|thread| &thread.sent), now_ms);
+}
+
+fn close_idle_clients(shared: &Shared) {
     let timeout_s = shared.config.hot().timeout.get();
     if timeout_s > 0 {
         let oldest_ms = crate::clock::unix_ms() - (timeout_s * 1000) as i64;

@@ -104,6 +104,7 @@ impl Worker {
 
     /// Reads the clock and the settings: at the start of every turn.
     pub fn begin_turn(&mut self) {
+        self.stats.follow(self.shared.stats.epoch());
         let hot = self.shared.config.hot();
         let policy = hot.maxmemory_policy.get();
         self.lfu = policy.lfu().then(|| (hot.lfu_log_factor.get(), hot.lfu_decay_time.get()));
@@ -321,7 +322,6 @@ impl Worker {
         started: &mut u64,
         out: &mut Vec<u8>,
     ) -> Flow {
-        add(&self.stats.processed, 1);
         session.client.last_command.store(request.lookup.id_plus_one(), Relaxed);
         let mark = out.len();
         let entry = match self.gate(session, request) {
@@ -434,6 +434,7 @@ impl Worker {
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
         let stats = &self.stats.commands[entry.id];
+        add(&self.stats.processed, 1);
         add(&stats.calls, 1);
         add(&stats.nanos, nanos);
         if self.timed {

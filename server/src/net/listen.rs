@@ -1,12 +1,14 @@
 //! Listening: accepts connections and hands them to the threads in turn.
 
 use super::stream::Accepted;
+use crate::config::Config;
 use crate::shared::Shared;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What is sent to the thread that will serve a connection.
@@ -31,6 +33,95 @@ pub enum Listener {
     Tcp(std::net::TcpListener),
     /// Unix.
     Unix(std::os::unix::net::UnixListener),
+}
+
+/// The TCP sockets that are listened on, for changing them while the server runs.
+#[derive(Debug, Default)]
+pub struct Listening {
+    bound: Mutex<Bound>,
+    /// Where new sockets are served.
+    handoff: OnceLock<UnboundedSender<Listener>>,
+}
+
+#[derive(Debug, Default)]
+struct Bound {
+    addresses: Vec<String>,
+    port: u16,
+    /// Copies of the descriptors that are accepted on.
+    sockets: Vec<std::net::TcpListener>,
+}
+
+impl Bound {
+    /// Ends listening. Shutting the sockets down frees their addresses at once, whoever still waits on them.
+    fn close(&mut self) {
+        for socket in self.sockets.drain(..) {
+            // A socket that is closed already listens no more, which is what is wanted.
+            let _ = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+impl Listening {
+    /// Binds what is configured for the first time; `handoff` takes sockets that are bound later.
+    pub fn start(&self, config: &Config, handoff: UnboundedSender<Listener>) -> io::Result<Vec<Listener>> {
+        let _ = self.handoff.set(handoff);
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::bind(&mut bound, config)
+    }
+
+    /// Listens where the configuration says now: `CONFIG SET port` and `bind`. Does nothing where that is so already.
+    /// After an error with new addresses nothing is listened on, until this is called with the old ones again.
+    pub fn follow(&self, config: &Config) -> io::Result<()> {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let (addresses, port) = (config.bind(), config.port());
+        if bound.addresses == addresses && bound.port == port {
+            return Ok(());
+        }
+        // Another port cannot be in the way of the old one, so the old sockets stay until the new ones are there.
+        let mut old = std::mem::take(&mut bound.sockets);
+        if bound.port == port {
+            Bound { sockets: std::mem::take(&mut old), ..Bound::default() }.close();
+            bound.addresses = Vec::new();
+        }
+        let listeners = match Self::bind(&mut bound, config) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                bound.sockets = old;
+                return Err(error);
+            }
+        };
+        Bound { sockets: old, ..Bound::default() }.close();
+        for listener in listeners {
+            // The thread that serves them lives as long as the process.
+            if let Some(handoff) = self.handoff.get() {
+                let _ = handoff.send(listener);
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(bound: &mut Bound, config: &Config) -> io::Result<Vec<Listener>> {
+        let (addresses, port) = (config.bind(), config.port());
+        let mut listeners = Vec::new();
+        if port != 0 {
+            listeners = bind_tcp(&addresses, port, config.number("tcp-backlog") as i32)?;
+        }
+        let mut sockets = Vec::new();
+        for listener in &listeners {
+            if let Listener::Tcp(listener) = listener {
+                sockets.push(listener.try_clone()?);
+            }
+        }
+        *bound = Bound { addresses, port, sockets };
+        Ok(listeners)
+    }
+
+    /// The port that is listened on, which the kernel chose where none was configured; 0 for none.
+    pub fn port(&self) -> u16 {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = bound.sockets.first().and_then(|socket| socket.local_addr().ok());
+        first.map_or(0, |address| address.port())
+    }
 }
 
 /// Binds the addresses of the `bind` directive. An address that begins with `-` may be missing; any other failure is
@@ -130,6 +221,8 @@ pub async fn accept(
                         };
                         admit(&shared, &threads, arrival);
                     }
+                    // Shut down: the port or the addresses were changed.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
                     Err(error) => failed(&error).await,
                 }
             }

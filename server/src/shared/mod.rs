@@ -4,6 +4,7 @@
 mod clients;
 mod latency;
 mod pause;
+mod rates;
 mod reclaim;
 mod slowlog;
 mod stats;
@@ -11,17 +12,21 @@ mod stats;
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
+pub use rates::{Rate, Rates};
 pub use reclaim::{Reclaim, Removed};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 
 use crate::clock;
 use crate::config::Config;
+use crate::net::listen::Listening;
+use crate::process::oom::OomScore;
 use crate::registry::Registry;
 use crate::shard::Shards;
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_data::KeyHasher;
 use tidegate_persistence::journal::Journal;
 
@@ -56,6 +61,12 @@ pub struct Shared {
     pub debug: DebugSwitches,
     /// Raised by `SHUTDOWN` and signals.
     pub shutdown: crate::server::Shutdown,
+    /// The sockets connections come from.
+    pub listening: Listening,
+    /// How readily the kernel kills this process.
+    pub oom_score: OomScore,
+    /// The program's name as it was called; the process title shows it.
+    pub program: OsString,
 }
 
 /// Who this process is.
@@ -64,13 +75,23 @@ pub struct Identity {
     /// 40 hexadecimal digits, new at every start.
     pub run_id: String,
     /// 40 hexadecimal digits: the replication history.
-    pub replication_id: String,
+    pub replication_id: Mutex<String>,
     /// When it started, Unix milliseconds.
     pub started_ms: i64,
-    /// The port it listens on; 0 for none.
-    pub port: AtomicU32,
     /// Worker threads.
     pub threads: usize,
+}
+
+impl Identity {
+    /// The present replication history.
+    pub fn replication_id(&self) -> String {
+        self.replication_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins another replication history.
+    pub fn set_replication_id(&self, id: String) {
+        *self.replication_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
 }
 
 /// Switches that `DEBUG` turns.
@@ -80,11 +101,17 @@ pub struct DebugSwitches {
     pub active_expire: AtomicBool,
     /// `DEBUG PAUSE-CRON`
     pub pause_cron: AtomicBool,
+    /// `DEBUG SET-DISABLE-DENY-SCRIPTS`: scripts may call what they normally may not.
+    pub allow_all_in_scripts: AtomicBool,
 }
 
 impl Default for DebugSwitches {
     fn default() -> Self {
-        DebugSwitches { active_expire: AtomicBool::new(true), pause_cron: AtomicBool::new(false) }
+        DebugSwitches {
+            active_expire: AtomicBool::new(true),
+            pause_cron: AtomicBool::new(false),
+            allow_all_in_scripts: AtomicBool::new(false),
+        }
     }
 }
 
@@ -104,9 +131,8 @@ impl Shared {
         let hasher = KeyHasher::new(random_u64());
         let identity = Identity {
             run_id: random_hex(40),
-            replication_id: random_hex(40),
+            replication_id: Mutex::new(random_hex(40)),
             started_ms: clock::unix_ms(),
-            port: AtomicU32::new(0),
             threads,
         };
         Ok(Shared {
@@ -124,6 +150,9 @@ impl Shared {
             identity,
             debug: DebugSwitches::default(),
             shutdown: crate::server::Shutdown::default(),
+            listening: Listening::default(),
+            oom_score: OomScore::default(),
+            program: std::env::args_os().next().unwrap_or_default(),
         })
     }
 }

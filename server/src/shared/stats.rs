@@ -1,7 +1,11 @@
 //! Figures for `INFO`. Each thread writes its own; a reader adds them up.
 
+use super::rates::Rates;
 use dashmap::DashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, OnceLock};
 
 /// Adds to a counter that only its own thread writes: a plain add, no locked instruction.
@@ -57,6 +61,18 @@ impl Histogram {
             if count > 0 {
                 visit(Self::upper(index), count);
             }
+        }
+    }
+
+    /// True when nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|bucket| bucket.load(Relaxed) == 0)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        for bucket in &self.buckets {
+            bucket.store(0, Relaxed);
         }
     }
 
@@ -129,6 +145,8 @@ pub struct ThreadStats {
     pub busy_nanos: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// The [`Stats::epoch`] these figures belong to.
+    epoch: AtomicU64,
 }
 
 impl ThreadStats {
@@ -148,7 +166,45 @@ impl ThreadStats {
             turns: AtomicU64::new(0),
             busy_nanos: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
         }
+    }
+
+    /// Begins anew when `CONFIG RESETSTAT` was called since the last time. Only the thread itself calls this, so that
+    /// no count can be written back over the zero. What counts for ever (changes, loop turns) stays.
+    #[inline]
+    pub fn follow(&self, epoch: u64) {
+        if self.epoch.load(Relaxed) != epoch {
+            self.reset(epoch);
+        }
+    }
+
+    #[cold]
+    fn reset(&self, epoch: u64) {
+        let mine = [
+            &self.processed,
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.expired_by_sweep,
+            &self.received,
+            &self.sent,
+            &self.reads,
+            &self.writes,
+            &self.errors,
+        ];
+        for figure in mine {
+            figure.store(0, Relaxed);
+        }
+        for command in &self.commands {
+            for figure in [&command.calls, &command.nanos, &command.rejected, &command.failed] {
+                figure.store(0, Relaxed);
+            }
+            if let Some(histogram) = command.histogram.get() {
+                histogram.clear();
+            }
+        }
+        self.epoch.store(epoch, Release);
     }
 }
 
@@ -202,10 +258,12 @@ pub struct Stats {
     pub output_buffer_disconnections: AtomicU64,
     /// Highest memory use seen, bytes.
     pub peak_memory: AtomicUsize,
-    /// Objects being freed in the background.
-    pub lazyfree_pending: AtomicUsize,
-    /// Objects freed in the background.
-    pub lazyfreed: AtomicU64,
+    /// Memory use when the server had started, bytes.
+    pub startup_memory: AtomicUsize,
+    /// Rates, sampled by the cron.
+    pub rates: Rates,
+    /// Counts the calls of `CONFIG RESETSTAT`; see [`ThreadStats::follow`].
+    epoch: AtomicU64,
     /// Largest input buffer seen lately, bytes.
     pub largest_input: AtomicUsize,
     /// Largest output buffer seen lately, bytes.
@@ -223,16 +281,50 @@ impl Stats {
             query_buffer_disconnections: AtomicU64::new(0),
             output_buffer_disconnections: AtomicU64::new(0),
             peak_memory: AtomicUsize::new(0),
-            lazyfree_pending: AtomicUsize::new(0),
-            lazyfreed: AtomicU64::new(0),
+            startup_memory: AtomicUsize::new(0),
+            rates: Rates::default(),
+            epoch: AtomicU64::new(0),
             largest_input: AtomicUsize::new(0),
             largest_output: AtomicUsize::new(0),
         }
     }
 
-    /// Adds up one figure over all threads.
+    /// The threads whose figures are of the present epoch: one that has not run since `CONFIG RESETSTAT` has nothing
+    /// to tell yet.
+    pub fn current(&self) -> impl Iterator<Item = &ThreadStats> {
+        let epoch = self.epoch();
+        self.threads.iter().map(|thread| &**thread).filter(move |thread| thread.epoch.load(Acquire) == epoch)
+    }
+
+    /// Adds up one figure over all threads, since the last `CONFIG RESETSTAT`.
     pub fn sum(&self, figure: impl Fn(&ThreadStats) -> &AtomicU64) -> u64 {
+        self.current().map(|thread| figure(thread).load(Relaxed)).sum()
+    }
+
+    /// Adds up one figure over all threads, since the start.
+    pub fn total(&self, figure: impl Fn(&ThreadStats) -> &AtomicU64) -> u64 {
         self.threads.iter().map(|thread| figure(thread).load(Relaxed)).sum()
+    }
+
+    /// How often `CONFIG RESETSTAT` was called.
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// `CONFIG RESETSTAT`: every thread begins anew at its next turn, and is not counted until then.
+    pub fn reset(&self) {
+        self.epoch.fetch_add(1, Relaxed);
+        self.errors.reset();
+        self.rates.reset();
+        for figure in [&self.connections, &self.rejected_connections] {
+            figure.store(0, Relaxed);
+        }
+    }
+
+    /// The highest memory use so far; never below the present one.
+    pub fn note_memory(&self, used: usize) -> usize {
+        self.peak_memory.fetch_max(used, Relaxed).max(used)
     }
 }
 

@@ -54,6 +54,11 @@ pub(super) fn line(cx: &ControlCtx, args: &Args, client: &Client) -> String {
     )
 }
 
+/// Bytes a connection occupies, as `CLIENT LIST` adds them up in `tot-mem`.
+pub(in crate::control) fn memory(client: &Client) -> usize {
+    Memory::of(client, 0).total()
+}
+
 /// What a connection occupies, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
@@ -98,7 +103,6 @@ fn flags(client: &Client) -> String {
         ('c', is(&client.closing)),
         ('A', is(&client.killed)),
         ('U', client.is_unix),
-        ('r', is(&client.readonly)),
         ('e', is(&client.no_evict)),
         ('T', is(&client.no_touch)),
     ];

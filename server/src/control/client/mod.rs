@@ -8,7 +8,8 @@ mod pause;
 mod tracking;
 
 pub(super) use identity::set_name;
-pub(super) use pause::deadline;
+
+pub(super) use line::memory;
 
 use super::help::{help, unknown_form};
 use super::{Control, Flow, control};

@@ -1,0 +1,155 @@
+//! `CONFIG`: asking for and changing settings while the server runs, and what a change does to it.
+
+use super::help::help;
+use super::{Control, ControlCtx, Flow, control};
+use crate::config::{Apply, Caller, Config, Effect, Extent, RewriteError, SetError, os_text};
+use crate::process::{set_title, warnings};
+use crate::shared::Shared;
+use tidegate_commands::model::{Args, Command, Error, Flag, Reply, container};
+
+pub(super) static CONFIG: Command<Control> = container("CONFIG", &[&GET, &HELP, &RESETSTAT, &REWRITE, &SET])
+    .about("2.0.0", "Depends on subcommand.", "Reads and changes the configuration.");
+
+const FLAGS: &[Flag] = &[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale];
+
+static GET: Command<Control> = control("GET", "<parameter> [<parameter> ...]", get)
+    .about(
+        "2.0.0",
+        "O(N) when N is the number of configuration parameters provided",
+        "Answers the settings whose names match.",
+    )
+    .arity(-3)
+    .flags(FLAGS)
+    .history(&[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")]);
+
+fn get(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let patterns: Vec<&[u8]> = args.rest().collect();
+    let found = cx.shared().config.get(&patterns);
+    reply.map(found.len());
+    for (name, value) in &found {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value);
+    }
+    Ok(Flow::Done)
+}
+
+static SET: Command<Control> = control("SET", "<parameter value> [<parameter value> ...]", set)
+    .about(
+        "2.0.0",
+        "O(N) when N is the number of configuration parameters provided",
+        "Changes settings: all of them or, when one is refused, none.",
+    )
+    .arity(-4)
+    .flags(FLAGS)
+    .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+    .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")]);
+
+fn set(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let pairs: Vec<&[u8]> = args.rest().collect();
+    let caller = Caller { local: cx.session.client.is_local, loading: false };
+    let shared = cx.shared();
+    shared.config.set(&pairs, caller, &Running { shared }).map_err(|error| match error {
+        SetError::Loading => Error::text(format!("LOADING {error}")),
+        error => Error::text(format!("ERR {error}")),
+    })?;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+static REWRITE: Command<Control> = control("REWRITE", "", rewrite)
+    .about("2.8.0", "O(1)", "Writes the present settings into the config file.")
+    .arity(2)
+    .flags(FLAGS);
+
+fn rewrite(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let result = cx.shared().config.rewrite(None, Extent::Changed);
+    match &result {
+        Ok(()) => tracing::info!("CONFIG REWRITE executed with success."),
+        Err(RewriteError::NoFile) => {}
+        Err(error) => tracing::warn!("CONFIG REWRITE failed: {error}"),
+    }
+    result.map_err(|error| Error::text(format!("ERR {error}")))?;
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+static RESETSTAT: Command<Control> = control("RESETSTAT", "", resetstat)
+    .about("2.0.0", "O(1)", "Starts the statistics of INFO anew.")
+    .arity(2)
+    .flags(FLAGS);
+
+fn resetstat(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let shared = cx.shared();
+    shared.stats.reset();
+    shared.reclaim.reset();
+    // The other threads follow at their next turn; this one has to before it counts this very command.
+    cx.worker.stats.follow(cx.worker.shared.stats.epoch());
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+static HELP: Command<Control> = control("HELP", "", |_, _, reply| {
+    help(
+        reply,
+        "CONFIG",
+        &[
+            "GET <pattern> [<pattern> ...]",
+            "    Answers the settings whose names match one of the glob-style patterns.",
+            "SET <directive> <value> [<directive> <value> ...]",
+            "    Changes settings; all of them or none.",
+            "RESETSTAT",
+            "    Starts the statistics that INFO shows anew.",
+            "REWRITE",
+            "    Writes the present settings into the config file.",
+        ],
+    );
+    Ok(Flow::Done)
+})
+.about("5.0.0", "O(1)", "Lists the subcommands.")
+.arity(2)
+.flags(&[Flag::Loading, Flag::Stale]);
+
+/// The running server, as far as changes of settings concern it.
+struct Running<'a> {
+    shared: &'a Shared,
+}
+
+impl Apply for Running<'_> {
+    fn apply(&self, effect: Effect, config: &Config) -> Result<(), String> {
+        match effect {
+            Effect::MaxClients => warnings::apply_maxclients(config),
+            Effect::Dir => std::env::set_current_dir(config.dir()).map_err(|error| os_text(&error)),
+            Effect::OomScoreAdj => self.shared.oom_score.apply(config),
+            Effect::ProcessTitle => {
+                set_title(config, &self.shared.program);
+                Ok(())
+            }
+            Effect::Port => self
+                .shared
+                .listening
+                .follow(config)
+                .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
+            Effect::Bind => self
+                .shared
+                .listening
+                .follow(config)
+                .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
+            // Read where they are used, or about parts that are not there.
+            Effect::Hz
+            | Effect::MaxMemory
+            | Effect::Password
+            | Effect::ClientMemory
+            | Effect::AofHistory
+            | Effect::AppendOnly
+            | Effect::ClusterFlags
+            | Effect::ClusterHostname
+            | Effect::ClusterIp
+            | Effect::ClusterPorts
+            | Effect::CrashLog
+            | Effect::GoodReplicas
+            | Effect::ReplBacklog
+            | Effect::Tls
+            | Effect::TlsPort => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `DEBUG DIGEST`: a fingerprint of the data set, the same as Redis computes for the same data, so that two servers
+//! can be compared whatever they are.
+//!
+//! Unordered things are combined with exclusive or, ordered ones by hashing the digest so far.
+
+use sha1::{Digest as _, Sha1};
+use std::fmt;
+use tidegate_data::types::string::INT_LEN_MAX;
+use tidegate_data::value::Value;
+use tidegate_data::{Record, ValueRef};
+
+/// A SHA-1 sum that things are mixed into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Digest([u8; 20]);
+
+impl Digest {
+    /// Adds something whose order among others does not matter.
+    fn add(&mut self, bytes: &[u8]) {
+        self.combine(&Digest(Sha1::digest(bytes).into()));
+    }
+
+    /// Adds something whose order matters.
+    fn mix(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    /// Exclusive or with another digest.
+    pub(super) fn combine(&mut self, other: &Digest) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine ^= theirs);
+    }
+
+    /// Adds the keys of a database.
+    pub(super) fn add_database(&mut self, index: usize, keys: &Digest) {
+        self.mix(&(index as u32).to_be_bytes());
+        self.combine(keys);
+    }
+
+    /// Adds a key with its value.
+    pub(super) fn add_entry(&mut self, record: &Record) {
+        let mut entry = Digest::default();
+        entry.mix(record.key());
+        entry.add_value(record);
+        self.add(&entry.0);
+    }
+
+    /// The digest of a value.
+    pub(super) fn of_value(record: &Record) -> Self {
+        let mut digest = Digest::default();
+        digest.add_value(record);
+        digest
+    }
+
+    fn add_value(&mut self, record: &Record) {
+        // Redis numbers its types in the same order as far as strings and lists go.
+        self.mix(&(record.type_code() as u32).to_be_bytes());
+        match record.value() {
+            ValueRef::Boxed(Value::String(string)) => self.mix(string.as_bytes()),
+            value => self.mix(value.string(&mut [0; INT_LEN_MAX]).unwrap_or_default()),
+        }
+        if record.expiry_ms().is_some() {
+            self.add(b"!!expire!!");
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_data::value::StringEncoding;
+
+    fn string(key: &str, value: &str, expiry_ms: Option<i64>) -> Record {
+        Record::new_bytes(key.as_bytes(), value.as_bytes(), StringEncoding::Embstr, expiry_ms)
+    }
+
+    /// The digests are what `redis-server` 7.0.15 answers for the same data.
+    #[test]
+    fn digests_are_those_of_redis() {
+        let hello = Digest::of_value(&string("a", "hello", None)).to_string();
+        assert_eq!(hello, REDIS_HELLO);
+        assert_ne!(hello, Digest::of_value(&string("a", "hello", Some(1))).to_string());
+        let five = Digest::of_value(&Record::new_int(b"n", 5, None));
+        assert_eq!(five, Digest::of_value(&string("n", "5", None)));
+
+        let mut keys = Digest::default();
+        keys.add_entry(&string("a", "hello", None));
+        keys.add_entry(&string("b", "world", Some(1)));
+        let mut all = Digest::default();
+        all.add_database(0, &keys);
+        assert_eq!(all.to_string(), REDIS_TWO_KEYS);
+    }
+
+    /// `SET a hello`, `DEBUG DIGEST-VALUE a`
+    const REDIS_HELLO: &str = "36b23a1456b2dce2c3ed252c456761301dba8060";
+    /// `SET a hello`, `SET b world EX 1000`, `DEBUG DIGEST`
+    const REDIS_TWO_KEYS: &str = "db38eef8017f2de0c885fb275b34b02df713a86c";
+}

@@ -1,0 +1,168 @@
+//! `DEBUG`: what tests and people who look for faults need. Refused unless `enable-debug-command` allows it.
+
+mod digest;
+mod inspect;
+mod sample;
+
+use super::help::{help, unknown_form};
+use super::{Control, ControlCtx, Flow, control};
+use crate::config::{Extent, value};
+use crate::shared::random_hex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tidegate_commands::families::{Case, glob_matches};
+use tidegate_commands::model::{Args, Command, Error, Flag, Reply, Rng};
+
+pub(super) static DEBUG: Command<Control> = control("DEBUG", "", debug)
+    .about("1.0.0", "Depends on subcommand.", "Looks inside, and changes what should stay alone.")
+    .arity(-2)
+    .flags(&[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale, Flag::Protected])
+    .whole_keyspace();
+
+fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let name = args.next()?.to_ascii_lowercase();
+    let words: Vec<&[u8]> = args.rest().collect();
+    match (&*name, &words[..]) {
+        (b"help", []) => {
+            help(reply, "DEBUG", &HELP);
+            return Ok(Flow::Done);
+        }
+        (b"sleep", [seconds]) => sleep(cx, seconds),
+        (b"set-active-expire", [on]) => switch(&cx.shared().debug.active_expire, on),
+        (b"pause-cron", [on]) => switch(&cx.shared().debug.pause_cron, on),
+        (b"set-disable-deny-scripts", [on]) => switch(&cx.shared().debug.allow_all_in_scripts, on),
+        (b"change-repl-id", []) => {
+            tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
+            cx.shared().identity.set_replication_id(random_hex(40));
+        }
+        (b"log", [message]) => tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(message)),
+        (b"error", [text]) => {
+            reply.error(&Error::text(*text));
+            return Ok(Flow::Done);
+        }
+        (b"object", [key]) => return inspect::object(cx, key, reply),
+        (b"sdslen", [key]) => return inspect::string_sizes(cx, key, reply),
+        (b"htstats", [db]) => return inspect::table_statistics(cx, db, reply),
+        (b"htstats-key", [key]) => return inspect::key_table_statistics(cx, key),
+        (b"structsize", []) => return Ok(inspect::struct_sizes(reply)),
+        (b"digest", []) => return Ok(inspect::digest(cx, reply)),
+        (b"digest-value", keys) => return Ok(inspect::digest_values(cx, keys, reply)),
+        (b"populate", [count, rest @ ..]) if rest.len() <= 2 => sample::populate(cx, count, rest)?,
+        (b"protocol", [kind]) => return sample::protocol(kind, reply),
+        (b"quicklist-packed-threshold", [size]) => packed_threshold(size)?,
+        (b"replybuffer", [what, setting]) => reply_buffer(args, what, setting)?,
+        (b"stringmatch-len", [pattern, text]) => {
+            reply.integer(i64::from(glob_matches(pattern, text, Case::Sensitive)));
+            return Ok(Flow::Done);
+        }
+        (b"stringmatch-test", []) => {
+            match_at_random(cx.worker.exec.rng());
+            reply.simple("Apparently Redis did not crash: test passed");
+            return Ok(Flow::Done);
+        }
+        (b"config-rewrite-force-all", []) => {
+            let result = cx.shared().config.rewrite(None, Extent::All);
+            result.map_err(|error| Error::text(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {error}")))?;
+        }
+        (b"reload" | b"loadaof", _) => {
+            return Err(Error::new("ERR The data set cannot be saved and loaded by this server"));
+        }
+        _ => return Err(unknown_form(args)),
+    }
+    reply.ok();
+    Ok(Flow::Done)
+}
+
+/// `0` is off; every other number is on, and every other word is off: Redis reads it with `atoi`.
+fn switch(switch: &AtomicBool, word: &[u8]) {
+    switch.store(value::parse_lenient(word, 10).is_some_and(|number| number != 0), Relaxed);
+}
+
+/// Stops everything that needs the keyspace: all shards are held while this thread sleeps.
+fn sleep(cx: &mut ControlCtx, seconds: &[u8]) {
+    let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.trim().parse::<f64>().ok());
+    let pause = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    if let Some(pause) = pause {
+        cx.with_keyspace(|_| std::thread::sleep(pause));
+    }
+}
+
+/// Checks the size; there are no packed nodes it could be about.
+fn packed_threshold(size: &[u8]) -> Result<(), Error> {
+    match value::parse_memory(size) {
+        Some(0..=0xffff_ffff) => Ok(()),
+        _ => Err(Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb")),
+    }
+}
+
+/// Checks the words; output buffers shrink by themselves whenever they are empty.
+fn reply_buffer(args: &Args, what: &[u8], setting: &[u8]) -> Result<(), Error> {
+    if what.eq_ignore_ascii_case(b"resizing") {
+        return Ok(());
+    }
+    if !what.eq_ignore_ascii_case(b"peak-reset-time") {
+        return Err(unknown_form(args));
+    }
+    let known = [&b"never"[..], b"reset"].iter().any(|word| setting.eq_ignore_ascii_case(word));
+    if known || value::parse_strict(setting).is_some() { Ok(()) } else { Err(Error::NotInteger) }
+}
+
+/// Matches random patterns with random texts: nothing is expected but an end.
+fn match_at_random(rng: &mut Rng) {
+    const ALPHABET: &[u8] = b"ab*?[]^-\\\0";
+    let mut word = |len: u64| -> Vec<u8> {
+        (0..len).map(|_| ALPHABET[rng.below(ALPHABET.len() as u64) as usize]).collect()
+    };
+    for round in 0..50_000 {
+        let (pattern, text) = (word(round % 32), word(round % 61));
+        std::hint::black_box(glob_matches(&pattern, &text, Case::Sensitive));
+    }
+}
+
+const HELP: [&str; 45] = [
+    "CHANGE-REPL-ID",
+    "    Begins another replication history.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Writes all settings into the config file, those at their defaults too.",
+    "DIGEST",
+    "    Answers a fingerprint of the data set.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Answers fingerprints of the values at keys.",
+    "ERROR <text>",
+    "    Answers with this error.",
+    "HTSTATS <dbid>",
+    "    Describes the tables of a database.",
+    "HTSTATS-KEY <key>",
+    "    Describes the table inside a value.",
+    "LOG <message>",
+    "    Writes a message into the log.",
+    "OBJECT <key>",
+    "    Tells how a value is stored.",
+    "PAUSE-CRON <0|1>",
+    "    Stops the periodic work.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Creates keys <prefix>:<number> that are not there yet.",
+    "PROTOCOL <type>",
+    "    Answers with a reply of this type: string, integer, double, bignum, null, array, set, map,",
+    "    attrib, push, verbatim, true or false.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted; long elements of lists are never packed.",
+    "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
+    "    Accepted; output buffers are given back when they are empty.",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Accepted, too.",
+    "SDSLEN <key>",
+    "    Tells the sizes of a key and its string.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Stops or starts the deletion of expired keys that nobody asks for.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Lets scripts call every command.",
+    "SLEEP <seconds>",
+    "    Stops the keyspace for a time, fractions allowed.",
+    "STRINGMATCH-LEN <pattern> <text>",
+    "    Matches a glob-style pattern.",
+    "STRINGMATCH-TEST",
+    "    Matches random patterns.",
+    "STRUCTSIZE",
+    "    Tells the sizes of the structures a key is stored in.",
+];

@@ -1,0 +1,148 @@
+//! Figures that more than one command shows: memory and its overhead, keys by database.
+
+use super::super::{ControlCtx, client};
+use crate::memory;
+use crate::shared::Shared;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Keys of one database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// Its number.
+    pub index: usize,
+    /// Keys, those whose time has come but that are still there included.
+    pub keys: usize,
+    /// Keys that will expire.
+    pub expires: usize,
+    /// Heap bytes of its keys, values and tables.
+    pub bytes: usize,
+    /// Heap bytes of its tables alone.
+    pub index_bytes: usize,
+}
+
+impl Database {
+    /// All databases with keys. O(shards * databases).
+    pub(crate) fn all(cx: &mut ControlCtx) -> Vec<Database> {
+        let count = cx.shared().config.databases();
+        let mut databases: Vec<Database> =
+            (0..count).map(|index| Database { index, ..Database::default() }).collect();
+        cx.each_shard(|_, data| {
+            for database in &mut databases {
+                let table = data.databases.table(database.index);
+                database.keys += table.len();
+                database.expires += table.expires_len();
+                database.bytes += table.bytes();
+                database.index_bytes += table.index_bytes();
+            }
+        });
+        databases.retain(|database| database.keys > 0);
+        databases
+    }
+}
+
+/// What memory is used for, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// Allocated now.
+    pub used: usize,
+    /// The most that ever was.
+    pub peak: usize,
+    /// Allocated when the server had started.
+    pub startup: usize,
+    /// Buffers and state of connections.
+    pub clients: usize,
+    /// Everything that is not keys and values.
+    pub overhead: usize,
+    /// Keys and values.
+    pub dataset: usize,
+    /// What the allocator has from the kernel.
+    pub committed: usize,
+    /// What of the process is in memory.
+    pub resident: usize,
+}
+
+impl Memory {
+    /// The present figures.
+    pub(crate) fn now(shared: &Shared, databases: &[Database]) -> Self {
+        let resident = memory::resident();
+        // Without the counting allocator (in tests of this crate) the kernel's figure has to do.
+        let used = match memory::used() {
+            0 => resident,
+            used => used,
+        };
+        let startup = shared.stats.startup_memory.load(Relaxed);
+        let clients: usize = shared.clients.all().iter().map(|client| client::memory(client)).sum();
+        let tables: usize = databases.iter().map(|database| database.index_bytes).sum();
+        let overhead = startup + clients + tables;
+        Memory {
+            used,
+            peak: shared.stats.note_memory(used),
+            startup,
+            clients,
+            overhead,
+            dataset: used.saturating_sub(overhead),
+            committed: memory::committed().max(used),
+            resident,
+        }
+    }
+
+    /// Share of the data set in what was allocated since the start, percent.
+    pub(crate) fn dataset_percent(&self) -> f64 {
+        let net = self.used.saturating_sub(self.startup);
+        percent(self.dataset, if net == 0 { 1 } else { net })
+    }
+
+    /// Present use in percent of the peak.
+    pub(crate) fn peak_percent(&self) -> f64 {
+        percent(self.used, self.peak)
+    }
+}
+
+fn percent(part: usize, whole: usize) -> f64 {
+    ratio(part, whole) * 100.0
+}
+
+/// `part / whole`, and 0 where there is nothing to compare with.
+pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Bytes as people read them: `512B`, `1.50K`, `12.00M`.
+pub(crate) fn human(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
+    while value >= 1024.0 && unit < 4 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.2}{}", char::from(b"KMGTP"[unit]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_redis_prints_them() {
+        let cases = [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (1536, "1.50K"),
+            (1 << 20, "1.00M"),
+            (5 << 30, "5.00G"),
+            (1 << 50, "1.00P"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(human(bytes), text);
+        }
+    }
+
+    #[test]
+    fn nothing_has_no_share() {
+        assert!(ratio(1, 0).abs() < f64::EPSILON);
+        assert!((Memory { used: 50, peak: 200, ..Memory::default() }.peak_percent() - 25.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,164 @@
+//! The sections about what happened: totals and rates, by command, by error, latencies, keys.
+
+use super::{Page, View};
+use crate::config::value::format_percentile;
+use crate::registry::Entry;
+use crate::shared::{Histogram, Rate, Stats};
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn stats(view: &View<'_>, page: &mut Page) {
+    let stats = &view.shared.stats;
+    let kib = |rate: &Rate| format!("{:.2}", rate.per_second() as f64 / 1024.0);
+    page.head("Stats");
+    page.field("total_connections_received", stats.connections.load(Relaxed));
+    page.field("total_commands_processed", stats.sum(|thread| &thread.processed));
+    page.field("instantaneous_ops_per_sec", stats.rates.commands.per_second());
+    page.field("total_net_input_bytes", stats.sum(|thread| &thread.received));
+    page.field("total_net_output_bytes", stats.sum(|thread| &thread.sent));
+    page.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    page.field("instantaneous_input_kbps", kib(&stats.rates.received));
+    page.field("instantaneous_output_kbps", kib(&stats.rates.sent));
+    page.field("instantaneous_input_repl_kbps", "0.00");
+    page.field("instantaneous_output_repl_kbps", "0.00");
+    page.field("rejected_connections", stats.rejected_connections.load(Relaxed));
+    page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    page.field("expired_keys", stats.sum(|thread| &thread.expired));
+    page.field("expired_stale_perc", "0.00");
+    page.zeros(&[
+        "expired_time_cap_reached_count",
+        "expire_cycle_cpu_milliseconds",
+        "evicted_keys",
+        "evicted_clients",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]);
+    page.field("keyspace_hits", stats.sum(|thread| &thread.hits));
+    page.field("keyspace_misses", stats.sum(|thread| &thread.misses));
+    page.zeros(&[
+        "pubsub_channels",
+        "pubsub_patterns",
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+        "unexpected_error_replies",
+    ]);
+    page.field("total_error_replies", stats.sum(|thread| &thread.errors));
+    page.field("dump_payload_sanitizations", 0);
+    page.field("total_reads_processed", stats.sum(|thread| &thread.reads));
+    page.field("total_writes_processed", stats.sum(|thread| &thread.writes));
+    let beyond_the_first = |figure: fn(&crate::shared::ThreadStats) -> &std::sync::atomic::AtomicU64| {
+        let first = stats.current().next().filter(|first| std::ptr::eq(*first, &raw const *stats.threads[0]));
+        stats.sum(figure) - first.map_or(0, |first| figure(first).load(Relaxed))
+    };
+    page.field("io_threaded_reads_processed", beyond_the_first(|thread| &thread.reads));
+    page.field("io_threaded_writes_processed", beyond_the_first(|thread| &thread.writes));
+    page.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+}
+
+/// Figures of one command over all threads.
+struct Totals {
+    calls: u64,
+    nanos: u64,
+    rejected: u64,
+    failed: u64,
+}
+
+impl Totals {
+    fn of(stats: &Stats, id: usize) -> Self {
+        let mut totals = Totals { calls: 0, nanos: 0, rejected: 0, failed: 0 };
+        for command in stats.current().map(|thread| &thread.commands[id]) {
+            totals.calls += command.calls.load(Relaxed);
+            totals.nanos += command.nanos.load(Relaxed);
+            totals.rejected += command.rejected.load(Relaxed);
+            totals.failed += command.failed.load(Relaxed);
+        }
+        totals
+    }
+}
+
+fn entries<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Entry> {
+    let all = view.shared.registry.entries().iter();
+    all.flat_map(|entry| std::iter::once(entry).chain(&entry.subcommands))
+}
+
+pub(super) fn commands(view: &View<'_>, page: &mut Page) {
+    page.head("Commandstats");
+    for entry in entries(view) {
+        let totals = Totals::of(&view.shared.stats, entry.id);
+        if totals.calls == 0 && totals.failed == 0 && totals.rejected == 0 {
+            continue;
+        }
+        let us = totals.nanos / 1000;
+        let each = if totals.calls == 0 { 0.0 } else { us as f64 / totals.calls as f64 };
+        page.field(
+            &format!("cmdstat_{}", entry.name),
+            format_args!(
+                "calls={},usec={us},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+                totals.calls, totals.rejected, totals.failed
+            ),
+        );
+    }
+}
+
+pub(super) fn errors(view: &View<'_>, page: &mut Page) {
+    page.head("Errorstats");
+    for (code, count) in view.shared.stats.errors.all() {
+        page.field(&format!("errorstat_{}", safe(&code)), format_args!("count={count}"));
+    }
+}
+
+/// A name with nothing in it that would break a line of `INFO`.
+fn safe(name: &str) -> String {
+    name.replace(['#', ':', '\n', '\r'], "_")
+}
+
+pub(super) fn latencies(view: &View<'_>, page: &mut Page) {
+    page.head("Latencystats");
+    if !view.shared.config.hot().latency_tracking.get() {
+        return;
+    }
+    let percentiles = view.shared.config.percentiles();
+    for entry in entries(view) {
+        if Totals::of(&view.shared.stats, entry.id).calls == 0 {
+            continue;
+        }
+        let merged = Histogram::default();
+        for thread in view.shared.stats.current() {
+            if let Some(histogram) = thread.commands[entry.id].histogram.get() {
+                merged.merge(histogram);
+            }
+        }
+        if merged.is_empty() {
+            continue;
+        }
+        let texts: Vec<String> = percentiles
+            .iter()
+            .map(|percent| {
+                let us = merged.percentile(*percent) as f64 / 1000.0;
+                format!("p{}={us:.3}", format_percentile(*percent))
+            })
+            .collect();
+        page.field(&format!("latency_percentiles_usec_{}", entry.name), texts.join(","));
+    }
+}
+
+pub(super) fn keyspace(view: &View<'_>, page: &mut Page) {
+    page.head("Keyspace");
+    for database in view.databases {
+        page.field(
+            &format!("db{}", database.index),
+            format_args!("keys={},expires={},avg_ttl=0", database.keys, database.expires),
+        );
+    }
+}
