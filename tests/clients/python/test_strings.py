@@ -93,14 +93,6 @@ def test_ranges(r):
     assert r.get("gap") == "\x00\x00\x00x"
 
 
-def test_bits(r):
-    assert r.setbit("k", 7, 1) == 0
-    assert r.setbit("k", 7, 0) == 1
-    assert r.getbit("k", 7) == 0
-    with pytest.raises(redis.ResponseError, match="bit offset is not an integer or out of range"):
-        r.setbit("k", 2**32, 1)
-
-
 def test_lcs(r):
     r.mset({"a": "ohmytext", "b": "mynewtext"})
     assert r.lcs("a", "b") == "mytext"
