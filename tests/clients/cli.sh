@@ -38,7 +38,8 @@ printf 'multi\nset k w\nget k\nexec\n' | cli | expect "a transaction from standa
 printf 'from a file' | cli -x set k | expect "a value from standard input" '^OK$'
 
 # At a terminal redis-cli asks for COMMAND DOCS and INFO SERVER first and shows hints and help from the answers.
-terminal() { printf "$1" | timeout 60 script -qec "redis-cli -p $REDIS_PORT" /dev/null; }
+# The dumb terminal keeps it from asking ours where the cursor is, which nobody would answer.
+terminal() { printf "$1" | TERM=dumb timeout 60 script -qec "redis-cli -p $REDIS_PORT" /dev/null; }
 terminal 'SET hinted yes\nGET hinted\nQUIT\n' | expect "an interactive session" '"yes"'
 terminal 'HELP SET\nQUIT\n' | expect "help from COMMAND DOCS" 'Set the string value of a key'
 terminal 'HELP @generic\nQUIT\n' | expect "help for a group" 'EXPIRE'
