@@ -142,7 +142,7 @@ fn minimise(
     keys: &[Vec<u8>],
     (used, difference): (usize, Difference),
 ) -> io::Result<Finding> {
-    let crash = (difference.target.starts_with("no reply") && pair.target_died()).then(|| {
+    let crash = (difference.is_lost() && pair.target_died()).then(|| {
         let log = pair.target_log();
         log.lines().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
     });

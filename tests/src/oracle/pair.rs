@@ -37,6 +37,11 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// A reply did not come at all.
+    pub fn is_lost(&self) -> bool {
+        self.target.starts_with("no reply") || self.reference.starts_with("no reply")
+    }
+
     /// What makes two differences the same one: the command and both replies without their digits.
     pub fn signature(&self) -> String {
         let blur = |text: &str| -> String {
@@ -65,14 +70,17 @@ pub struct Pair {
     conns: Vec<Conn>,
     pub allow: AllowList,
     mutant: Option<Mutant>,
+    /// How long a reply of a new connection may take before it counts as missing.
+    pub patience: Duration,
     /// Commands which the target lacks; whoever makes steps leaves them out.
     pub missing: HashSet<String>,
     /// Replies which differed in a way their comparison or the allow-list accepts.
     pub tolerated: u64,
 }
 
-/// A reply may take this long before it counts as missing.
-const MISSING_AFTER: Duration = Duration::from_secs(3);
+/// A reply may take this long before it counts as missing; the shorter one is for shrinking such a case.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const SHORT_PATIENCE: Duration = Duration::from_millis(300);
 
 impl Pair {
     /// Starts the reference and the target with `conns` command connections and one more for looking.
@@ -84,8 +92,15 @@ impl Pair {
         mutant: Option<Mutant>,
     ) -> io::Result<Self> {
         let servers = [TestServer::start(reference, &[])?, TestServer::start(target, &[])?];
-        let mut pair =
-            Self { servers, conns: Vec::new(), allow, mutant, missing: HashSet::new(), tolerated: 0 };
+        let mut pair = Self {
+            servers,
+            conns: Vec::new(),
+            allow,
+            mutant,
+            patience: PATIENCE,
+            missing: HashSet::new(),
+            tolerated: 0,
+        };
         for _ in 0..=conns {
             let conn = pair.connect()?;
             pair.conns.push(conn);
@@ -189,7 +204,11 @@ impl Pair {
                 .enumerate()
                 .flat_map(|(at, step)| step.ops().iter().map(move |op| (at, op)))
                 .collect();
-            self.run_ops(conn, &ops).map_err(|(at, difference)| (from + at, difference))?;
+            self.run_ops(conn, &ops).map_err(|(at, difference)| {
+                // Replies are sent together, so a missing one can be the fault of any command sent with it.
+                let at = if difference.is_lost() { more - 1 } else { at };
+                (from + at, difference)
+            })?;
             from += more;
         }
         Ok(())
@@ -355,7 +374,7 @@ impl Pair {
         let mut ids = [0; 2];
         let mut open = |side: usize| -> io::Result<RespClient> {
             let mut client = RespClient::connect(self.servers[side].addr())?;
-            client.set_reply_limit(MISSING_AFTER)?;
+            client.set_reply_limit(self.patience)?;
             client.send(&["CLIENT", "ID"])?;
             ids[side] = client.read()?.int().unwrap_or(0);
             Ok(client)

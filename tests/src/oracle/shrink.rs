@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pair::{Difference, Pair};
+use super::pair::{Difference, PATIENCE, Pair, SHORT_PATIENCE};
 use super::state;
 use super::step::Step;
 use crate::clock;
@@ -29,8 +29,17 @@ pub fn replay(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<(usiz
 
 /// Drops steps as long as a difference remains; `None` when the whole sequence does not show one again.
 pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrunk> {
-    let (used, mut difference) = replay(pair, steps, keys)?;
-    let mut steps = steps[..used].to_vec();
+    let (used, difference) = replay(pair, steps, keys)?;
+    if difference.is_lost() {
+        pair.patience = SHORT_PATIENCE;
+    }
+    let shrunk = drop_steps(pair, &steps[..used], keys, difference);
+    pair.patience = PATIENCE;
+    Some(shrunk)
+}
+
+fn drop_steps(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>], mut difference: Difference) -> Shrunk {
+    let mut steps = steps.to_vec();
     let mut tried = 0;
     let start = clock::now();
     let mut chunk = (steps.len() / 2).max(1);
@@ -52,7 +61,7 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrun
             }
         }
         if tried >= CANDIDATES_MAX || start.elapsed() >= TIME_MAX || (chunk == 1 && !shorter) {
-            return Some(Shrunk { steps, difference });
+            return Shrunk { steps, difference };
         }
         let widest = if shorter { chunk.min(steps.len() / 2) } else { chunk / 2 };
         chunk = widest.max(1);
@@ -61,5 +70,5 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrun
 
 /// A lost connection must stay one: otherwise shrinking a crash could end in some other difference.
 fn similar(a: &Difference, b: &Difference) -> bool {
-    a.target.starts_with("no reply") == b.target.starts_with("no reply")
+    a.is_lost() == b.is_lost()
 }
