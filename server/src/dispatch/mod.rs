@@ -327,6 +327,8 @@ impl Worker {
         let entry = match self.gate(session, request) {
             Ok(entry) => entry,
             Err(gate::Refusal::Error(error)) => {
+                // A refused EXEC forgets the watched keys, whose shards may be the one held here.
+                *held = None;
                 self.refuse(session, request, &error, out);
                 after_reply(session, mark, out);
                 return Flow::Done;
