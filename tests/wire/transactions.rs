@@ -150,6 +150,30 @@ fn exec_after(between: impl FnOnce(&mut RespClient, &mut RespClient)) -> Reply {
     one.line("EXEC")
 }
 
+/// Everything arrives at once: the refused EXEC has to forget a key which the command before it has just used.
+#[test]
+fn a_refused_exec_in_a_pipeline_is_answered() {
+    let server = TestServer::tidegate();
+    for key in "abcdefgh".chars() {
+        let mut client = server.client();
+        let pipeline = format!("WATCH {key}|SET {key} 1|EXEC x|PING");
+        let mut bytes = Vec::new();
+        for line in pipeline.split('|') {
+            let words: Vec<&str> = line.split(' ').collect();
+            tidegate_tests::resp::encode_command(&words, &mut bytes);
+        }
+        client.send_raw(&bytes).expect("connected");
+        assert_eq!(client.read().expect("answered").text(), "OK");
+        assert_eq!(client.read().expect("answered").text(), "OK");
+        let refusal = client.read().expect("answered").error().expect("an error");
+        assert_eq!(
+            refusal,
+            "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
+        );
+        assert_eq!(client.read().expect("answered").text(), "PONG", "key {key}");
+    }
+}
+
 #[test]
 fn a_watched_key_that_changes_aborts() {
     let changes: &[&str] = &[
