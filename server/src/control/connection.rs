@@ -150,6 +150,7 @@ fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     let session = &mut *cx.session;
     session.db = 0;
     session.client.db.store(0, Relaxed);
+    session.client.readonly.store(false, Relaxed);
     session.authenticated = !needs_password;
     session.client.user.set(auth::DEFAULT_USER);
     session.client.name.set("");

@@ -2,6 +2,7 @@
 //! handlers see the worker, the session and everything that is shared.
 #![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
 
+mod acl;
 mod auth;
 mod client;
 mod cluster;
@@ -11,9 +12,13 @@ mod debug;
 mod function;
 mod help;
 mod info;
+mod latency;
 mod memory;
+mod monitor;
 mod process;
+mod slowlog;
 mod transaction;
+mod wait;
 
 use crate::dispatch::Worker;
 use crate::registry::Entry;
@@ -113,6 +118,11 @@ pub static ALL: &[&Family<Control>] = &[
     &server::FAMILY,
     &function::FAMILY,
     &cluster::FAMILY,
+    &acl::FAMILY,
+    &latency::FAMILY,
+    &monitor::FAMILY,
+    &slowlog::FAMILY,
+    &wait::FAMILY,
 ];
 
 /// The commands about the server as a whole.

@@ -173,6 +173,8 @@ pub struct Client {
     pub kind: AtomicU8,
     /// `MONITOR`
     pub monitoring: AtomicBool,
+    /// `READONLY`
+    pub readonly: AtomicBool,
     /// `CLIENT NO-EVICT`
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`
@@ -235,6 +237,7 @@ impl Client {
             sent: AtomicU64::new(0),
             kind: AtomicU8::new(ClientKind::Normal as u8),
             monitoring: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             blocked: AtomicBool::new(false),

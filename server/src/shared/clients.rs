@@ -59,6 +59,13 @@ impl Clients {
         all
     }
 
+    /// Closes a connection, which is gone for everybody else from now on; its thread learns of it later. False when
+    /// somebody else did that already. O(1).
+    pub fn kill(&self, client: &Client) -> bool {
+        self.by_id.remove(&client.id);
+        client.kill()
+    }
+
     /// Visits all connections in no order. `visit` must not come back to this registry.
     pub fn each(&self, mut visit: impl FnMut(&Client)) {
         for entry in &self.by_id {
@@ -66,10 +73,10 @@ impl Clients {
         }
     }
 
-    /// Turns `MONITOR` on or off for a connection.
-    pub fn set_monitoring(&self, client: &Arc<Client>, on: bool) {
+    /// Turns `MONITOR` on or off for a connection; false when it was so already.
+    pub fn set_monitoring(&self, client: &Arc<Client>, on: bool) -> bool {
         if client.monitoring.swap(on, Relaxed) == on {
-            return;
+            return false;
         }
         let mut monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
         monitors.retain(|other| !Arc::ptr_eq(other, client));
@@ -77,6 +84,7 @@ impl Clients {
             monitors.push(Arc::clone(client));
         }
         self.monitor_count.store(monitors.len(), Relaxed);
+        true
     }
 
     /// True when somebody monitors.

@@ -110,7 +110,7 @@ fn kill(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
             }
             kills_itself = true;
             killed += 1;
-        } else if client.kill() {
+        } else if cx.shared().clients.kill(&client) {
             killed += 1;
         }
     }

@@ -103,6 +103,7 @@ fn flags(client: &Client) -> String {
         ('c', is(&client.closing)),
         ('A', is(&client.killed)),
         ('U', client.is_unix),
+        ('r', is(&client.readonly)),
         ('e', is(&client.no_evict)),
         ('T', is(&client.no_touch)),
     ];

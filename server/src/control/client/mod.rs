@@ -8,6 +8,7 @@ mod pause;
 mod tracking;
 
 pub(super) use identity::set_name;
+pub(super) use pause::deadline;
 
 pub(super) use line::memory;
 
