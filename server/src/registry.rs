@@ -3,7 +3,7 @@
 //! `COMMAND`, ACL, the router and the statistics read from here; nothing else lists commands.
 
 use crate::control::{self, Control};
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use tidegate_commands::families;
 use tidegate_commands::model::{
     Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, KeySpec, Scope,
@@ -104,11 +104,58 @@ impl Entry {
     }
 }
 
+/// Places of the name table; several times the number of commands.
+const PLACES: usize = 2048;
+/// The index of an empty place.
+const NOBODY: u16 = u16::MAX;
+const EMPTY: Place = Place { folded: Folded { first: 0, last: 0, len: 0 }, index: NOBODY };
+
+/// A name in lower case, as two words and its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Folded {
+    first: u64,
+    last: u64,
+    len: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    folded: Folded,
+    index: u16,
+}
+
+impl Folded {
+    /// The first and the last eight bytes, overlapping in names below sixteen, with the bit that makes letters lower
+    /// case set everywhere.
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        const LOWER: u64 = 0x2020_2020_2020_2020;
+        let len = name.len();
+        let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(first), Some(last)) => {
+                    (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+                }
+                _ => (name.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)), 0),
+            },
+        };
+        Folded { first: first | LOWER, last: last | LOWER, len: len as u32 }
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(32)).wrapping_add(u64::from(self.len));
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % PLACES
+    }
+}
+
 /// All commands.
 #[derive(Debug)]
 pub struct Registry {
     entries: Vec<Entry>,
-    by_name: HashTable<(u64, usize)>,
+    /// An open-addressed table with the folded names inline: a look-up touches one cache line before its entry.
+    places: Box<[Place]>,
     ids: usize,
 }
 
@@ -130,7 +177,8 @@ impl Registry {
             }
             renames.insert(from, to.to_ascii_lowercase());
         }
-        let mut registry = Registry { entries: builder.entries, by_name: HashTable::new(), ids: builder.ids };
+        let mut registry =
+            Registry { entries: builder.entries, places: vec![EMPTY; PLACES].into(), ids: builder.ids };
         for index in 0..registry.entries.len() {
             let name = registry.entries[index].name.clone();
             match renames.get(&name) {
@@ -146,32 +194,35 @@ impl Registry {
     }
 
     fn name(&mut self, index: usize, name: &str) {
-        let hash = Self::hash(name.as_bytes());
         self.entries[index].called = name.into();
-        self.by_name.insert_unique(hash, (hash, index), |(hash, _)| *hash);
-    }
-
-    /// Hash of a name in any case: its length and its first sixteen bytes.
-    #[inline]
-    fn hash(name: &[u8]) -> u64 {
-        let mut first = [0u8; 16];
-        let len = name.len().min(16);
-        first[..len].copy_from_slice(&name[..len]);
-        let folded = u128::from_le_bytes(first) | 0x2020_2020_2020_2020_2020_2020_2020_2020;
-        let mixed = (folded as u64 ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ ((folded >> 64) as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-        mixed ^ (mixed >> 29)
+        let folded = Folded::of(name.as_bytes());
+        let mut at = folded.place();
+        while self.places[at].index != NOBODY {
+            at = (at + 1) % PLACES;
+        }
+        self.places[at] = Place { folded, index: index as u16 };
     }
 
     /// The command with this name, in any case. Containers are found by their own name.
     #[inline]
     pub fn lookup(&self, name: &[u8]) -> Option<&Entry> {
-        let wanted = Self::hash(name);
-        self.by_name
-            .find(wanted, |(hash, index)| {
-                *hash == wanted && self.entries[*index].called.as_bytes().eq_ignore_ascii_case(name)
-            })
-            .map(|(_, index)| &self.entries[*index])
+        let folded = Folded::of(name);
+        let mut at = folded.place();
+        loop {
+            let place = &self.places[at];
+            if place.index == NOBODY {
+                return None;
+            }
+            if place.folded == folded {
+                let entry = &self.entries[place.index as usize];
+                // Folding keeps apart what differs in more than case, but for control characters and the middle of
+                // names above sixteen bytes.
+                if entry.called.as_bytes().eq_ignore_ascii_case(name) {
+                    return Some(entry);
+                }
+            }
+            at = (at + 1) % PLACES;
+        }
     }
 
     /// All commands, not their subcommands.

@@ -7,7 +7,6 @@ use super::{
     Args, Command, Ctx, Effects, Env, Error, Limits, Outcome, Protocol, Reply, Rng, RoutedKey, Scope, Span,
 };
 use crate::families;
-use smallvec::smallvec;
 use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
 
 /// The clock of a new bench: 2023-11-14T22:13:20Z.
@@ -96,7 +95,7 @@ impl Bench {
         }
         let held = match command.scope {
             Scope::Keys => Held::One(0, &mut self.databases),
-            Scope::Keyspace => Held::Many(smallvec![(0, &mut self.databases)]),
+            Scope::Keyspace => Held::Many(vec![(0, &mut self.databases)]),
         };
         let rules = Rules { now_ms: self.now_ms, access: Access::Lru(1), delete_expired: true };
         self.log.clear();

@@ -238,11 +238,16 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn header(&mut self, kind: u8, n: i64) {
-        self.out.push(kind);
         if (0..10).contains(&n) {
-            self.out.extend_from_slice(&[b'0' + n as u8, b'\r', b'\n']);
+            self.out.extend_from_slice(&[kind, b'0' + n as u8, b'\r', b'\n']);
             return;
         }
+        if (10..100).contains(&n) {
+            let n = n as u8;
+            self.out.extend_from_slice(&[kind, b'0' + n / 10, b'0' + n % 10, b'\r', b'\n']);
+            return;
+        }
+        self.out.push(kind);
         let mut digits = Digits::default();
         self.out.extend_from_slice(digits.format(n));
         self.out.extend_from_slice(b"\r\n");

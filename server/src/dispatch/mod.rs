@@ -71,6 +71,9 @@ struct Group {
 pub struct Worker {
     /// What all threads share.
     pub shared: Arc<Shared>,
+    /// The same, without a count of references: bumping one shared count per request would make every core wait for
+    /// the others. It is leaked; a worker lives as long as its process.
+    eternal: &'static Shared,
     /// This thread's figures.
     pub stats: Arc<ThreadStats>,
     /// Runs handlers.
@@ -90,8 +93,10 @@ impl Worker {
         let stats = Arc::clone(&shared.stats.threads[index]);
         let mut exec = Executor::new(Arc::clone(&shared), Arc::clone(&stats), seed);
         exec.limits.databases = shared.config.databases();
+        let eternal: &'static Arc<Shared> = Box::leak(Box::new(Arc::clone(&shared)));
         Worker {
             shared,
+            eternal,
             stats,
             exec,
             index,
@@ -245,7 +250,8 @@ impl Worker {
     /// Looks every command of the group up, routes it, and brings its memory nearer.
     #[inline]
     fn plan(&mut self, session: &Session, buf: &[u8], group: &mut Group) {
-        let shared = &*self.shared;
+        let shared = self.eternal;
+        let db = session.db;
         for planned in &mut group.commands {
             let spans = &group.spans[planned.first_span..planned.first_span + planned.args];
             planned.lookup = Lookup::of(shared.registry, buf, spans);
@@ -253,11 +259,11 @@ impl Worker {
             if let Lookup::Found(entry) = planned.lookup {
                 planned.route = route::route(shared, entry, buf, spans, &mut group.keys);
                 planned.keys = group.keys.len() - planned.first_key;
+                // At once: the buckets arrive while the rest of the group is looked up and hashed.
+                for key in &group.keys[planned.first_key..] {
+                    shared.shards.prefetch_bucket(key.shard, db, key.hash);
+                }
             }
-        }
-        let db = session.db;
-        for key in &group.keys {
-            shared.shards.prefetch_bucket(key.shard, db, key.hash);
         }
         if group.keys.len() > 1 {
             for key in &group.keys {
@@ -276,7 +282,7 @@ impl Worker {
         group: &mut Group,
         out: &mut Vec<u8>,
     ) -> Option<Progress> {
-        let shared = Arc::clone(&self.shared);
+        let shared = self.eternal;
         let mut held: Option<HoldOne<'_>> = None;
         let mut started = self.stopwatch.ticks();
         let commands = group.commands.len();
@@ -286,7 +292,7 @@ impl Worker {
             let spans = &group.spans[planned.first_span..planned.first_span + planned.args];
             let keys = &group.keys[planned.first_key..planned.first_key + planned.keys];
             let request = Request { buf, spans, keys, lookup: planned.lookup, route: planned.route };
-            let flow = self.command(&shared, session, &request, &mut held, &mut started, out);
+            let flow = self.command(shared, session, &request, &mut held, &mut started, out);
             *at = planned.end;
             done += 1;
             match flow {
@@ -315,7 +321,7 @@ impl Worker {
     #[inline]
     fn command<'s>(
         &mut self,
-        shared: &'s Arc<Shared>,
+        shared: &'s Shared,
         session: &mut Session,
         request: &Request<'_>,
         held: &mut Option<HoldOne<'s>>,
@@ -578,12 +584,12 @@ impl Worker {
     }
 
     fn stored(&mut self, session: &mut Session, stored: &StoredRequest, out: &mut Vec<u8>) -> Flow {
-        let shared = Arc::clone(&self.shared);
+        let shared = self.eternal;
         let mut keys = Vec::new();
-        let request = Request::of_stored(&shared, stored, &mut keys);
+        let request = Request::of_stored(shared, stored, &mut keys);
         let mut held = None;
         let mut started = self.stopwatch.ticks();
-        let flow = self.command(&shared, session, &request, &mut held, &mut started, out);
+        let flow = self.command(shared, session, &request, &mut held, &mut started, out);
         drop(held);
         self.exec.free_garbage();
         flow

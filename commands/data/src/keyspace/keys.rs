@@ -11,7 +11,6 @@ use super::record::{Record, ValueRef};
 use super::table::{Entry, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
 use crate::value::{StringEncoding, TypeCode};
-use smallvec::SmallVec;
 
 mod whole;
 
@@ -23,17 +22,13 @@ pub struct WrongType;
 
 /// The shards' data that is held, by shard number in ascending order.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "built on the stack for one command; boxing would allocate for each"
-)]
 pub enum Held<'a> {
     /// Nothing: a command without keys.
     None,
     /// One shard.
     One(u16, &'a mut Databases),
     /// Several, ascending.
-    Many(SmallVec<[(u16, &'a mut Databases); 16]>),
+    Many(Vec<(u16, &'a mut Databases)>),
 }
 
 impl Held<'_> {

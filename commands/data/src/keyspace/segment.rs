@@ -122,19 +122,30 @@ fn home(tag: u16, bucket_count: usize) -> usize {
     (usize::from(tag) * bucket_count) >> 16
 }
 
+/// The slots of a bucket whose tag is `tag`, one bit each. Looks at all of them without branching: which slot a key has
+/// is random, so a loop that stops at it would be mispredicted every time. Empty slots count as tag 0.
+#[inline]
+fn candidates(slots: &[Option<Record>; BUCKET_SLOTS], tag: u16) -> u32 {
+    let mut found = 0;
+    for (slot, record) in slots.iter().enumerate() {
+        found |= u32::from(record.as_ref().map_or(0, Record::tag) == tag) << slot;
+    }
+    found
+}
+
 /// Finds the record of `key`.
 #[inline]
 pub(super) fn find(buckets: &[Bucket], tag: u16, key: &[u8]) -> Option<Position> {
     let mut bucket = home(tag, buckets.len());
     for _ in 0..buckets.len() {
         let slots = &buckets[bucket].slots;
-        for (slot, record) in slots.iter().enumerate() {
-            if let Some(record) = record
-                && record.tag() == tag
-                && record.key() == key
-            {
+        let mut found = candidates(slots, tag);
+        while found != 0 {
+            let slot = found.trailing_zeros() as usize;
+            if slots[slot].as_ref().is_some_and(|record| record.key() == key) {
                 return Some(Position { bucket, slot });
             }
+            found &= found - 1;
         }
         // An empty last slot ends the probe.
         slots[BUCKET_SLOTS - 1].as_ref()?;
@@ -143,16 +154,19 @@ pub(super) fn find(buckets: &[Bucket], tag: u16, key: &[u8]) -> Option<Position>
     None
 }
 
-/// Prefetches the records a search for `tag` would look at.
+/// Prefetches the records a search for `tag` would look at, both cache lines that a small one may span.
 #[inline]
 pub(super) fn prefetch_candidates(buckets: &[Bucket], tag: u16) {
     let mut bucket = home(tag, buckets.len());
     for _ in 0..buckets.len() {
         let slots = &buckets[bucket].slots;
-        for record in slots.iter().flatten() {
-            if record.tag() == tag {
+        let mut found = candidates(slots, tag);
+        while found != 0 {
+            if let Some(record) = &slots[found.trailing_zeros() as usize] {
                 prefetch(record.address());
+                prefetch(record.address().wrapping_add(LINE));
             }
+            found &= found - 1;
         }
         if slots[BUCKET_SLOTS - 1].is_none() {
             return;
