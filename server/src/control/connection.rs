@@ -43,8 +43,10 @@ static SELECT: Command<Control> = control("SELECT", "index", select)
     .flags(&[Flag::Loading, Flag::Stale, Flag::Fast]);
 
 fn select(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    let index = parse_i64(args.next()?).filter(|n| i32::try_from(*n).is_ok());
-    let index = index.ok_or(Error::NotInteger)?;
+    let index = parse_i64(args.next()?).ok_or(Error::NotInteger)?;
+    if i32::try_from(index).is_err() {
+        return Err(Error::new("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
     let databases = cx.worker.exec.limits.databases;
     let db = usize::try_from(index).ok().filter(|db| *db < databases);
     cx.session.db = db.ok_or(Error::new("ERR DB index is out of range"))?;
