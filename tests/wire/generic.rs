@@ -39,10 +39,6 @@ fn existence() {
         string
         > TYPE
         -ERR wrong number of arguments for 'type' command
-        > RPUSH l 1
-        1
-        > TYPE l
-        list
         "#,
     );
 }

@@ -13,3 +13,4 @@ mod server;
 mod strings;
 mod transactions;
 mod transcript;
+mod wrong_type;

@@ -116,7 +116,7 @@ fn errors_while_running_stop_nothing() {
         QUEUED
         > SET b 1
         QUEUED
-        > LPUSH a x
+        > DECR a
         QUEUED
         > SELECT 1
         QUEUED
@@ -125,7 +125,7 @@ fn errors_while_running_stop_nothing() {
         > SELECT 99
         QUEUED
         > EXEC
-        [-ERR value is not an integer or out of range OK -WRONGTYPE Operation against a key holding the wrong kind of value OK OK -ERR DB index is out of range]
+        [-ERR value is not an integer or out of range OK -ERR value is not an integer or out of range OK OK -ERR DB index is out of range]
         > GET c
         "1"
         > SELECT 0

@@ -223,7 +223,8 @@ const CONFIG_GET: &[&str] = &[
     "CONFIG GET loglevel",
     "CONFIG GET notify-keyspace-events",
     "CONFIG GET lazyfree-*",
-    "CONFIG GET *-max-listpack-*",
+    "CONFIG GET zset-max-listpack-*",
+    "CONFIG GET hash-max-*list*",
     "CONFIG GET set-max-intset-entries",
     "CONFIG GET client-output-buffer-limit",
     "CONFIG GET masterauth",
@@ -242,7 +243,6 @@ const HELP: &[&str] = &[
     "CONFIG RESETSTAT x",
     "CONFIG",
     "COMMAND COUNT x",
-    "LOLWUT NOSUCH",
 ];
 
 const LOGS: &[&str] = &[
@@ -281,6 +281,7 @@ const MEASURED: &[&str] = &[
     "LASTSAVE",
     "LOLWUT",
     "LOLWUT VERSION 5",
+    "LOLWUT NOSUCH",
     "INFO",
     "INFO server",
     "INFO all",
