@@ -395,12 +395,12 @@ fn what_a_key_looks_like() {
         [OBJECT <subcommand> ...]
         > CONFIG SET maxmemory-policy allkeys-lfu
         OK
-        > SET m 1
+        > SET m text
         OK
         > OBJECT IDLETIME m
         -ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.
         > OBJECT FREQ m
-        0
+        5
         > CONFIG SET maxmemory-policy noeviction
         OK
         "#,
