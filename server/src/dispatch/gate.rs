@@ -46,6 +46,9 @@ impl Worker {
         if session.transaction.is_some() && entry.flags.has(Flag::NoMulti) {
             return Err(Error::new("ERR Command not allowed inside a transaction").into());
         }
+        if self.out_of_memory {
+            self.check_memory(session, entry)?;
+        }
         match self.shared.pause.kind(self.exec.now_ms) {
             PauseKind::None => Ok(entry),
             kind => self.check_pause(session, entry, kind),
@@ -71,6 +74,28 @@ impl Worker {
         .into())
     }
 
+    /// What needs memory is refused; in a transaction, queueing itself does, and `EXEC` is judged by what it queued.
+    #[cold]
+    fn check_memory(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
+        let needs = |entry: &Entry| entry.flags.has(Flag::DenyOom);
+        let refused = match &session.transaction {
+            _ if entry.name == "exec" => self.any_queued(session, needs),
+            Some(_) => !matches!(entry.name.as_str(), "discard" | "quit" | "reset"),
+            None => needs(entry),
+        };
+        if refused {
+            return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'.").into());
+        }
+        Ok(())
+    }
+
+    fn any_queued(&self, session: &Session, wanted: impl Fn(&Entry) -> bool) -> bool {
+        session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
+            let found = Lookup::of(self.shared.registry, &stored.bytes, &stored.args);
+            matches!(found, Lookup::Found(entry) if wanted(entry))
+        })
+    }
+
     /// During a pause, commands that may change something wait; during a full one all do. `EXEC` is judged by what
     /// it queued.
     #[cold]
@@ -84,12 +109,7 @@ impl Worker {
         let waits = match kind {
             PauseKind::None => false,
             PauseKind::All => true,
-            PauseKind::Write if entry.name == "exec" => {
-                session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
-                    let found = Lookup::of(self.shared.registry, &stored.bytes, &stored.args);
-                    matches!(found, Lookup::Found(entry) if changes(entry))
-                })
-            }
+            PauseKind::Write if entry.name == "exec" => self.any_queued(session, changes),
             PauseKind::Write => changes(entry),
         };
         if waits { Err(Refusal::Park) } else { Ok(entry) }

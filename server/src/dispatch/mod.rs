@@ -85,6 +85,8 @@ pub struct Worker {
     /// `maxmemory-policy` is an LFU one, with its parameters.
     lfu: Option<(u32, u32)>,
     timed: bool,
+    /// More memory is in use than `maxmemory` allows; read once per turn.
+    out_of_memory: bool,
 }
 
 impl Worker {
@@ -104,6 +106,7 @@ impl Worker {
             group: Group::default(),
             lfu: None,
             timed: true,
+            out_of_memory: false,
         }
     }
 
@@ -114,6 +117,8 @@ impl Worker {
         let policy = hot.maxmemory_policy.get();
         self.lfu = policy.lfu().then(|| (hot.lfu_log_factor.get(), hot.lfu_decay_time.get()));
         self.timed = hot.latency_tracking.get();
+        let maxmemory = hot.maxmemory.get();
+        self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
             lfu: self.lfu.is_some(),

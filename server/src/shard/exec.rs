@@ -185,6 +185,7 @@ impl Executor {
 
     #[cold]
     fn mark_watchers(&mut self, grip: &mut Grip<'_, '_>) {
+        let now_ms = self.now_ms;
         add(&self.stats.expired, self.log.expired.len() as u64);
         for expired in &self.log.expired {
             grip.with_watched(expired.shard, |watched| watched.touch_expired(expired.db, &expired.key));
@@ -195,7 +196,10 @@ impl Executor {
         for &db in &self.log.whole_databases {
             grip.each(|watched, databases| {
                 let table = databases.table(db as usize);
-                watched.touch_database(db, |key| table.get(table.hasher().hash(key), key).is_some());
+                watched.touch_database(db, |key| {
+                    let record = table.get(table.hasher().hash(key), key);
+                    record.is_some_and(|record| record.expiry_ms().is_none_or(|deadline| now_ms <= deadline))
+                });
             });
         }
     }
