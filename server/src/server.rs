@@ -209,7 +209,10 @@ async fn signals(shared: Arc<Shared>) {
 
 fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>) {
     let Arrival { socket, addr, laddr, is_local, is_unix } = arrival;
-    let Ok(stream) = Stream::adopt(socket) else { return };
+    let Ok(stream) = Stream::adopt(socket) else {
+        shared.clients.release();
+        return;
+    };
     let id = shared.clients.next_id();
     let fd = stream.fd();
     let client = Arc::new(Client::new(id, addr, laddr, fd, clock::unix_ms(), is_unix, is_local));
@@ -245,7 +248,10 @@ async fn sweep(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
                 if shared.pause.kind(worker.now_ms()) != PauseKind::None {
                     return;
                 }
-                worker.exec.sweep_shard(shard as u16, SWEEP_BUDGET)
+                let started_us = clock::unix_us();
+                let more = worker.exec.sweep_shard(shard as u16, SWEEP_BUDGET);
+                note_sweep(shared, clock::unix_us() - started_us);
+                more
             };
             if !more {
                 break;
@@ -253,5 +259,13 @@ async fn sweep(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
             // Requests come first.
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Tells the latency monitor of a visit that took long.
+fn note_sweep(shared: &Shared, took_us: i64) {
+    let threshold_ms = shared.config.hot().latency_monitor_threshold.get();
+    if threshold_ms > 0 && took_us >= threshold_ms * 1000 {
+        shared.latency.add("expire-cycle", took_us / 1000, clock::unix_ms() / 1000);
     }
 }

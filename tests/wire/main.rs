@@ -5,8 +5,10 @@
     reason = "all transcripts look alike, with quotes in them or not"
 )]
 
+mod clients;
 mod connection;
 mod generic;
+mod observe;
 mod protocol;
 mod pushback;
 mod server;

@@ -4,6 +4,7 @@ use super::{Lookup, Request, Worker, lookup};
 use crate::registry::Entry;
 use crate::session::Session;
 use crate::shared::PauseKind;
+use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Error, Flag};
 
 /// Why a command does not run now.
@@ -51,6 +52,8 @@ impl Worker {
         }
         match self.shared.pause.kind(self.exec.now_ms) {
             PauseKind::None => Ok(entry),
+            // Who watches is not part of what is paused.
+            _ if session.client.monitoring.load(Relaxed) => Ok(entry),
             kind => self.check_pause(session, entry, kind),
         }
     }

@@ -363,6 +363,7 @@ impl Worker {
                     access: self.access(session),
                 };
                 let mut reply = Reply::new(out, session.protocol);
+                let mut wide = None;
                 let result = match request.route {
                     Route::One(shard) => {
                         if held.as_ref().is_none_or(|hold| hold.index() != shard) {
@@ -377,8 +378,8 @@ impl Worker {
                     }
                     Route::Many | Route::All => {
                         *held = None;
-                        let mut hold = route::hold(shared, request);
-                        let result = self.exec.run(&mut Grip::Many(&mut hold), &call, &mut reply);
+                        let hold = wide.insert(route::hold(shared, request));
+                        let result = self.exec.run(&mut Grip::Many(hold), &call, &mut reply);
                         self.exec.finish_unit();
                         result
                     }
@@ -388,9 +389,11 @@ impl Worker {
                         result
                     }
                 };
+                // Still under the hold: monitors see commands on the same keys in the order they ran.
                 if shared.clients.is_monitored() {
                     self.feed_monitors(session, request, entry);
                 }
+                drop(wide);
                 self.finished(session, request, entry, started, result.err());
                 Flow::Done
             }
@@ -446,6 +449,7 @@ impl Worker {
         let now = self.stopwatch.ticks();
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
+        add(&self.stats.processed, 1);
         let stats = &self.stats.commands[entry.id];
         add(&self.stats.processed, 1);
         add(&stats.calls, 1);

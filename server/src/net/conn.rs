@@ -25,8 +25,10 @@ const READ_SIZE: usize = 64 * 1024;
 const OUTPUT_KEPT: usize = 1 << 20;
 /// Input a connection may leave unprocessed before it has authenticated, in bytes.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
-/// How often a waiting connection looks whether its pause ended early.
-const PARKED_CHECK: Duration = Duration::from_millis(100);
+/// Sent output is dropped from the front of the buffer once there is this much of it, in bytes.
+const SENT_KEPT: usize = 64 * 1024;
+/// Timers cannot be set arbitrarily far into the future; a wait without end is a chain of these.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// What the connections of one thread share.
 #[derive(Debug)]
@@ -59,7 +61,10 @@ pub struct Conn {
     pending_sent: usize,
     /// Since when the output is above the soft limit, Unix milliseconds.
     soft_since_ms: Option<i64>,
+    /// When the waiting request is looked at again.
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the output has been above the soft limit for too long.
+    limit_timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a connection ended.
@@ -92,6 +97,7 @@ impl Conn {
             pending_sent: 0,
             soft_since_ms: None,
             timer: None,
+            limit_timer: None,
         }
     }
 
@@ -106,6 +112,7 @@ impl Conn {
             worker.shared.clients.blocked.fetch_sub(1, Relaxed);
         }
         worker.shared.clients.remove(&self.client);
+        worker.shared.clients.release();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -118,11 +125,12 @@ impl Conn {
             if self.output_waiting() > 0 {
                 match self.flush(cx) {
                     Poll::Ready(Err(_)) => return Poll::Ready(End::Error),
-                    Poll::Pending if self.is_over_output_limit() => return Poll::Ready(End::OutputLimit),
+                    Poll::Pending if self.is_over_output_limit(cx) => return Poll::Ready(End::OutputLimit),
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
             if self.session.close_after_reply {
+                self.client.closing.store(true, Relaxed);
                 return if self.output_waiting() == 0 { Poll::Ready(End::Ours) } else { Poll::Pending };
             }
             if self.session.parked.is_some() {
@@ -134,8 +142,11 @@ impl Conn {
                 }
                 continue;
             }
-            if let Err(end) = ready!(self.read_and_process(cx)) {
-                return Poll::Ready(end);
+            match ready!(self.read_and_process(cx)) {
+                Ok(()) => {}
+                // A peer that has said all it has to say still gets every reply.
+                Err(End::Peer) if self.output_waiting() > 0 => self.session.close_after_reply = true,
+                Err(end) => return Poll::Ready(end),
             }
         }
     }
@@ -245,8 +256,12 @@ impl Conn {
             add(&self.client.sent, sent as u64);
         }
         if sent < output.len() {
+            if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
+                self.pending.drain(..self.pending_sent);
+                self.pending_sent = 0;
+            }
             self.pending.extend_from_slice(&output[sent..]);
-            self.client.output.store(self.output_waiting(), Relaxed);
+            self.note_output();
             if self.is_over_hard_limit(&local.worker) {
                 self.client.killed.store(true, Relaxed);
                 self.report_output_limit(&local.worker);
@@ -273,12 +288,22 @@ impl Conn {
             add(&stats.sent, n as u64);
             add(&stats.writes, 1);
             add(&self.client.sent, n as u64);
+            // A peer that takes what it asked for is not idle.
+            self.client.last_ms.store(crate::clock::unix_ms(), Relaxed);
         }
         self.pending = Vec::new();
         self.pending_sent = 0;
         self.soft_since_ms = None;
-        self.client.output.store(0, Relaxed);
+        self.limit_timer = None;
+        self.note_output();
         Poll::Ready(Ok(()))
+    }
+
+    fn note_output(&self) {
+        let waiting = self.output_waiting();
+        self.client.output.store(waiting, Relaxed);
+        self.client.output_room.store(self.pending.capacity(), Relaxed);
+        self.client.output_peak.fetch_max(waiting, Relaxed);
     }
 
     fn class(&self) -> ClientClass {
@@ -295,19 +320,23 @@ impl Conn {
     }
 
     /// Over the hard limit now, or over the soft limit for too long.
-    fn is_over_output_limit(&mut self) -> bool {
+    fn is_over_output_limit(&mut self, cx: &mut Context<'_>) -> bool {
+        self.note_output();
         let local = Rc::clone(&self.local);
         let local = local.borrow();
         let waiting = self.output_waiting() as u64;
-        self.client.output.store(waiting as usize, Relaxed);
         let limit = local.worker.shared.config.hot().output_limits.get(self.class());
         let mut over = limit.hard > 0 && waiting > limit.hard;
         if limit.soft > 0 && waiting > limit.soft {
             let now_ms = crate::clock::unix_ms();
             let since = *self.soft_since_ms.get_or_insert(now_ms);
-            over |= now_ms - since > limit.soft_seconds * 1000;
+            let left_ms = (since + limit.soft_seconds * 1000 + 1).saturating_sub(now_ms);
+            let left = Duration::from_millis(left_ms.max(0) as u64).min(WAIT_MAX);
+            let timer = self.limit_timer.insert(Box::pin(tokio::time::sleep(left)));
+            over |= timer.as_mut().poll(cx).is_ready();
         } else {
             self.soft_since_ms = None;
+            self.limit_timer = None;
         }
         if over {
             self.report_output_limit(&local.worker);
@@ -378,7 +407,7 @@ impl Conn {
         }
         let until_ms = self.session.parked.as_ref().map_or(0, |parked| parked.until_ms);
         let wait = until_ms.saturating_sub(local.worker.now_ms()).max(0) as u64;
-        let wait = Duration::from_millis(wait).min(PARKED_CHECK);
+        let wait = Duration::from_millis(wait).min(WAIT_MAX);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
         ready!(timer.as_mut().poll(cx));
         self.timer = None;

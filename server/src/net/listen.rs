@@ -274,11 +274,12 @@ accepting connections from the outside.\r\n";
 /// Lets a connection in, or tells it why not.
 fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arrival: Arrival) {
     let hot = shared.config.hot();
-    if shared.clients.len() >= hot.maxclients.get() {
+    if !shared.clients.admit(hot.maxclients.get()) {
         reject(shared, arrival, b"-ERR max number of clients reached\r\n");
         return;
     }
     if hot.protected_mode.get() && !hot.requirepass.get() && !arrival.is_local {
+        shared.clients.release();
         reject(shared, arrival, DENIED);
         return;
     }

@@ -14,6 +14,8 @@ pub struct Clients {
     monitors: Mutex<Vec<Arc<Client>>>,
     /// Their number, to be read without the lock.
     monitor_count: AtomicUsize,
+    /// Connections let in and not yet closed, those on their way to their thread included.
+    admitted: AtomicUsize,
     /// Connections being parked or waiting for keys.
     pub blocked: AtomicUsize,
 }
@@ -32,6 +34,20 @@ impl Clients {
     /// True when nobody is connected.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    /// Lets a connection in unless there are `most` already. Whoever lets it in calls [`Clients::release`] at its end.
+    pub fn admit(&self, most: usize) -> bool {
+        if self.admitted.fetch_add(1, Relaxed) < most {
+            return true;
+        }
+        self.release();
+        false
+    }
+
+    /// A connection that was let in is closed.
+    pub fn release(&self) {
+        self.admitted.fetch_sub(1, Relaxed);
     }
 
     /// A connection came.

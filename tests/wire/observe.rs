@@ -1,0 +1,147 @@
+//! Watching a server at work: MONITOR, SLOWLOG, LATENCY.
+
+use tidegate_tests::resp::{Reply, RespClient};
+use tidegate_tests::server::TestServer;
+
+use crate::transcript::{check, converse};
+
+/// The next line a monitor shows, from the database on.
+fn seen(monitor: &mut RespClient) -> String {
+    let Reply::Simple(line) = monitor.read().expect("a line") else {
+        panic!("a monitor shows simple strings")
+    };
+    let line = String::from_utf8(line).expect("quoted");
+    let (time, rest) = line.split_once(" [").expect("time and the rest");
+    let (seconds, micros) = time.split_once('.').expect("seconds and microseconds");
+    assert!(seconds.len() >= 10 && micros.len() == 6, "{line}");
+    let (db, rest) = rest.split_once(' ').expect("database and address");
+    let (addr, words) = rest.split_once("] ").expect("address and words");
+    format!("{db} {} {words}", addr.split(':').next().expect("a host"))
+}
+
+#[test]
+fn monitors_see_commands_but_no_secrets() {
+    let server = TestServer::tidegate_with(&["--requirepass", "secret"]);
+    let (mut monitor, mut client) = (server.client(), server.client());
+    assert_eq!(monitor.line("AUTH secret").text(), "OK");
+    assert_eq!(monitor.line("MONITOR").text(), "OK");
+    for command in ["AUTH secret", "AUTH default wrong", "HELLO 3 AUTH default secret SETNAME me"] {
+        client.line(command);
+    }
+    client.call(&[&b"SET"[..], b"a", b"\x00\n\"\\\xff"]);
+    // Commands for operators are not shown, nor are those that never ran.
+    for command in ["CLIENT LIST", "NOSUCH", "GET", "SLOWLOG GET", "SELECT 2"] {
+        client.line(command);
+    }
+    for command in ["MULTI", "SET b 1", "NOSUCH", "DISCARD", "MULTI", "INCR b", "EXEC", "PING"] {
+        client.line(command);
+    }
+    for expected in [
+        r#"0 127.0.0.1 "AUTH" "(redacted)""#,
+        r#"0 127.0.0.1 "AUTH" "(redacted)" "(redacted)""#,
+        r#"0 127.0.0.1 "HELLO" "3" "AUTH" "(redacted)" "(redacted)" "SETNAME" "me""#,
+        r#"0 127.0.0.1 "SET" "a" "\x00\n\"\\\xff""#,
+        r#"2 127.0.0.1 "SELECT" "2""#,
+        r#"2 127.0.0.1 "MULTI""#,
+        r#"2 127.0.0.1 "DISCARD""#,
+        r#"2 127.0.0.1 "MULTI""#,
+        r#"2 127.0.0.1 "INCR" "b""#,
+        r#"2 127.0.0.1 "EXEC""#,
+        r#"2 127.0.0.1 "PING""#,
+    ] {
+        assert_eq!(seen(&mut monitor), expected);
+    }
+    let mut unix = server.unix_client();
+    unix.line("AUTH secret");
+    assert_eq!(seen(&mut monitor), r#"0 unix "AUTH" "(redacted)""#);
+    // A monitor may go on with commands; RESET makes it an ordinary client again.
+    assert!(client.line("CLIENT LIST").text().contains(" flags=O "));
+    assert_eq!(monitor.line("RESET").text(), "RESET");
+    assert_eq!(monitor.line("AUTH secret").text(), "OK");
+    assert_eq!(monitor.line("PING").text(), "PONG");
+}
+
+#[test]
+fn the_slow_log_keeps_the_newest() {
+    let server = TestServer::tidegate_with(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "3"]);
+    let mut client = server.client();
+    let long = "x".repeat(130);
+    for command in ["CLIENT SETNAME me", "PING 1", &format!("ECHO {long}"), "MULTI", "SET a 1", "EXEC"] {
+        client.line(command);
+    }
+    // EXEC itself is not logged, what it ran is.
+    let log = client.line("SLOWLOG GET");
+    let entries = log.items().expect("a list");
+    let args: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            entry.items().expect("an entry")[3].items().expect("arguments").iter().map(Reply::text).collect()
+        })
+        .collect();
+    let shortened = format!("{}... (2 more bytes)", "x".repeat(128));
+    assert_eq!(args, [vec!["SET", "a", "1"], vec!["MULTI"], vec!["ECHO", &shortened]]);
+    let newest = entries[0].items().expect("an entry");
+    assert!(newest.len() == 6 && newest[0].int() > Some(3) && newest[2].int() >= Some(0), "{newest:?}");
+    assert_eq!(newest[5].text(), "me");
+    converse(
+        &mut client,
+        r#"
+        > SLOWLOG LEN
+        3
+        > SLOWLOG GET 1
+        [[... ["SLOWLOG" "LEN"] "127.0.0.1:..." "me"]]
+        > SLOWLOG GET 0
+        []
+        > SLOWLOG GET -2
+        -ERR count should be greater than or equal to -1
+        > SLOWLOG GET x
+        -ERR count should be greater than or equal to -1
+        > SLOWLOG RESET
+        OK
+        > SLOWLOG GET -1
+        [[... ["SLOWLOG" "RESET"] ...]]
+        > SLOWLOG HELP
+        [SLOWLOG <subcommand> ...]
+        > SLOWLOG NOSUCH
+        -ERR unknown subcommand 'NOSUCH'. Try SLOWLOG HELP.
+        "#,
+    );
+}
+
+#[test]
+fn latency_of_commands_and_events() {
+    check(
+        r#"
+        > LATENCY LATEST
+        []
+        > LATENCY HISTORY command
+        []
+        > LATENCY GRAPH command
+        -ERR No samples available for event 'command'
+        > LATENCY RESET command
+        0
+        > LATENCY DOCTOR
+        ...
+        > LATENCY HISTOGRAM set nosuch
+        []
+        > SET a 1
+        OK
+        > GET a
+        "1"
+        > GET a
+        "1"
+        > LATENCY HISTOGRAM get nosuch set
+        ["get" ["calls" 2 "histogram_usec" [...]] "set" ["calls" 1 "histogram_usec" [...]]]
+        > CLIENT ID
+        ...
+        > LATENCY HISTOGRAM client
+        ["client|id" ["calls" 1 "histogram_usec" [... 1]]]
+        > LATENCY HISTOGRAM client|id
+        ["client|id" ["calls" 1 "histogram_usec" [... 1]]]
+        > LATENCY HELP
+        [LATENCY <subcommand> ...]
+        > LATENCY HELP x
+        -ERR wrong number of arguments for 'latency|help' command
+        "#,
+    );
+}
