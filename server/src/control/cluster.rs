@@ -1,9 +1,10 @@
 //! `CLUSTER`, without cluster mode: every subcommand is known, and refused.
 
-use super::{Control, ControlCtx, Flow, control};
+use super::{Control, ControlCtx, Flow, control, readonly};
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, container, family};
 
-pub(super) static FAMILY: Family<Control> = family("cluster", Acl::NONE, &[&CLUSTER]);
+pub(super) static FAMILY: Family<Control> =
+    family("cluster", Acl::NONE, &[&CLUSTER, &readonly::READONLY, &readonly::READWRITE]);
 
 static CLUSTER: Command<Control> = container(
     "CLUSTER",

@@ -16,6 +16,7 @@ mod latency;
 mod memory;
 mod monitor;
 mod process;
+mod readonly;
 mod slowlog;
 mod transaction;
 mod wait;
