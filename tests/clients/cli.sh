@@ -41,7 +41,10 @@ printf 'from a file' | cli -x set k | expect "a value from standard input" '^OK$
 # The dumb terminal keeps it from asking ours where the cursor is, which nobody would answer.
 terminal() { printf "$1" | TERM=dumb timeout 60 script -qec "redis-cli -p $REDIS_PORT" /dev/null; }
 terminal 'SET hinted yes\nGET hinted\nQUIT\n' | expect "an interactive session" '"yes"'
-terminal 'HELP SET\nQUIT\n' | expect "help from COMMAND DOCS" 'Set the string value of a key'
+terminal 'HELP SET\nQUIT\n' | expect "help for a command" 'group:.*string'
+# redis-cli has a copy of Redis' own help, so the answers it asks for are looked at themselves.
+cli --json command docs set getex | expect "COMMAND DOCS" '^\{"set":\{"summary":".*"group":"string".*"arguments":\[.*"getex":\{'
+cli --json command info set | expect "COMMAND INFO" '^\[\["set",-3,\['
 terminal 'HELP @generic\nQUIT\n' | expect "help for a group" 'EXPIRE'
 
 fill
