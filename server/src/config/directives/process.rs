@@ -37,8 +37,9 @@ pub(super) static ROWS: &[Directive] = &[
     choice("enable-module-command", ProtectedAction::WORDS, ProtectedAction::No as i64)
         .immutable()
         .hot(|hot, value| hot.enable_module_command.store(value)),
-    // Tidegate's own: whether the commands that Redis does not have are registered.
-    yes_no("native-enabled", true).immutable(),
+    // Tidegate's own: whether the commands that Redis does not have are registered. Hidden from patterns, because
+    // tools set back whatever CONFIG GET * lists unless they know it to be immutable.
+    yes_no("native-enabled", true).immutable().hidden(),
 ];
 
 /// Rates out of range are a wish for the nearest one in range.
