@@ -2,7 +2,7 @@
 //! say themselves.
 //!
 //! `maxmemory` and `used_memory` need a figure that is exact, cheap to read, and falls at once when memory is freed;
-//! mimalloc only tells what it got from the kernel. So every allocation is counted with the size class it takes, in
+//! mimalloc only tells what it reserved. So every allocation is counted with the size class it takes, in
 //! a counter of its thread's own: two plain memory accesses per allocation.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait; it only counts and forwards")]
 
@@ -92,33 +92,6 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 }
 
-/// Bytes the allocator holds from the kernel: committed now. 0 when it does not tell.
-#[cfg(feature = "mimalloc")]
-pub fn committed() -> usize {
-    let [mut elapsed, mut user, mut system, mut rss, mut rss_peak, mut commit, mut commit_peak, mut faults] =
-        [0usize; 8];
-    // SAFETY: all pointers are to live local variables.
-    unsafe {
-        libmimalloc_sys::mi_process_info(
-            &raw mut elapsed,
-            &raw mut user,
-            &raw mut system,
-            &raw mut rss,
-            &raw mut rss_peak,
-            &raw mut commit,
-            &raw mut commit_peak,
-            &raw mut faults,
-        );
-    }
-    commit
-}
-
-/// Bytes the allocator holds from the kernel: committed now. 0 when it does not tell.
-#[cfg(not(feature = "mimalloc"))]
-pub fn committed() -> usize {
-    0
-}
-
 /// Gives free memory of this thread, and of threads that ended, back to the kernel: `MEMORY PURGE`.
 pub fn purge() {
     #[cfg(feature = "mimalloc")]
@@ -151,11 +124,13 @@ pub fn allocator_report() -> Option<String> {
     None
 }
 
-/// Resident memory of the process in bytes; 0 where the kernel does not tell.
-pub fn resident() -> usize {
+/// Resident memory of the process in bytes: all of it, and what belongs to no file, which is the allocator's but for
+/// the stacks. Zeros where the kernel does not tell.
+pub fn resident() -> (usize, usize) {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * page_size()
+    let pages: Vec<usize> = statm.split(' ').map(|pages| pages.parse().unwrap_or(0)).collect();
+    let [_, all, of_files, ..] = pages[..] else { return (0, 0) };
+    (all * page_size(), all.saturating_sub(of_files) * page_size())
 }
 
 fn page_size() -> usize {
@@ -187,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_kernel_knows_this_process() {
-        assert!(resident() > 100_000);
-        assert!(total_system() > resident());
+        let (all, anonymous) = resident();
+        assert!(anonymous > 100_000 && all > anonymous && total_system() > all);
     }
 }

@@ -25,6 +25,8 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 /// Tells all threads to stop.
 #[derive(Debug, Default)]
 pub struct Shutdown {
+    /// A signal asked for it; the cron will see to it.
+    scheduled: AtomicBool,
     requested: AtomicBool,
     notify: tokio::sync::Notify,
 }
@@ -34,6 +36,21 @@ impl Shutdown {
     pub fn request(&self) {
         self.requested.store(true, Relaxed);
         self.notify.notify_waiters();
+    }
+
+    /// Has the cron ask the process to stop.
+    pub fn schedule(&self) {
+        self.scheduled.store(true, Relaxed);
+    }
+
+    /// Calls off what was scheduled; false when nothing was.
+    pub fn abort(&self) -> bool {
+        self.scheduled.swap(false, Relaxed)
+    }
+
+    /// True when the cron is to ask.
+    pub fn is_scheduled(&self) -> bool {
+        self.scheduled.load(Relaxed)
     }
 
     /// True once somebody asked.
@@ -191,7 +208,7 @@ async fn accept_all(mut first: First, shared: Arc<Shared>) {
     }
 }
 
-/// SIGTERM and SIGINT stop the server.
+/// SIGTERM and SIGINT stop the server at the next run of the cron. Who presses Ctrl+C again does not want to wait.
 async fn signals(shared: Arc<Shared>) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
@@ -199,12 +216,18 @@ async fn signals(shared: Arc<Shared>) {
         tracing::warn!("Signals cannot be caught: SIGTERM will end the process at once");
         return;
     };
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    tracing::warn!("Received {name} scheduling shutdown...");
-    crate::control::shut_down(&shared);
+    loop {
+        let (name, insists) = tokio::select! {
+            _ = terminate.recv() => ("SIGTERM", false),
+            _ = interrupt.recv() => ("SIGINT", shared.shutdown.is_scheduled()),
+        };
+        if insists {
+            tracing::warn!("You insist... exiting now.");
+            std::process::exit(1);
+        }
+        tracing::warn!("Received {name} scheduling shutdown...");
+        shared.shutdown.schedule();
+    }
 }
 
 fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>) {
@@ -230,10 +253,15 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         tick.tick().await;
         turn += 1;
         let shared = Arc::clone(&local.borrow().worker.shared);
+        // Idle threads, too, forget what CONFIG RESETSTAT wants forgotten.
+        local.borrow().worker.stats.follow(shared.stats.epoch());
+        if shared.debug.pause_cron.load(Relaxed) {
+            continue;
+        }
         if index == 0 && turn.is_multiple_of(2) {
             crate::control::cron(&shared);
         }
-        if shared.debug.active_expire.load(Relaxed) && !shared.debug.pause_cron.load(Relaxed) {
+        if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
         }
     }

@@ -5,6 +5,7 @@
     reason = "all transcripts look alike, with quotes in them or not"
 )]
 
+mod admin;
 mod clients;
 mod connection;
 mod generic;

@@ -83,14 +83,14 @@ fn stats(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     share(reply, "dataset.percentage", memory.dataset_percent());
     share(reply, "peak.percentage", memory.peak_percent());
     bytes(reply, "allocator.allocated", memory.used as i64);
-    bytes(reply, "allocator.active", memory.committed as i64);
-    bytes(reply, "allocator.resident", memory.committed as i64);
-    share(reply, "allocator-fragmentation.ratio", ratio(memory.committed, memory.used));
-    bytes(reply, "allocator-fragmentation.bytes", memory.committed as i64 - memory.used as i64);
+    bytes(reply, "allocator.active", memory.held as i64);
+    bytes(reply, "allocator.resident", memory.held as i64);
+    share(reply, "allocator-fragmentation.ratio", ratio(memory.held, memory.used));
+    bytes(reply, "allocator-fragmentation.bytes", memory.held as i64 - memory.used as i64);
     share(reply, "allocator-rss.ratio", 1.0);
     bytes(reply, "allocator-rss.bytes", 0);
-    share(reply, "rss-overhead.ratio", ratio(memory.resident, memory.committed));
-    bytes(reply, "rss-overhead.bytes", memory.resident as i64 - memory.committed as i64);
+    share(reply, "rss-overhead.ratio", ratio(memory.resident, memory.held));
+    bytes(reply, "rss-overhead.bytes", memory.resident as i64 - memory.held as i64);
     share(reply, "fragmentation", ratio(memory.resident, memory.used));
     bytes(reply, "fragmentation.bytes", memory.resident as i64 - memory.used as i64);
     Ok(Flow::Done)
@@ -131,18 +131,18 @@ fn diagnose(memory: &Memory, clients: usize) -> String {
             human(memory.used as u64)
         ));
     }
-    if ratio(memory.committed, memory.used) > 1.4 && memory.committed - memory.used > 10 << 20 {
+    if ratio(memory.held, memory.used) > 1.4 && memory.held - memory.used > 10 << 20 {
         findings.push(format!(
             "Fragmentation: the allocator holds {} from the kernel for {} in use.",
-            human(memory.committed as u64),
+            human(memory.held as u64),
             human(memory.used as u64)
         ));
     }
-    if ratio(memory.resident, memory.committed) > 1.1 && memory.resident - memory.committed > 10 << 20 {
+    if ratio(memory.resident, memory.held) > 1.1 && memory.resident - memory.held > 10 << 20 {
         findings.push(format!(
             "Resident memory: the process occupies {}, more than the allocator accounts for ({}).",
             human(memory.resident as u64),
-            human(memory.committed as u64)
+            human(memory.held as u64)
         ));
     }
     if clients > 0 && memory.clients / clients > 200 << 10 {
@@ -223,13 +223,13 @@ mod tests {
         let healthy = Memory {
             used: 100 * mib,
             peak: 110 * mib,
-            committed: 110 * mib,
+            held: 110 * mib,
             resident: 112 * mib,
             ..Memory::default()
         };
         assert_eq!(diagnose(&healthy, 1), "No problem with memory was found.");
         assert!(diagnose(&Memory { used: mib, ..healthy }, 1).starts_with("There is too little data"));
-        let shrunk = Memory { peak: 900 * mib, committed: 800 * mib, resident: 900 * mib, ..healthy };
+        let shrunk = Memory { peak: 900 * mib, held: 800 * mib, resident: 900 * mib, ..healthy };
         let report = diagnose(&shrunk, 1);
         assert_eq!(report.lines().count(), 3, "{report}");
         let report = diagnose(&Memory { clients: 4 * mib, ..healthy }, 2);

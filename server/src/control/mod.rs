@@ -151,6 +151,9 @@ mod server {
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
 pub fn cron(shared: &Shared) {
+    if shared.shutdown.is_scheduled() && !shared.shutdown.is_requested() {
+        shut_down(shared);
+    }
     sample(shared);
     close_idle_clients(shared);
 }
@@ -161,6 +164,7 @@ fn sample(shared: &Shared) {
     stats.rates.commands.sample(stats.sum(|thread| &thread.processed), now_ms);
     stats.rates.received.sample(stats.sum(|thread| &thread.received), now_ms);
     stats.rates.sent.sample(stats.sum(|thread| &thread.sent), now_ms);
+    shared.average_ttl.sample(&shared.shards, now_ms);
 }
 
 fn close_idle_clients(shared: &Shared) {

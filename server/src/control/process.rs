@@ -57,13 +57,17 @@ impl Wish {
     }
 }
 
-fn shutdown(cx: &mut ControlCtx, args: &mut Args, _: &mut Reply) -> Result<Flow, Error> {
+fn shutdown(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     match Wish::parse(args)? {
-        // Nothing is waited for, so there is never a shutdown that could be called off.
+        Wish::Abort if cx.shared().shutdown.abort() => {
+            tracing::info!("Shutdown manually aborted.");
+            reply.ok();
+            Ok(Flow::Done)
+        }
         Wish::Abort => Err(Error::new("ERR No shutdown in progress.")),
         Wish::Stop { save: true, force: false } => {
             tracing::warn!("User requested shutdown...");
-            tracing::warn!("There is no way to save the data set: use NOSAVE or FORCE to stop without");
+            tracing::warn!("The data set cannot be saved, can't exit. SHUTDOWN NOSAVE stops without saving.");
             Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
         }
         Wish::Stop { .. } => {

@@ -8,6 +8,7 @@ mod rates;
 mod reclaim;
 mod slowlog;
 mod stats;
+mod ttl;
 
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
@@ -16,6 +17,7 @@ pub use rates::{Rate, Rates};
 pub use reclaim::{Reclaim, Removed};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
+pub use ttl::AverageTtl;
 
 use crate::clock;
 use crate::config::Config;
@@ -61,6 +63,8 @@ pub struct Shared {
     pub debug: DebugSwitches,
     /// Raised by `SHUTDOWN` and signals.
     pub shutdown: crate::server::Shutdown,
+    /// How long keys still live on average.
+    pub average_ttl: AverageTtl,
     /// The sockets connections come from.
     pub listening: Listening,
     /// How readily the kernel kills this process.
@@ -137,6 +141,7 @@ impl Shared {
         };
         Ok(Shared {
             shards: Shards::new(SHARDS, config.databases(), &hasher),
+            average_ttl: AverageTtl::new(config.databases()),
             config,
             hasher,
             registry,

@@ -55,8 +55,8 @@ pub(crate) struct Memory {
     pub overhead: usize,
     /// Keys and values.
     pub dataset: usize,
-    /// What the allocator has from the kernel.
-    pub committed: usize,
+    /// What of the allocator's memory is resident.
+    pub held: usize,
     /// What of the process is in memory.
     pub resident: usize,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// The present figures.
     pub(crate) fn now(shared: &Shared, databases: &[Database]) -> Self {
-        let resident = memory::resident();
+        let (resident, anonymous) = memory::resident();
         // Without the counting allocator (in tests of this crate) the kernel's figure has to do.
         let used = match memory::used() {
             0 => resident,
@@ -81,7 +81,7 @@ impl Memory {
             clients,
             overhead,
             dataset: used.saturating_sub(overhead),
-            committed: memory::committed().max(used),
+            held: anonymous.max(used),
             resident,
         }
     }

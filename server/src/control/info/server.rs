@@ -87,8 +87,8 @@ pub(super) fn memory(view: &View<'_>, page: &mut Page) {
     page.field("used_memory_dataset", figures.dataset);
     page.field("used_memory_dataset_perc", format_args!("{:.2}%", figures.dataset_percent()));
     page.field("allocator_allocated", figures.used);
-    page.field("allocator_active", figures.committed);
-    page.field("allocator_resident", figures.committed);
+    page.field("allocator_active", figures.held);
+    page.field("allocator_resident", figures.held);
     sized(page, "total_system_memory", system);
     page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
     page.field("used_memory_lua_human", human(0));
@@ -104,12 +104,12 @@ pub(super) fn memory(view: &View<'_>, page: &mut Page) {
     sized(page, "used_memory_scripts", 0);
     sized(page, "maxmemory", hot.maxmemory.get() as usize);
     page.field("maxmemory_policy", hot.maxmemory_policy.get().word());
-    page.field("allocator_frag_ratio", format_args!("{:.2}", ratio(figures.committed, figures.used)));
-    page.field("allocator_frag_bytes", figures.committed - figures.used);
+    page.field("allocator_frag_ratio", format_args!("{:.2}", ratio(figures.held, figures.used)));
+    page.field("allocator_frag_bytes", figures.held - figures.used);
     page.field("allocator_rss_ratio", format_args!("{:.2}", 1.0));
     page.field("allocator_rss_bytes", 0);
-    page.field("rss_overhead_ratio", format_args!("{:.2}", ratio(figures.resident, figures.committed)));
-    page.field("rss_overhead_bytes", difference(figures.resident, figures.committed));
+    page.field("rss_overhead_ratio", format_args!("{:.2}", ratio(figures.resident, figures.held)));
+    page.field("rss_overhead_bytes", difference(figures.resident, figures.held));
     page.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(figures.resident, figures.used)));
     page.field("mem_fragmentation_bytes", difference(figures.resident, figures.used));
     page.zeros(&[

@@ -156,9 +156,10 @@ pub(super) fn latencies(view: &View<'_>, page: &mut Page) {
 pub(super) fn keyspace(view: &View<'_>, page: &mut Page) {
     page.head("Keyspace");
     for database in view.databases {
+        let ttl_ms = if database.expires == 0 { 0 } else { view.shared.average_ttl.of(database.index) };
         page.field(
             &format!("db{}", database.index),
-            format_args!("keys={},expires={},avg_ttl=0", database.keys, database.expires),
+            format_args!("keys={},expires={},avg_ttl={ttl_ms}", database.keys, database.expires),
         );
     }
 }

@@ -59,7 +59,7 @@ impl Durations {
     /// The calls of all threads; `None` when there were none.
     fn of(shared: &Shared, entry: &Entry) -> Option<Self> {
         let mut durations = Durations { calls: 0, below: [0; 21] };
-        for thread in &shared.stats.threads {
+        for thread in shared.stats.current() {
             if let Some(histogram) = thread.commands[entry.id].histogram.get() {
                 histogram.each(|nanos, calls| durations.count(nanos, calls));
             }
