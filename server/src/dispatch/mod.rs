@@ -451,7 +451,6 @@ impl Worker {
         *started = now;
         add(&self.stats.processed, 1);
         let stats = &self.stats.commands[entry.id];
-        add(&self.stats.processed, 1);
         add(&stats.calls, 1);
         add(&stats.nanos, nanos);
         if self.timed {
