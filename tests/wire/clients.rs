@@ -210,3 +210,24 @@ fn silence_can_be_skipped_or_reset() {
     assert_eq!(client.read().expect("RESET ends the silence").text(), "RESET");
     assert_eq!(client.read().expect("answered").text(), "x");
 }
+
+#[test]
+fn a_pipeline_with_too_large_replies_gets_none_of_them() {
+    let server = TestServer::tidegate_with(&["--client-output-buffer-limit", "normal 100000 0 0"]);
+    let mut client = server.client();
+    let value = vec![b'v'; 60_000];
+    assert_eq!(client.call(&[&b"SET"[..], b"big", &value]).text(), "OK");
+    assert_eq!(client.line("GET big").bytes().map(<[u8]>::len), Some(60_000));
+    client.send_raw(b"PING\r\nGET big\r\nGET big\r\nGET big\r\n").expect("connected");
+    assert_eq!(client.read_to_end().expect("closed"), b"");
+    assert_eq!(server.client().line("CLIENT LIST").text().lines().count(), 1);
+}
+
+#[test]
+fn who_has_not_authenticated_must_read() {
+    let server = TestServer::tidegate_with(&["--requirepass", "secret"]);
+    let mut client = server.client();
+    client.send_raw(&b"PING\r\n".repeat(2000)).expect("connected");
+    // Closing with unread input may reset the connection.
+    assert_eq!(client.read_to_end().unwrap_or_default(), b"");
+}

@@ -311,8 +311,14 @@ impl Worker {
                     result = Some(Progress::Parked);
                 }
             }
-            if result.is_none() && out.len() > OUTPUT_PAUSE && done < commands {
-                result = Some(Progress::Flush);
+            if result.is_none() && out.len() > OUTPUT_PAUSE.min(session.output_left) {
+                if out.len() > session.output_left {
+                    out.clear();
+                    self.close_for_output(session);
+                    result = Some(Progress::Close);
+                } else if done < commands {
+                    result = Some(Progress::Flush);
+                }
             }
             if result.is_some() {
                 break;
@@ -320,6 +326,19 @@ impl Worker {
         }
         drop(held);
         result
+    }
+
+    /// The connection does not read what it asks for: it is closed without another byte.
+    #[cold]
+    pub fn close_for_output(&self, session: &Session) {
+        let client = &session.client;
+        self.shared.clients.kill(client);
+        self.shared.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
+        tracing::warn!(
+            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
+            client.id,
+            client.addr
+        );
     }
 
     /// One command: gate, queue or run, count.

@@ -23,6 +23,9 @@ use tokio::time::Sleep;
 const READ_SIZE: usize = 64 * 1024;
 /// The thread's output buffer is given back when it grew beyond this.
 const OUTPUT_KEPT: usize = 1 << 20;
+/// Output a connection may leave unread before it has authenticated, in bytes: what Redis counts, and the buffer of
+/// fixed size that it does not count.
+const UNAUTHENTICATED_OUTPUT_MAX: u64 = 1024 + 16 * 1024;
 /// Input a connection may leave unprocessed before it has authenticated, in bytes.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
 /// Sent output is dropped from the front of the buffer once there is this much of it, in bytes.
@@ -224,6 +227,8 @@ impl Conn {
     fn process(&mut self, cx: &mut Context<'_>, local: &mut Local, input: &mut [u8]) -> Option<usize> {
         let mut at = 0;
         loop {
+            let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
+            self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);
             let progress = local.worker.process(&mut self.session, input, &mut at, &mut local.output);
             self.send(cx, local);
             match progress {
@@ -262,9 +267,8 @@ impl Conn {
             }
             self.pending.extend_from_slice(&output[sent..]);
             self.note_output();
-            if self.is_over_hard_limit(&local.worker) {
-                self.client.killed.store(true, Relaxed);
-                self.report_output_limit(&local.worker);
+            if self.output_waiting() as u64 > self.hard_limit(&local.worker) {
+                local.worker.close_for_output(&self.session);
             }
         }
         output.clear();
@@ -314,9 +318,17 @@ impl Conn {
         }
     }
 
-    fn is_over_hard_limit(&self, worker: &Worker) -> bool {
-        let limit = worker.shared.config.hot().output_limits.get(self.class());
-        limit.hard > 0 && self.output_waiting() as u64 > limit.hard
+    /// Output at which the connection is closed at once, in bytes.
+    fn hard_limit(&self, worker: &Worker) -> u64 {
+        let hot = worker.shared.config.hot();
+        let mut limit = match hot.output_limits.get(self.class()).hard {
+            0 => u64::MAX,
+            hard => hard,
+        };
+        if !self.session.authenticated && hot.requirepass.get() {
+            limit = limit.min(UNAUTHENTICATED_OUTPUT_MAX);
+        }
+        limit
     }
 
     /// Over the hard limit now, or over the soft limit for too long.
@@ -326,7 +338,7 @@ impl Conn {
         let local = local.borrow();
         let waiting = self.output_waiting() as u64;
         let limit = local.worker.shared.config.hot().output_limits.get(self.class());
-        let mut over = limit.hard > 0 && waiting > limit.hard;
+        let mut over = waiting > self.hard_limit(&local.worker);
         if limit.soft > 0 && waiting > limit.soft {
             let now_ms = crate::clock::unix_ms();
             let since = *self.soft_since_ms.get_or_insert(now_ms);
@@ -339,18 +351,9 @@ impl Conn {
             self.limit_timer = None;
         }
         if over {
-            self.report_output_limit(&local.worker);
+            local.worker.close_for_output(&self.session);
         }
         over
-    }
-
-    fn report_output_limit(&self, worker: &Worker) {
-        worker.shared.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
-        tracing::warn!(
-            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
-            self.client.id,
-            self.client.addr
-        );
     }
 
     /// Input that is kept has limits, lower ones before authentication.

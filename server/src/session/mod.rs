@@ -151,6 +151,8 @@ pub struct Session {
     pub no_touch: bool,
     /// A request that waits for something (the end of a pause).
     pub parked: Option<Parked>,
+    /// Bytes of replies that may gather until the connection is closed for not reading them.
+    pub output_left: usize,
     /// The connection is closed once everything written so far was sent.
     pub close_after_reply: bool,
 }
@@ -171,6 +173,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             no_touch: false,
             parked: None,
+            output_left: usize::MAX,
             close_after_reply: false,
         }
     }
