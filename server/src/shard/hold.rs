@@ -72,10 +72,14 @@ impl Shards {
         slot & (self.shards.len() as u16 - 1)
     }
 
-    /// Brings the bucket of a key nearer to this core, without a lock.
+    /// Brings the shard's lock and the bucket of a key nearer to this core, without taking the lock.
+    ///
+    /// The lock's line usually was another core's last: fetching it for writing now, together with those of the
+    /// whole group, costs one transfer's time instead of one for every command.
     #[inline]
     pub fn prefetch_bucket(&self, shard: u16, db: usize, hash: u64) {
         let shard = &self.shards[shard as usize];
+        prefetch_for_write(&raw const shard.lock);
         shard.hints.0[db].prefetch_bucket(hash);
     }
 
@@ -116,6 +120,19 @@ impl Shards {
     pub fn hold_all(&self) -> Hold<'_> {
         self.hold((0..self.shards.len() as u16).collect())
     }
+}
+
+/// Fetches the cache line of `line` for writing.
+#[inline]
+fn prefetch_for_write<T>(line: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch is a hint: it reads and writes nothing the program can see and never faults. `prefetchw` is
+    // written out because the intrinsic fetches for reading unless the build asks for processors that have it.
+    unsafe {
+        std::arch::asm!("prefetchw [{line}]", line = in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = line;
 }
 
 /// One held shard.
