@@ -108,7 +108,7 @@ impl Entry {
 const PLACES: usize = 2048;
 /// The index of an empty place.
 const NOBODY: u16 = u16::MAX;
-const EMPTY: Place = Place { folded: Folded { first: 0, last: 0, len: 0 }, index: NOBODY };
+const EMPTY: Place = Place { folded: Folded { first: 0, last: 0, len: 0 }, index: NOBODY, exact: false };
 
 /// A name in lower case, as two words and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,9 @@ struct Folded {
 struct Place {
     folded: Folded,
     index: u16,
+    /// The name has letters only and at most sixteen of them: whatever folds to the same is the same but for case.
+    /// Folding confuses some control characters with punctuation, and does not see the middle of longer names.
+    exact: bool,
 }
 
 impl Folded {
@@ -200,7 +203,8 @@ impl Registry {
         while self.places[at].index != NOBODY {
             at = (at + 1) % PLACES;
         }
-        self.places[at] = Place { folded, index: index as u16 };
+        let exact = name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+        self.places[at] = Place { folded, index: index as u16, exact };
     }
 
     /// The command with this name, in any case. Containers are found by their own name.
@@ -215,9 +219,7 @@ impl Registry {
             }
             if place.folded == folded {
                 let entry = &self.entries[place.index as usize];
-                // Folding keeps apart what differs in more than case, but for control characters and the middle of
-                // names above sixteen bytes.
-                if entry.called.as_bytes().eq_ignore_ascii_case(name) {
+                if place.exact || entry.called.as_bytes().eq_ignore_ascii_case(name) {
                     return Some(entry);
                 }
             }

@@ -66,6 +66,21 @@ struct Group {
     commands: Vec<Planned>,
 }
 
+/// Settings that every command asks for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    /// `maxmemory-policy` is an LFU one: `lfu-log-factor` and `lfu-decay-time`.
+    lfu: Option<(u32, u32)>,
+    /// `latency-tracking`
+    timed: bool,
+    /// Seconds, 24 bits.
+    lru_clock: u32,
+    /// A command that ran this long is logged.
+    slow_nanos: u64,
+    /// A command that ran this long is a latency spike.
+    spike_nanos: u64,
+}
+
 /// Everything a thread needs to execute commands.
 #[derive(Debug)]
 pub struct Worker {
@@ -82,9 +97,8 @@ pub struct Worker {
     pub index: usize,
     stopwatch: Stopwatch,
     group: Group,
-    /// `maxmemory-policy` is an LFU one, with its parameters.
-    lfu: Option<(u32, u32)>,
-    timed: bool,
+    /// Settings of this turn, read again after every command that may change them.
+    turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
     out_of_memory: bool,
 }
@@ -104,8 +118,7 @@ impl Worker {
             index,
             stopwatch: Stopwatch::default(),
             group: Group::default(),
-            lfu: None,
-            timed: true,
+            turn: Turn::default(),
             out_of_memory: false,
         }
     }
@@ -115,18 +128,27 @@ impl Worker {
         self.stats.follow(self.shared.stats.epoch());
         let hot = self.shared.config.hot();
         let policy = hot.maxmemory_policy.get();
-        self.lfu = policy.lfu().then(|| (hot.lfu_log_factor.get(), hot.lfu_decay_time.get()));
-        self.timed = hot.latency_tracking.get();
+        let lfu = policy.lfu().then(|| (hot.lfu_log_factor.get(), hot.lfu_decay_time.get()));
+        let slow_us = hot.slowlog_log_slower_than.get();
+        let spike_ms = hot.latency_monitor_threshold.get();
+        let now_ms = clock::unix_ms();
+        self.turn = Turn {
+            lfu,
+            timed: hot.latency_tracking.get(),
+            lru_clock: (now_ms / 1000) as u32 & 0x00ff_ffff,
+            slow_nanos: u64::try_from(slow_us).map_or(u64::MAX, |us| us.saturating_mul(1000)),
+            spike_nanos: if spike_ms > 0 { (spike_ms as u64).saturating_mul(1_000_000) } else { u64::MAX },
+        };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
-            lfu: self.lfu.is_some(),
+            lfu: lfu.is_some(),
             shared_integers: hot.maxmemory.get() == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
         };
-        self.set_now(clock::unix_ms());
+        self.set_now(now_ms);
     }
 
     fn set_now(&mut self, now_ms: i64) {
@@ -144,8 +166,8 @@ impl Worker {
         if session.no_touch {
             return Access::Untouched;
         }
-        match self.lfu {
-            None => Access::Lru((self.exec.now_ms / 1000) as u32 & 0x00ff_ffff),
+        match self.turn.lfu {
+            None => Access::Lru(self.turn.lru_clock),
             Some((log_factor, decay_minutes)) => Access::Lfu {
                 minute: (self.exec.now_ms / 60_000) as u32 & 0xffff,
                 luck: self.exec.rng().next() as u32,
@@ -375,7 +397,7 @@ impl Worker {
         }
         let flow = match entry.body {
             Body::Data(handler) => {
-                let call = Call {
+                let mut call = Call {
                     handler,
                     args: Args::new(request.buf, request.spans, request.keys, entry.words),
                     db: session.db,
@@ -391,19 +413,19 @@ impl Worker {
                             *held = Some(shared.shards.hold_one(shard));
                         }
                         let mut grip = held.as_mut().map_or(Grip::None, Grip::One);
-                        let result = self.exec.run(&mut grip, &call, &mut reply);
+                        let result = self.exec.run(&mut grip, &mut call, &mut reply);
                         self.exec.finish_unit();
                         result
                     }
                     Route::Many | Route::All => {
                         *held = None;
                         let hold = wide.insert(route::hold(shared, request));
-                        let result = self.exec.run(&mut Grip::Many(hold), &call, &mut reply);
+                        let result = self.exec.run(&mut Grip::Many(hold), &mut call, &mut reply);
                         self.exec.finish_unit();
                         result
                     }
                     Route::None => {
-                        let result = self.exec.run(&mut Grip::None, &call, &mut reply);
+                        let result = self.exec.run(&mut Grip::None, &mut call, &mut reply);
                         self.exec.finish_unit();
                         result
                     }
@@ -428,6 +450,8 @@ impl Worker {
                     self.feed_monitors(session, request, entry);
                 }
                 self.finished(session, request, entry, started, error);
+                // It may have changed a setting, or taken its time.
+                self.begin_turn();
                 flow
             }
             Body::Container => Flow::Done,
@@ -468,29 +492,38 @@ impl Worker {
         let now = self.stopwatch.ticks();
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
-        add(&self.stats.processed, 1);
         let stats = &self.stats.commands[entry.id];
         add(&stats.calls, 1);
         add(&stats.nanos, nanos);
-        if self.timed {
+        if self.turn.timed {
             stats.histogram.get_or_init(Default::default).record(nanos);
         }
         if let Some(error) = error {
-            add(&self.stats.commands[entry.id].failed, 1);
-            self.count_error_text(&error.message());
+            self.count_failure(entry, &error);
         }
-        let micros = (nanos / 1000) as i64;
-        let limit = self.shared.config.hot().slowlog_log_slower_than.get();
-        if limit >= 0 && micros >= limit {
-            self.log_slow(session, request, entry, micros);
-        }
-        let threshold_ms = self.shared.config.hot().latency_monitor_threshold.get();
-        if threshold_ms > 0 && micros >= threshold_ms * 1000 {
-            let event = if entry.flags.has(Flag::Fast) { "fast-command" } else { "command" };
-            self.shared.latency.add(event, micros / 1000, self.exec.now_ms / 1000);
+        if nanos >= self.turn.slow_nanos.min(self.turn.spike_nanos) {
+            self.note_slowness(session, request, entry, nanos);
         }
         if !session.redacted.is_empty() {
             session.redacted.clear();
+        }
+    }
+
+    #[cold]
+    fn count_failure(&self, entry: &Entry, error: &Error) {
+        add(&self.stats.commands[entry.id].failed, 1);
+        self.count_error_text(&error.message());
+    }
+
+    #[cold]
+    fn note_slowness(&self, session: &Session, request: &Request<'_>, entry: &Entry, nanos: u64) {
+        let micros = (nanos / 1000) as i64;
+        if nanos >= self.turn.slow_nanos {
+            self.log_slow(session, request, entry, micros);
+        }
+        if nanos >= self.turn.spike_nanos {
+            let event = if entry.flags.has(Flag::Fast) { "fast-command" } else { "command" };
+            self.shared.latency.add(event, micros / 1000, self.exec.now_ms / 1000);
         }
     }
 

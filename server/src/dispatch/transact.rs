@@ -140,9 +140,9 @@ impl Worker {
         reply.set_protocol(session.protocol);
         let (flow, error) = match entry.body {
             Body::Data(handler) => {
-                let call = Call { handler, args, db: session.db, access: self.access(session) };
+                let mut call = Call { handler, args, db: session.db, access: self.access(session) };
                 let mut grip = if request.route == Route::None { Grip::None } else { Grip::Many(hold) };
-                (Flow::Done, self.exec.run(&mut grip, &call, reply).err())
+                (Flow::Done, self.exec.run(&mut grip, &mut call, reply).err())
             }
             Body::Control(control) => {
                 let mut out = Vec::new();

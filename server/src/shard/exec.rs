@@ -99,12 +99,15 @@ pub struct Executor {
     pub delete_expired: bool,
     /// The unit being collected: the effects of its commands so far.
     unit: SmallVec<[Part; 1]>,
+    /// The journal keeps what it is given.
+    journaled: bool,
 }
 
 impl Executor {
     /// An executor of one worker thread.
     pub fn new(shared: Arc<Shared>, stats: Arc<ThreadStats>, seed: u64) -> Self {
         Executor {
+            journaled: shared.journal.is_enabled(),
             shared,
             stats,
             log: KeyLog::default(),
@@ -127,18 +130,17 @@ impl Executor {
     pub fn run(
         &mut self,
         grip: &mut Grip<'_, '_>,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
         self.log.record_touched = grip.is_watched();
         let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired: self.delete_expired };
         let mark = reply.mark();
-        let mut args = call.args.clone();
         let mut cx = Ctx {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
             env: Env::new(self.now_ms, &mut self.rng, &self.limits),
         };
-        let result = (call.handler)(&mut cx, &mut args, reply);
+        let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
         drop(cx);
         let (outcome, error) = match result {
@@ -177,7 +179,7 @@ impl Executor {
         if !log.expired.is_empty() || !log.touched.is_empty() || !log.whole_databases.is_empty() {
             self.mark_watchers(grip);
         }
-        if self.shared.journal.is_enabled() {
+        if self.journaled {
             self.collect(call, outcome);
         }
         self.log.clear();

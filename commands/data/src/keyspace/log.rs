@@ -111,10 +111,20 @@ pub struct KeyLog {
 
 impl KeyLog {
     /// Forgets what was settled. The garbage stays until [`KeyLog::free`].
+    #[inline]
     pub fn clear(&mut self) {
         self.changes = 0;
         self.hits = 0;
         self.misses = 0;
+        let recorded =
+            self.expired.len() + self.touched.len() + self.events.len() + self.whole_databases.len();
+        if recorded > 0 {
+            self.forget();
+        }
+    }
+
+    #[cold]
+    fn forget(&mut self) {
         self.expired.clear();
         self.touched.clear();
         self.events.clear();
