@@ -6,7 +6,8 @@ use crate::control::{self, Control};
 use hashbrown::HashMap;
 use tidegate_commands::families;
 use tidegate_commands::model::{
-    Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, KeySpec, Scope,
+    Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, KeyFinder, KeyFlags, KeySpec,
+    Scope,
 };
 
 /// What runs a command.
@@ -39,6 +40,8 @@ pub struct Entry {
     pub arity: i32,
     /// Where its keys are.
     pub key_specs: Vec<KeySpec>,
+    /// What finds them where the specs alone do not.
+    pub key_finder: Option<KeyFinder>,
     /// The one key is at this argument: the common case, decided once.
     pub single_key: Option<usize>,
     /// What of the keyspace it needs.
@@ -96,12 +99,61 @@ impl Entry {
         matches!(self.body, Body::Container)
     }
 
-    /// True when no fixed positions can stand for the key specs (`movablekeys`).
-    pub fn has_movable_keys(&self) -> bool {
-        self.key_specs.iter().any(|spec| {
-            !matches!(spec.begin, BeginSearch::Index(_)) || !matches!(spec.find, FindKeys::Range { .. })
-        })
+    /// Where its keys are, as far as one range of arguments can tell.
+    ///
+    /// This is what `COMMAND` told before key specs existed, and what simple clients go by.
+    pub fn key_range(&self) -> KeyRange {
+        let range_of = |spec: &KeySpec| match (spec.begin, spec.find) {
+            (BeginSearch::Index(first), FindKeys::Range { last, step, .. }) => {
+                let last = if last >= 0 { last + first as i32 } else { last };
+                Some(KeyRange { first, last, step, movable: spec.flags.has(KeyFlags::INCOMPLETE) })
+            }
+            _ => None,
+        };
+        if let [only] = &self.key_specs[..] {
+            return range_of(only).unwrap_or(KeyRange { movable: true, ..KeyRange::default() });
+        }
+        let mut all = KeyRange::default();
+        for spec in &self.key_specs {
+            // Only neighbours without gaps can be told as one range.
+            let range = range_of(spec).filter(|range| {
+                range.step == 1 && (all.last == 0 || i64::from(all.last) + 1 == range.first as i64)
+            });
+            let Some(range) = range else {
+                all.movable = true;
+                continue;
+            };
+            all.movable |= range.movable;
+            all.first = if all.first == 0 { range.first } else { all.first.min(range.first) };
+            // A last argument counted from the end is behind any counted from the front.
+            all.last = if all.last < 0 || range.last < 0 {
+                all.last.min(range.last)
+            } else {
+                range.last.max(all.last)
+            };
+            all.step = 1;
+        }
+        all
     }
+
+    /// The names of its flags, as users see them.
+    pub fn flag_names(&self) -> impl Iterator<Item = &'static str> {
+        let movable = self.key_range().movable.then_some("movablekeys");
+        self.flags.names().chain(movable)
+    }
+}
+
+/// A range of arguments that are keys. All 0 when there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The first one.
+    pub first: usize,
+    /// The last one; negative from the end.
+    pub last: i32,
+    /// Distance between them.
+    pub step: usize,
+    /// There may be other keys: only the key specs tell all.
+    pub movable: bool,
 }
 
 /// Places of the name table; several times the number of commands.
@@ -227,6 +279,11 @@ impl Registry {
         }
     }
 
+    /// The commands that can be called: all but those which `rename-command` took away.
+    pub fn callable(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.called.is_empty())
+    }
+
     /// All commands, not their subcommands.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -276,7 +333,9 @@ impl Builder {
         self.ids += 1;
         let own = command.name.to_ascii_lowercase();
         let key_specs: Vec<KeySpec> = command.specs().copied().collect();
+        let is_incomplete = key_specs.iter().any(KeySpec::is_incomplete);
         let single_key = match key_specs[..] {
+            _ if is_incomplete => None,
             [KeySpec { begin: BeginSearch::Index(at), find: FindKeys::Range { last: 0, .. }, .. }] => {
                 Some(at)
             }
@@ -291,6 +350,7 @@ impl Builder {
             acl: command.categories(family.acl),
             arity: command.arity,
             key_specs,
+            key_finder: command.key_finder,
             single_key,
             scope: command.scope,
             words: 1 + usize::from(parent.is_some()),

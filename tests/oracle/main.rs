@@ -1,6 +1,8 @@
 //! Short form of the oracle: Redis against itself must agree, planted faults must be found and shrunk, and Tidegate
 //! must agree with Redis. The long form is the `oracle` program.
 
+mod command_docs;
+
 use std::path::{Path, PathBuf};
 
 use tidegate_tests::oracle::allow::AllowList;

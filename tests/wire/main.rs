@@ -7,6 +7,7 @@
 
 mod admin;
 mod clients;
+mod command;
 mod connection;
 mod generic;
 mod observe;

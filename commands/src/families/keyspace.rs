@@ -24,7 +24,7 @@ const FLUSH_HISTORY: &[(&str, &str)] = &[
     ("6.2.0", "Added the `SYNC` flushing mode modifier."),
 ];
 
-static FLUSHALL: Command = command("FLUSHALL", "[async: ASYNC|SYNC]", flushall)
+static FLUSHALL: Command = command("FLUSHALL", "[async: ASYNC@4.0.0|SYNC@6.2.0]", flushall)
     .about("1.0.0", "O(N) where N is the total number of keys in all databases", "Empties all databases.")
     .arity(-1)
     .flags(&[Flag::Write])
@@ -46,7 +46,7 @@ fn flushall(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
     Ok(Outcome::Changed)
 }
 
-static FLUSHDB: Command = command("FLUSHDB", "[async: ASYNC|SYNC]", flushdb)
+static FLUSHDB: Command = command("FLUSHDB", "[async: ASYNC@4.0.0|SYNC@6.2.0]", flushdb)
     .about(
         "1.0.0",
         "O(N) where N is the number of keys in the selected database",

@@ -4,7 +4,8 @@
 //! argument. Replies are compared as RESP with line ends written as spaces: `$1 a`, `*2 :1 :2`, `-ERR syntax error`.
 
 use super::{
-    Args, Command, Ctx, Effects, Env, Error, Limits, Outcome, Protocol, Reply, Rng, RoutedKey, Scope, Span,
+    Args, Command, Ctx, Effects, Env, Error, KeyPosition, KeySpec, Limits, Outcome, Protocol, Reply, Rng,
+    RoutedKey, Scope, Span,
 };
 use crate::families;
 use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
@@ -84,14 +85,17 @@ impl Bench {
         }
         let (buf, spans) = flatten(words);
         let mut routed = Vec::new();
-        for spec in command.specs() {
-            spec.positions(words.len(), |i| words[i], &mut |position| {
-                routed.push(RoutedKey {
-                    arg: position.arg as u32,
-                    shard: 0,
-                    hash: self.hasher.hash(words[position.arg]),
-                });
-            });
+        let mut found = |position: KeyPosition| {
+            let hash = self.hasher.hash(words[position.arg]);
+            routed.push(RoutedKey { arg: position.arg as u32, shard: 0, hash });
+        };
+        match command.key_finder {
+            Some(finder) if command.specs().any(KeySpec::is_incomplete) => finder(words, &mut found),
+            _ => {
+                for spec in command.specs() {
+                    spec.positions(words.len(), |i| words[i], &mut found);
+                }
+            }
         }
         let held = match command.scope {
             Scope::Keys => Held::One(0, &mut self.databases),

@@ -3,7 +3,7 @@
 use super::args::Args;
 use super::ctx::Ctx;
 use super::error::Error;
-use super::keyspec::KeySpec;
+use super::keyspec::{KeyPosition, KeySpec};
 use super::outcome::Outcome;
 use super::reply::Reply;
 
@@ -58,6 +58,8 @@ pub enum Flag {
     TouchesArbitraryKeys,
     /// Runs at once inside `MULTI` instead of being queued. Not shown to users.
     Unqueued,
+    /// Sent by servers or tests, not by users: `COMMAND DOCS` calls it a `syscmd`.
+    System,
 }
 
 /// A set of [`Flag`]s.
@@ -65,8 +67,8 @@ pub enum Flag {
 pub struct Flags(u32);
 
 impl Flags {
-    /// Names that `COMMAND INFO` prints, in its order.
-    const NAMES: [(Flag, &'static str); 21] = [
+    /// Names that `COMMAND INFO` prints, in its order. The others are nobody's business outside.
+    const NAMES: [(Flag, &'static str); 18] = [
         (Flag::Write, "write"),
         (Flag::Readonly, "readonly"),
         (Flag::DenyOom, "denyoom"),
@@ -81,13 +83,10 @@ impl Flags {
         (Flag::Asking, "asking"),
         (Flag::Fast, "fast"),
         (Flag::NoAuth, "no_auth"),
-        (Flag::MayReplicate, "may_replicate"),
         (Flag::NoMandatoryKeys, "no_mandatory_keys"),
-        (Flag::Protected, "protected"),
         (Flag::NoAsyncLoading, "no_async_loading"),
         (Flag::NoMulti, "no_multi"),
         (Flag::AllowBusy, "allow_busy"),
-        (Flag::TouchesArbitraryKeys, "touches_arbitrary_keys"),
     ];
 
     /// True when the flag is set.
@@ -175,6 +174,10 @@ pub enum Scope {
     Keyspace,
 }
 
+/// Finds the keys of a request where its key specs alone do not: they are unknown or incomplete (`SORT`), or what
+/// happens to a key depends on the other arguments (`SET ... GET`). It must find every key, the specs' included.
+pub type KeyFinder = fn(args: &[&[u8]], found: &mut dyn FnMut(KeyPosition));
+
 /// A tip for clients and proxies, as `COMMAND INFO` prints it.
 pub type Tip = &'static str;
 
@@ -200,6 +203,8 @@ pub struct Command<H: 'static = Handler> {
     pub arity: i32,
     /// Where its keys are.
     pub key_specs: [Option<KeySpec>; 4],
+    /// What finds them where the specs alone do not.
+    pub key_finder: Option<KeyFinder>,
     /// Its properties.
     pub flags: Flags,
     /// Categories beyond those of the family and those its flags imply.
@@ -238,6 +243,7 @@ pub const fn container<H: Copy>(
         summary: "",
         arity: -2,
         key_specs: [None; 4],
+        key_finder: None,
         flags: Flags(0),
         acl: Acl::NONE,
         tips: &[],
@@ -287,6 +293,20 @@ impl<H: Copy> Command<H> {
             at += 1;
         }
         self.key_specs[at] = Some(spec);
+        self
+    }
+
+    /// Finds the keys where the specs alone do not.
+    #[must_use]
+    pub const fn key_finder(mut self, finder: KeyFinder) -> Self {
+        self.key_finder = Some(finder);
+        self
+    }
+
+    /// Subcommands of a command that can also be called without one.
+    #[must_use]
+    pub const fn subcommands(mut self, subcommands: &'static [&'static Command<H>]) -> Self {
+        self.subcommands = subcommands;
         self
     }
 
@@ -367,7 +387,9 @@ impl<H> Command<H> {
             (Flag::Blocking, Acl::BLOCKING),
         ];
         for (flag, category) in implied {
-            if self.flags.has(flag) {
+            // Scripts read and write whatever they like, so the flag alone makes no reader of EVAL_RO.
+            let is_script = category == Acl::READ && all.has(Acl::SCRIPTING);
+            if self.flags.has(flag) && !is_script {
                 all = all.with(category);
             }
         }

@@ -234,10 +234,22 @@ impl KeySpec {
     pub const fn variable(self) -> Self {
         self.flag(KeyFlags::VARIABLE)
     }
+    /// It is no key but travels like one: a shard channel.
+    #[must_use]
+    pub const fn not_key(self) -> Self {
+        self.flag(KeyFlags::NOT_KEY)
+    }
     /// Not every key is found.
     #[must_use]
     pub const fn incomplete(self) -> Self {
         self.flag(KeyFlags::INCOMPLETE)
+    }
+
+    /// True when it does not find all keys it stands for.
+    pub fn is_incomplete(&self) -> bool {
+        self.begin == BeginSearch::Unknown
+            || self.find == FindKeys::Unknown
+            || self.flags.has(KeyFlags::INCOMPLETE)
     }
 
     /// Appends the positions of this spec's keys in a request of `argc` arguments to `found`.
@@ -313,10 +325,12 @@ fn keyword_position<'a>(
 ) -> Option<usize> {
     let matches = |i: &usize| arg(*i).eq_ignore_ascii_case(word.as_bytes());
     if from >= 0 {
-        (from as usize..argc).find(matches)
+        // Redis does not look at the last argument (forwards) or the first (backwards): no key could follow it, or
+        // it is one of the fixed arguments.
+        (from as usize..argc.saturating_sub(1)).find(matches)
     } else {
         let start = argc.checked_sub(from.unsigned_abs() as usize)?;
-        (1..=start).rev().find(matches)
+        (2..=start).rev().find(matches)
     }
 }
 

@@ -13,10 +13,11 @@ mod long_double;
 mod number;
 mod outcome;
 mod reply;
+mod syntax;
 
 pub use args::{Args, RoutedKey, Span};
 pub use command::{
-    Acl, Command, Family, Flag, Flags, Group, Handler, Scope, Tip, command, container, family,
+    Acl, Command, Family, Flag, Flags, Group, Handler, KeyFinder, Scope, Tip, command, container, family,
 };
 pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;
@@ -25,3 +26,4 @@ pub use long_double::LongDouble;
 pub use number::{format_double, format_double_17, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};
+pub use syntax::{Argument, ArgumentKind, SyntaxError, arguments};

@@ -12,7 +12,7 @@ pub(super) const DEFAULT_USER: &str = "default";
 
 const WRONG_PASSWORD: Error = Error::new("WRONGPASS invalid username-password pair or user is disabled.");
 
-static AUTH: Command<Control> = control("AUTH", "[username] password", auth)
+static AUTH: Command<Control> = control("AUTH", "[username]@6.0.0 password", auth)
     .about(
         "1.0.0",
         "O(N) where N is the number of passwords defined for the user",

@@ -6,6 +6,7 @@ mod acl;
 mod auth;
 mod client;
 mod cluster;
+mod command;
 mod config;
 mod connection;
 mod debug;
@@ -120,6 +121,7 @@ pub static ALL: &[&Family<Control>] = &[
     &function::FAMILY,
     &cluster::FAMILY,
     &acl::FAMILY,
+    &command::FAMILY,
     &latency::FAMILY,
     &monitor::FAMILY,
     &slowlog::FAMILY,

@@ -31,7 +31,7 @@ static EXEC: Command<Control> = control("EXEC", "", exec)
         "Runs the commands of a transaction as one step.",
     )
     .arity(1)
-    .flags(&[Flag::Noscript, Flag::Loading, Flag::Stale, Flag::SkipSlowlog, Flag::AllowBusy, Flag::Unqueued]);
+    .flags(&[Flag::Noscript, Flag::Loading, Flag::Stale, Flag::SkipSlowlog, Flag::Unqueued]);
 
 fn exec(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     cx.worker.exec(cx.session, reply)

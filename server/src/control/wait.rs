@@ -7,7 +7,7 @@ use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, f
 
 pub(super) static FAMILY: Family<Control> = family("generic", Acl::NONE, &[&WAIT]);
 
-static WAIT: Command<Control> = control("WAIT", "numreplicas timeout", wait)
+static WAIT: Command<Control> = control("WAIT", "numreplicas timeout(integer)", wait)
     .about("3.0.0", "O(1)", "Waits until so many replicas have all writes of the connection.")
     .arity(3)
     .flags(&[Flag::Noscript])

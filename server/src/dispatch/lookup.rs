@@ -24,8 +24,7 @@ impl Lookup {
         }
         match entry.subcommand(spans[1].slice(buf)) {
             Some(sub) => Lookup::Found(sub),
-            None if entry.is_container() => Lookup::UnknownSubcommand,
-            None => Lookup::Found(entry),
+            None => Lookup::UnknownSubcommand,
         }
     }
 }

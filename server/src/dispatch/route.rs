@@ -40,6 +40,14 @@ pub(crate) fn route(
     }
     let first = keys.len();
     for spec in &entry.key_specs {
+        if spec.is_incomplete()
+            && let Some(finder) = entry.key_finder
+        {
+            keys.truncate(first);
+            let args: Vec<&[u8]> = spans.iter().map(|span| span.slice(buf)).collect();
+            finder(&args, &mut |position| keys.push(routed(shared, position.arg, args[position.arg])));
+            break;
+        }
         spec.positions(spans.len(), |i| spans[i].slice(buf), &mut |position| {
             keys.push(routed(shared, position.arg, spans[position.arg].slice(buf)));
         });

@@ -12,7 +12,7 @@ const CONDITIONS_ADDED: &[(&str, &str)] = &[("7.0.0", "Added options: `NX`, `XX`
 const MISSING_ADDED: &[(&str, &str)] = &[("2.8.0", "Added the -2 reply.")];
 
 pub(super) static EXPIRE: Command =
-    command("EXPIRE", "key seconds [condition: NX|XX|GT|LT]", |cx, args, reply| {
+    command("EXPIRE", "key seconds [condition: NX|XX|GT|LT]@7.0.0", |cx, args, reply| {
         let now_ms = cx.env.now_ms();
         expire(cx, args, reply, &Form { name: "expire", unit_ms: 1000, base_ms: now_ms })
     })
@@ -23,7 +23,7 @@ pub(super) static EXPIRE: Command =
     .history(CONDITIONS_ADDED);
 
 pub(super) static PEXPIRE: Command =
-    command("PEXPIRE", "key milliseconds [condition: NX|XX|GT|LT]", |cx, args, reply| {
+    command("PEXPIRE", "key milliseconds [condition: NX|XX|GT|LT]@7.0.0", |cx, args, reply| {
         let now_ms = cx.env.now_ms();
         expire(cx, args, reply, &Form { name: "pexpire", unit_ms: 1, base_ms: now_ms })
     })
@@ -34,7 +34,7 @@ pub(super) static PEXPIRE: Command =
     .history(CONDITIONS_ADDED);
 
 pub(super) static EXPIREAT: Command =
-    command("EXPIREAT", "key unix-time-seconds [condition: NX|XX|GT|LT]", |cx, args, reply| {
+    command("EXPIREAT", "key unix-time-seconds [condition: NX|XX|GT|LT]@7.0.0", |cx, args, reply| {
         expire(cx, args, reply, &Form { name: "expireat", unit_ms: 1000, base_ms: 0 })
     })
     .about("1.2.0", "O(1)", "Lets a key end at a Unix time in seconds.")
@@ -44,7 +44,7 @@ pub(super) static EXPIREAT: Command =
     .history(CONDITIONS_ADDED);
 
 pub(super) static PEXPIREAT: Command =
-    command("PEXPIREAT", "key unix-time-milliseconds [condition: NX|XX|GT|LT]", |cx, args, reply| {
+    command("PEXPIREAT", "key unix-time-milliseconds [condition: NX|XX|GT|LT]@7.0.0", |cx, args, reply| {
         expire(cx, args, reply, &Form { name: "pexpireat", unit_ms: 1, base_ms: 0 })
     })
     .about("2.6.0", "O(1)", "Lets a key end at a Unix time in milliseconds.")

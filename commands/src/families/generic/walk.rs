@@ -29,7 +29,7 @@ fn keys(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
 }
 
 pub(super) static SCAN: Command =
-    command("SCAN", "cursor [MATCH pattern] [COUNT count] [TYPE type]", scan)
+    command("SCAN", "cursor [MATCH pattern] [COUNT count] [TYPE type]@6.0.0", scan)
         .about(
             "2.8.0",
             "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",

@@ -67,7 +67,7 @@ fn add(cx: &mut Ctx, reply: &mut Reply, key: Key, increment: i64) -> Result<Outc
     Ok(Outcome::Changed)
 }
 
-pub(super) static INCRBYFLOAT: Command = command("INCRBYFLOAT", "key increment", incrbyfloat)
+pub(super) static INCRBYFLOAT: Command = command("INCRBYFLOAT", "key increment(double)", incrbyfloat)
     .about("2.6.0", "O(1)", "Adds to the floating-point number a key holds; a missing key counts as 0.")
     .arity(3)
     .keys(COUNTER)

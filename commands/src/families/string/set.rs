@@ -3,19 +3,21 @@
 use super::compare::Compare;
 use super::expire_option::{Besides, Deadline, Lifetime};
 use super::reply_value;
-use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeySpec, Outcome, Reply, command};
+use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeyPosition, KeySpec, Outcome, Reply, command};
 use tidegate_data::types::string::INT_LEN_MAX;
 use tidegate_data::{EventClass, Expiry, Key, StringValue};
 
 pub(super) static SET: Command = command(
     "SET",
-    "key value [condition: NX|XX|IFEQ ifeq-value|IFNE ifne-value|IFDEQ ifdeq-digest|IFDNE ifdne-digest] [GET] \
-     [expiration: EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
+    "key value [condition: NX|XX|IFEQ ifeq-value@8.4.0|IFNE ifne-value@8.4.0|IFDEQ ifdeq-digest@8.4.0|\
+     IFDNE ifdne-digest@8.4.0]@2.6.12 [GET@6.2.0] [expiration: EX seconds@2.6.12|PX milliseconds@2.6.12|\
+     EXAT unix-time-seconds@6.2.0|PXAT unix-time-milliseconds@6.2.0|KEEPTTL@6.0.0]",
     set,
 )
 .about("1.0.0", "O(1)", "Sets the string value of a key, whatever it held before.")
 .arity(-3)
 .keys(KeySpec::first().rw().access().update().variable().notes("RW and ACCESS because of the `GET` option"))
+.key_finder(set_keys)
 .flags(&[Flag::Write, Flag::DenyOom])
 .history(&[
     ("2.6.12", "Options `EX`, `PX`, `NX` and `XX`."),
@@ -24,6 +26,13 @@ pub(super) static SET: Command = command(
     ("7.0.0", "`NX` and `GET` may be combined."),
     ("8.4.0", "Options `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE`."),
 ]);
+
+/// Only with `GET` is the old value looked at.
+fn set_keys(args: &[&[u8]], found: &mut dyn FnMut(KeyPosition)) {
+    let gets = args.iter().skip(3).any(|arg| arg.eq_ignore_ascii_case(b"GET"));
+    let spec = if gets { KeySpec::first().rw().access() } else { KeySpec::first().ow() };
+    found(KeyPosition { arg: 1, flags: spec.update().flags });
+}
 
 fn set(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let key = args.key()?;

@@ -22,23 +22,23 @@ pub(super) static INFO: Command<Control> = sub("INFO", "", |cx, args, reply| {
 .arity(2)
 .tips(&["nondeterministic_output"]);
 
-pub(super) static LIST: Command<Control> = sub(
-    "LIST",
-    "[TYPE normal_master_replica_pubsub: NORMAL|MASTER|REPLICA|PUBSUB] [ID id: client-id [client-id ...]]",
-    list,
-)
-.about("2.4.0", "O(N) where N is the number of client connections", "Describes the open connections.")
-.arity(-2)
-.flags(&[Flag::Admin])
-.tips(&["nondeterministic_output"])
-.history(&[
-    ("2.8.12", "Added unique client `id` field."),
-    ("5.0.0", "Added optional `TYPE` filter."),
-    ("6.0.0", "Added `user` field."),
-    ("6.2.0", "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter."),
-    ("7.0.0", "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."),
-    ("7.0.3", "Added `ssub` field."),
-]);
+pub(super) static LIST: Command<Control> =
+    sub("LIST", "[TYPE <NORMAL|MASTER|REPLICA|PUBSUB>]@5.0.0 [ID id: client-id [client-id ...]]@6.2.0", list)
+        .about("2.4.0", "O(N) where N is the number of client connections", "Describes the open connections.")
+        .arity(-2)
+        .flags(&[Flag::Admin])
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("2.8.12", "Added unique client `id` field."),
+            ("5.0.0", "Added optional `TYPE` filter."),
+            ("6.0.0", "Added `user` field."),
+            (
+                "6.2.0",
+                "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.",
+            ),
+            ("7.0.0", "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."),
+            ("7.0.3", "Added `ssub` field."),
+        ]);
 
 fn list(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let clients = &cx.shared().clients;

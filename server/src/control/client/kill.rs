@@ -8,9 +8,9 @@ use tidegate_commands::model::{Args, Command, Error, Flag, Reply, parse_i64};
 
 pub(super) static KILL: Command<Control> = sub(
     "KILL",
-    "<filter: ip:port|new-format: [ID client-id] \
-     [TYPE normal_master_slave_pubsub: NORMAL|MASTER|SLAVE|REPLICA|PUBSUB] [USER username] [ADDR ip:port] \
-     [LADDR ip:port] [SKIPME yes/no] [MAXAGE maxage]>",
+    "<filter: ip:port@-2.8.12|<new-format: [ID client-id]@2.8.12|\
+     [TYPE normal_master_slave_pubsub: NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB]@2.8.12|[USER username]|\
+     [ADDR ip:port]|[LADDR ip:port]@6.2.0|[SKIPME yes/no]|[MAXAGE maxage]@7.4.0>...>",
     kill,
 )
 .about("2.4.0", "O(N) where N is the number of client connections", "Closes connections.")

@@ -5,7 +5,7 @@ use super::{Control, Flow, ok, sub, unknown_form};
 use crate::shared::PauseKind;
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, parse_i64};
 
-pub(super) static PAUSE: Command<Control> = sub("PAUSE", "timeout [mode: WRITE|ALL]", pause)
+pub(super) static PAUSE: Command<Control> = sub("PAUSE", "timeout(integer) [mode: WRITE|ALL]@6.2.0", pause)
     .about("2.9.50", "O(1)", "Lets commands wait for some time.")
     .arity(-3)
     .flags(&[Flag::Admin])

@@ -96,7 +96,7 @@ static DOCTOR: Command<Control> = sub("DOCTOR", "", |cx, _, reply| {
 .arity(2)
 .tips(REPORT);
 
-static HISTOGRAM: Command<Control> = sub("HISTOGRAM", "[COMMAND [COMMAND ...]]", histogram::histogram)
+static HISTOGRAM: Command<Control> = sub("HISTOGRAM", "[command [command ...]]", histogram::histogram)
     .about(
         "7.0.0",
         "O(N) where N is the number of commands with latency information being retrieved.",
