@@ -158,7 +158,7 @@ static LINKS: Command<Control> = control("LINKS", "", disabled)
     .flags(ASK)
     .tips(VARYING);
 
-static MEET: Command<Control> = control("MEET", "ip port [cluster_bus_port]", disabled)
+static MEET: Command<Control> = control("MEET", "ip port [cluster_bus_port]@4.0.0", disabled)
     .about("3.0.0", "O(1)", "Makes another node join the cluster.")
     .arity(-4)
     .flags(CHANGE)

@@ -12,7 +12,7 @@ pub(super) static CONFIG: Command<Control> = container("CONFIG", &[&GET, &HELP, 
 
 const FLAGS: &[Flag] = &[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale];
 
-static GET: Command<Control> = control("GET", "<parameter> [<parameter> ...]", get)
+static GET: Command<Control> = control("GET", "<parameter: parameter>...", get)
     .about(
         "2.0.0",
         "O(N) when N is the number of configuration parameters provided",

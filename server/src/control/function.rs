@@ -10,7 +10,7 @@ pub(super) static FAMILY: Family<Control> = family("scripting", Acl::NONE, &[&FU
 static FUNCTION: Command<Control> = container("FUNCTION", &[&FUNCTION_FLUSH, &FUNCTION_HELP, &FUNCTION_LIST])
     .about("7.0.0", "Depends on subcommand.", "Manages functions.");
 
-static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[ASYNC|SYNC]", |_, args, reply| {
+static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]", |_, args, reply| {
     flush(args, reply, Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"))
 })
 .about("7.0.0", "O(N) where N is the number of functions deleted", "Deletes all functions.")
@@ -91,7 +91,7 @@ static SCRIPT_EXISTS: Command<Control> = control("EXISTS", "sha1 [sha1 ...]", |_
 .acl(Acl::SCRIPTING)
 .tips(&["request_policy:all_shards", "response_policy:agg_logical_and"]);
 
-static SCRIPT_FLUSH: Command<Control> = control("FLUSH", "[ASYNC|SYNC]", |_, args, reply| {
+static SCRIPT_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]@6.2.0", |_, args, reply| {
     flush(args, reply, Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"))
 })
 .about("2.6.0", "O(N) with N being the number of scripts in cache", "Forgets all cached scripts.")

@@ -8,7 +8,7 @@ use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply, Rng, cont
 
 pub(super) static SHUTDOWN: Command<Control> = control(
     "SHUTDOWN",
-    "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]",
+    "[NOSAVE|SAVE] [NOW]@7.0.0 [FORCE]@7.0.0 [ABORT]@7.0.0",
     shutdown,
 )
 .about(

@@ -16,7 +16,7 @@ use tidegate_commands::model::{Args, Command, Error, Flag, Reply, Rng};
 pub(super) static DEBUG: Command<Control> = control("DEBUG", "", debug)
     .about("1.0.0", "Depends on subcommand.", "Looks inside, and changes what should stay alone.")
     .arity(-2)
-    .flags(&[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale, Flag::Protected])
+    .flags(&[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale, Flag::Protected, Flag::System])
     .whole_keyspace();
 
 fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
