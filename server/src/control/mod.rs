@@ -163,7 +163,7 @@ pub fn cron(shared: &Shared) {
 fn sample(shared: &Shared) {
     let (stats, now_ms) = (&shared.stats, crate::clock::unix_ms());
     stats.note_memory(crate::memory::used());
-    stats.rates.commands.sample(stats.sum(|thread| &thread.processed), now_ms);
+    stats.rates.commands.sample(stats.executed(), now_ms);
     stats.rates.received.sample(stats.sum(|thread| &thread.received), now_ms);
     stats.rates.sent.sample(stats.sum(|thread| &thread.sent), now_ms);
     shared.average_ttl.sample(&shared.shards, now_ms);
