@@ -231,3 +231,35 @@ fn who_has_not_authenticated_must_read() {
     // Closing with unread input may reset the connection.
     assert_eq!(client.read_to_end().unwrap_or_default(), b"");
 }
+
+/// A connection that asked for 64 MB and reads nothing of it.
+fn stuck(server: &TestServer) -> RespClient {
+    let value = vec![b'v'; 1 << 20];
+    assert_eq!(server.client().call(&[&b"SET"[..], b"big", &value]).text(), "OK");
+    let mut client = server.client();
+    client.send_raw(&b"GET big\r\n".repeat(64)).expect("connected");
+    client
+}
+
+#[test]
+fn a_soft_limit_closes_who_stays_above_it() {
+    let server = TestServer::tidegate_with(&["--client-output-buffer-limit", "normal 0 1mb 1"]);
+    let mut stuck = stuck(&server);
+    let mut watcher = server.client();
+    assert_eq!(stuck.read().expect("the first").bytes().map(<[u8]>::len), Some(1 << 20));
+    let gone = || watcher.line("CLIENT LIST").text().lines().count() == 1;
+    assert!(wait_until(PATIENCE, gone), "nobody closed the connection");
+}
+
+#[test]
+fn a_connection_is_killed_in_the_middle_of_its_output() {
+    let server = TestServer::tidegate();
+    let mut stuck = stuck(&server);
+    let mut killer = server.client();
+    let waiting = || killer.line("CLIENT LIST").text().lines().any(|line| !line.contains(" omem=0 "));
+    assert!(wait_until(PATIENCE, waiting), "all output was taken");
+    assert_eq!(killer.line("CLIENT KILL TYPE normal"), Reply::Int(1));
+    assert_eq!(killer.line("CLIENT LIST").text().lines().count(), 1);
+    let got = stuck.read_to_end().unwrap_or_default();
+    assert!(got.len() < 64 << 20, "all {} bytes came", got.len());
+}

@@ -345,7 +345,8 @@ impl Conn {
             let left_ms = (since + limit.soft_seconds * 1000 + 1).saturating_sub(now_ms);
             let left = Duration::from_millis(left_ms.max(0) as u64).min(WAIT_MAX);
             let timer = self.limit_timer.insert(Box::pin(tokio::time::sleep(left)));
-            over |= timer.as_mut().poll(cx).is_ready();
+            // A fresh timer is never ready, not even one of no time: the clock decides, the timer only wakes.
+            over |= left_ms <= 0 || timer.as_mut().poll(cx).is_ready();
         } else {
             self.soft_since_ms = None;
             self.limit_timer = None;
