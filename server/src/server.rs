@@ -6,6 +6,7 @@ use crate::dispatch::Worker;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
 use crate::net::stream::Stream;
+use crate::process::cores;
 use crate::session::Client;
 use crate::shared::{PauseKind, Shared, random_u64};
 use std::cell::RefCell;
@@ -143,14 +144,13 @@ fn spawn_threads(
     handed: UnboundedReceiver<Listener>,
 ) -> io::Result<Handle> {
     let count = shared.identity.threads;
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let cores = cores::for_workers(count, shared.config.text("server_cpulist").as_deref());
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
     let mut first = Some(First { listeners, handed, senders });
     let mut threads = Vec::new();
     for (index, arrivals) in receivers.into_iter().enumerate() {
         let shared = Arc::clone(shared);
-        // With more threads than cores the kernel places them better than we could.
-        let core = if count <= cores.len() { Some(cores[index]) } else { None };
+        let core = cores.as_ref().map(|cores| cores[index]);
         let first = if index == 0 { first.take() } else { None };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             if let Some(core) = core {

@@ -2,6 +2,7 @@
 //! not what the server does with it.
 
 pub mod args;
+pub mod cores;
 pub mod daemon;
 pub mod logging;
 pub mod oom;
