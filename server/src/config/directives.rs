@@ -3,9 +3,9 @@
 //! file, the command line, CONFIG GET, SET and REWRITE are all driven by these rows; `redis.conf.example` documents
 //! them for users.
 //!
-//! Names, defaults, ranges and flags are those of Redis 7.0.15. Rows of later versions and of Tidegate are in the
-//! same sections and say so. Directives that change nothing here, because Tidegate has no such mechanism, are kept
-//! (tools set and read them) and are marked [`Directive::inert`].
+//! Names, defaults, ranges and flags are those of Redis 7.0.15, but for `bind` without a file. Rows of later versions
+//! and of Tidegate are in the same sections and say so. Directives that change nothing here, because Tidegate has no
+//! such mechanism, are kept (tools set and read them) and are marked [`Directive::inert`].
 
 mod cluster;
 mod memory;

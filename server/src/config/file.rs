@@ -109,6 +109,7 @@ impl Config {
         if let Some(file) = &sources.file {
             // CONFIG REWRITE must find the file again after `dir` led elsewhere.
             self.file = Some(self.dir().join(file));
+            self.bind_as_redis();
             text = read_files(&self.dir(), file.as_os_str().as_bytes())?;
         }
         text.extend_from_slice(sources.input.as_deref().unwrap_or_default());

@@ -109,6 +109,15 @@ impl Config {
         self.read()[row] == self.defaults[row]
     }
 
+    /// A configuration file without a `bind` line means what it means to Redis: all addresses, which protected mode
+    /// guards. Only without a file does the server keep to this computer.
+    fn bind_as_redis(&mut self) {
+        let (row, _) = directives::find(b"bind").expect("bind is a directive");
+        let everywhere = Value::Bind(vec![b"*".to_vec(), b"-::*".to_vec()]);
+        self.defaults[row] = everywhere.clone();
+        self.store(row, everywhere);
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<Value>> {
         self.values.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -38,7 +38,7 @@ impl Directive {
             Kind::OutputLimits => Value::OutputLimits(DEFAULT_OUTPUT_LIMITS),
             Kind::OomScores => Value::OomScores([0, 200, 800]),
             Kind::Events => Value::Events(Events::default()),
-            Kind::Bind => Value::Bind(vec![b"*".to_vec(), b"-::*".to_vec()]),
+            Kind::Bind => Value::Bind(vec![b"127.0.0.1".to_vec(), b"-::1".to_vec()]),
             Kind::ReplicaOf => Value::ReplicaOf(None),
             Kind::Percentiles => Value::Percentiles(vec![50.0, 99.0, 99.9]),
         }

@@ -126,7 +126,7 @@ A directive may take several values, quoted or not: --save 900 1 300 10, --save 
 
 Commonly used:
        --port <port>                  TCP port, 6379 by default; 0 for none
-       --bind <address> ...           addresses to listen on; all by default
+       --bind <address> ...           addresses to listen on; 127.0.0.1 and ::1 without a file
        --unixsocket <path>            also listen on a Unix socket
        --dir <directory>              where data files are; the current directory by default
        --appendonly yes               log every write to disk

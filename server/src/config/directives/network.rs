@@ -5,6 +5,8 @@ use super::{
 };
 
 pub(super) static ROWS: &[Directive] = &[
+    // The default is that of the redis.conf Redis is shipped with: whoever starts a server without a file must not
+    // offer it to the network. With a file it is the one compiled into Redis, `* -::*`.
     directive("bind", Kind::Bind).multi().effect(Effect::Bind),
     unset("bind-source-addr"),
     yes_no("protected-mode", true).hot(|hot, value| hot.protected_mode.store(value)),

@@ -176,6 +176,20 @@ fn relative_paths_start_in_the_data_directory() {
 }
 
 #[test]
+fn without_a_file_the_server_keeps_to_this_computer_and_a_file_means_what_it_means_to_redis() {
+    let dir = Dir::new("bind");
+    let mut config = Config::new(1, &dir.0);
+    config.load(&Sources { options: Some(b"port 7000".to_vec()), ..Sources::default() }).unwrap();
+    assert_eq!(config.bind(), ["127.0.0.1", "-::1"]);
+
+    dir.write("redis.conf", "port 7000\n");
+    let mut config = Config::new(1, &dir.0);
+    config.load(&Sources { file: Some("redis.conf".into()), ..Sources::default() }).unwrap();
+    assert_eq!(config.bind(), ["*", "-::*"]);
+    assert!(config.is_default("bind"), "CONFIG REWRITE does not write it");
+}
+
+#[test]
 fn the_example_file_explains_every_directive_and_changes_nothing() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut config = Config::new(4, dir);
