@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs the applications in examples/ against the server at $REDIS_PORT; tests/clients/with-server provides one. Each
+# checks its own result; here its last line, and that it left no key behind.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+url=redis://127.0.0.1:$REDIS_PORT/
+
+example() { # what it prints last, command ...
+    local wanted=$1 output
+    shift
+    output=$("$@" "$url") || { echo "FAILED: $*" >&2 && return 1; }
+    [[ $output == "$wanted" ]] || { echo "$* printed \"$output\", not \"$wanted\"" >&2 && return 1; }
+    [[ $(redis-cli -u "$url" dbsize) == 0 ]] || { echo "$* left keys behind" >&2 && return 1; }
+    echo "ok $*"
+}
+
+python=${PYTHON:-python3}
+example "7 views in 3 minutes" "$python" examples/python/page_views.py
+example "200 transfers, no money made or lost" "$python" examples/python/transfer.py
+example "40 answers, 2 computed" node examples/node/cache.js
+example "100 additions, none lost" cargo run --quiet -p tidegate-examples --
