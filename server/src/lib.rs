@@ -1,4 +1,29 @@
-//! The Tidegate server.
+//! The Tidegate server: from sockets to the keyspace and back.
+//!
+//! `ARCHITECTURE.md` in the repository follows a request on its way through these modules.
+//!
+//! # Where things are
+//!
+//! * [`config`]: the table of directives; files, command line, `CONFIG`. [`process`]: what surrounds a server: arguments,
+//!   log, daemon, warnings at the start.
+//! * [`net`]: listening, connections, the request decoder.
+//! * [`dispatch`]: look up, gate, route, run. [`dispatch::Worker::process`] is the engine, and does no I/O.
+//! * [`registry`]: all commands by name. [`control`]: commands about the connection or the process.
+//! * [`shard`]: the sharded keyspace: locks, holds, running handlers and settling what they did, watched keys.
+//! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
+//! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
+//!
+//! # Invariants
+//!
+//! * Handlers are plain functions, and no `.await` happens while a shard is held: holds are made in plain functions only.
+//! * Only [`shard::exec`] journals, marks watchers and counts changes: it settles what a command did while its shards are
+//!   still held.
+//! * Only [`shard::hold`] gives access to two shards at once, locked in ascending order. A thread that holds one shard
+//!   releases it before it takes several.
+//! * No `static mut` and no global server object. Statics are constant, but for the counters of the allocator in
+//!   [`memory`].
+//! * What an ordinary command touches outside its shard is owned by its thread, is a relaxed atomic, or is the journal.
+//! * No request bytes outlive their buffer: what must be kept (a queued or parked request) is copied.
 
 pub mod clock;
 pub mod config;

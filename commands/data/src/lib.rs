@@ -1,7 +1,23 @@
 //! What Tidegate stores: values, the records that hold them, and the keyspace table that finds them.
 //!
-//! This crate knows no protocol and no command. It never reads a clock, a random source, a file or a socket: whatever
-//! depends on those (deadlines, random numbers, hash seeds) is passed in by the caller.
+//! This crate knows no protocol and no command. Whatever depends on the world outside (deadlines, random numbers, hash
+//! seeds) is passed in by the caller.
+//!
+//! # Where things are
+//!
+//! * [`value`]: one line per type: the enum [`Value`], type names, encodings as `OBJECT ENCODING` reports them.
+//! * [`types`]: one file or folder per type: its structure, nothing else.
+//! * [`keyspace`]: from a key to its value. Bottom up: records, segments, the directory, the [`Table`]; then a shard's
+//!   [`Databases`], a [`Key`] as a capability, and [`Keys`], which is what a command sees; [`KeyLog`], what it did.
+//!
+//! # Invariants
+//!
+//! * Nothing here reads a clock, a random source, a file or a socket.
+//! * A segment is changed only through the one accessor of [`Table`] that will take a snapshot's pre-image first; the
+//!   segments as a whole move out only through [`Table::take`] and [`Table::swap`].
+//! * A key whose deadline has passed is never seen through [`Keys`].
+//! * A [`Key`] is made by the router only, from what a command declares.
+//! * Records that leave the keyspace go to the log, to be freed when no shard is held.
 
 pub mod keyspace;
 pub mod types;
