@@ -78,8 +78,8 @@ fn is_root(path: &str) -> bool {
     path.ends_with("src/lib.rs")
         || path.ends_with("src/main.rs")
         || path.ends_with("/build.rs")
-        || (path.starts_with("tests/") && path.ends_with("/main.rs"))
-        || ["src/bin/", "/examples/", "benches/benches/", "data/tests/", "fuzz_targets/"]
+        || ((path.starts_with("tests/") || path.contains("/examples/")) && path.ends_with("/main.rs"))
+        || ["src/bin/", "/examples/", "benches/benches/", "data/tests/", "server/tests/", "fuzz_targets/"]
             .iter()
             .any(|dir| in_dir(dir))
 }
