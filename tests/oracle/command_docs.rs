@@ -131,7 +131,7 @@ fn optional_text(docs: &Fields, field: &str) -> Option<String> {
 /// The argument tree of a reply, without what is newer than the reference.
 fn tree(docs: &Fields) -> Vec<Argument> {
     let list = docs.get("arguments").and_then(Reply::items).unwrap_or_default();
-    let all = list.iter().map(|argument| fields(argument));
+    let all = list.iter().map(fields);
     all.filter(|argument| !is_newer(&text(argument, "since")))
         .map(|argument| argument_of(&argument))
         .collect()
@@ -166,7 +166,8 @@ fn line(arguments: &[Argument]) -> String {
             .get(at + 1)
             .is_some_and(|next| next.starts_with(|c: char| c == '<' || c.is_ascii_lowercase()));
         line += if line.is_empty() { "" } else { " " };
-        line += &if has_word && joins { format!("<{text}>") } else { text.clone() };
+        let (open, close) = if has_word && joins { ("<", ">") } else { ("", "") };
+        line.extend([open, text, close]);
     }
     line
 }

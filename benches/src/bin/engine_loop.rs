@@ -20,9 +20,8 @@ fn request(op: &str, key: u64) -> Vec<u8> {
         "get" => format!("*2\r\n$3\r\nGET\r\n$16\r\nkey:{key:012}\r\n"),
         "incr" => format!("*2\r\n$4\r\nINCR\r\n$16\r\nctr:{key:012}\r\n"),
         "mset" => {
-            let pairs: String =
-                (0..10).map(|i| format!("$16\r\nkey:{:012}\r\n$64\r\n{value}\r\n", key ^ i)).collect();
-            format!("*21\r\n$4\r\nMSET\r\n{pairs}")
+            let pair = |i| format!("$16\r\nkey:{:012}\r\n$64\r\n{value}\r\n", key ^ i);
+            (0..10).fold("*21\r\n$4\r\nMSET\r\n".to_string(), |request, i| request + &pair(i))
         }
         _ => format!("*3\r\n$3\r\nSET\r\n$16\r\nkey:{key:012}\r\n$64\r\n{value}\r\n"),
     }

@@ -14,7 +14,7 @@ fn shape(arguments: &[Argument]) -> String {
         text += &argument.since.as_ref().map(|since| format!("@{since}")).unwrap_or_default();
         text += &argument.deprecated_since.as_ref().map(|since| format!("@-{since}")).unwrap_or_default();
         if !argument.arguments.is_empty() {
-            text += &format!("({})", shape(&argument.arguments));
+            text += &["(", &shape(&argument.arguments), ")"].concat();
         }
         text
     };
