@@ -53,6 +53,9 @@ pub struct Ran {
     pub reply: Vec<u8>,
     /// What must be replayed on a twin: the commands, lazily expired keys first.
     pub effects: Effects,
+    /// Keys of databases other than the selected one that were deleted because their time had come, to be deleted on a
+    /// twin before `effects` are replayed.
+    pub expired_elsewhere: Vec<(usize, Box<[u8]>)>,
     /// Keyspace events: `set k`.
     pub events: Vec<String>,
     /// Lookups that count as hits, and those that count as misses.
@@ -112,17 +115,26 @@ impl Bench {
         let mut reply = Reply::new(&mut out, self.protocol);
         let handler = command.handler.expect("a container is never found as a command");
         let result = handler(&mut cx, &mut args, &mut reply);
+        let nondeterministic = cx.env.was_nondeterministic();
         drop(cx);
         let mut effects = Effects::default();
+        let mut expired_elsewhere = Vec::new();
         for expired in &self.log.expired {
-            effects.push(&[b"DEL", &expired.key]);
+            if expired.db as usize == self.db {
+                effects.push(&[b"DEL", &expired.key]);
+            } else {
+                expired_elsewhere.push((expired.db as usize, expired.key.clone()));
+            }
         }
         let changed = self.log.changes > 0;
         match result {
             Ok(Outcome::Same) => {
                 assert!(!changed, "{} answered Same but changed the keyspace", command.name);
             }
-            Ok(Outcome::Changed) => effects.push(words),
+            Ok(Outcome::Changed) => {
+                assert!(!nondeterministic, "{} read the clock or chance and names no effects", command.name);
+                effects.push(words);
+            }
             Ok(Outcome::ChangedAs(more)) => effects.push_encoded(more.bytes(), more.len()),
             Err(error) => {
                 assert!(!changed, "{} failed after it had changed the keyspace", command.name);
@@ -135,7 +147,12 @@ impl Bench {
         let lookups = (self.log.hits, self.log.misses);
         self.log.free();
         self.log.emptied.clear();
-        Ran { reply: out, effects, events, lookups }
+        Ran { reply: out, effects, expired_elsewhere, events, lookups }
+    }
+
+    /// The keyspace as it is, to look at.
+    pub fn databases(&self) -> &Databases {
+        &self.databases
     }
 
     /// Runs one line.
@@ -148,7 +165,13 @@ impl Bench {
     fn failed(&self, error: &Error) -> Ran {
         let mut out = Vec::new();
         Reply::new(&mut out, self.protocol).error(error);
-        Ran { reply: out, effects: Effects::default(), events: Vec::new(), lookups: (0, 0) }
+        Ran {
+            reply: out,
+            effects: Effects::default(),
+            expired_elsewhere: Vec::new(),
+            events: Vec::new(),
+            lookups: (0, 0),
+        }
     }
 }
 

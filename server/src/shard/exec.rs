@@ -209,7 +209,14 @@ impl Executor {
     fn collect(&mut self, call: &Call<'_>, outcome: Outcome) {
         let mut effects = Effects::default();
         for expired in &self.log.expired {
-            effects.push(&[b"DEL", &expired.key]);
+            if usize::from(expired.db) == call.db {
+                effects.push(&[b"DEL", &expired.key]);
+            } else {
+                // MOVE and COPY meet keys of another database; in this one the name may be that of a living key.
+                let mut elsewhere = Effects::default();
+                elsewhere.push(&[b"DEL", &expired.key]);
+                self.unit.push(Part { db: expired.db, commands: 1, bytes: elsewhere.into_bytes() });
+            }
         }
         match outcome {
             Outcome::Same => {}
