@@ -7,3 +7,4 @@ pub mod oracle;
 pub mod random;
 pub mod resp;
 pub mod server;
+pub mod twin;

@@ -1,0 +1,159 @@
+//! What the simulation sends: for each command of the keyspace a few lines with typed places.
+//!
+//! `:key`, `:value` and so on are filled in by the oracle's generator, `:soon...` by a deadline that the run itself
+//! reaches, and a group in brackets is left out half of the time. A command without a line fails the simulation, so that
+//! a new one cannot be forgotten.
+
+use tidegate_commands::families;
+use tidegate_commands::model::Command;
+use tidegate_tests::oracle::generate::{Args, Generator};
+
+/// A command and its lines.
+pub(crate) type Lines = (&'static str, &'static [&'static str]);
+
+/// In alphabetical order.
+pub(crate) const LINES: &[Lines] = &[
+    ("append", &["APPEND :key :value"]),
+    ("copy", &["COPY :key :key [DB :db] [REPLACE]"]),
+    ("dbsize", &["DBSIZE"]),
+    ("decr", &["DECR :key"]),
+    ("decrby", &["DECRBY :key :int"]),
+    ("del", &["DEL :key", "DEL :key :key :key"]),
+    ("delex", &["DELEX :key", "DELEX :key IFEQ :value", "DELEX :key IFNE :value", "DELEX :key IFEQ 1"]),
+    ("delifeq", &["DELIFEQ :key :value", "DELIFEQ :key 1"]),
+    ("digest", &["DIGEST :key"]),
+    ("exists", &["EXISTS :key :key"]),
+    ("expire", &["EXPIRE :key :s [NX]", "EXPIRE :key 1 [XX]", "EXPIRE :key :s [GT]", "EXPIRE :key 1 [LT]"]),
+    ("expireat", &["EXPIREAT :key :at [NX]", "EXPIREAT :key :at [LT]"]),
+    ("expiretime", &["EXPIRETIME :key"]),
+    ("flushall", &["FLUSHALL [ASYNC]", "FLUSHALL SYNC"]),
+    ("flushdb", &["FLUSHDB [ASYNC]", "FLUSHDB SYNC"]),
+    ("get", &["GET :key"]),
+    ("getdel", &["GETDEL :key"]),
+    (
+        "getex",
+        &[
+            "GETEX :key [PERSIST]",
+            "GETEX :key EX :s",
+            "GETEX :key PX :soon",
+            "GETEX :key EXAT :at",
+            "GETEX :key PXAT :soonat",
+        ],
+    ),
+    ("getrange", &["GETRANGE :key :index :index"]),
+    ("getset", &["GETSET :key :value"]),
+    ("incr", &["INCR :key"]),
+    ("incrby", &["INCRBY :key :int"]),
+    ("incrbyfloat", &["INCRBYFLOAT :key :float"]),
+    (
+        "increx",
+        &[
+            "INCREX :key [BYINT :int] [LBOUND -100] [UBOUND 100] [PX :soon]",
+            "INCREX :key BYFLOAT :float [UBOUND 1000] [SATURATE] [EX :s] [ENX]",
+            "INCREX :key [SATURATE] [UBOUND 3] [PXAT :soonat]",
+            "INCREX :key [PERSIST]",
+        ],
+    ),
+    ("keys", &["KEYS *", "KEYS k*"]),
+    ("lcs", &["LCS :key :key [LEN]", "LCS :key :key IDX [WITHMATCHLEN]"]),
+    ("mget", &["MGET :key :key :key"]),
+    ("move", &["MOVE :key :db"]),
+    ("mset", &["MSET :key :value [:key :value]"]),
+    (
+        "msetex",
+        &[
+            "MSETEX 1 :key :value [NX] [PX :soon]",
+            "MSETEX 2 :key :value :key :value [XX] [EX :s]",
+            "MSETEX 2 :key :value :key :value PXAT :soonat",
+            "MSETEX 2 :key :value :key :value [KEEPTTL]",
+        ],
+    ),
+    ("msetnx", &["MSETNX :key :value [:key :value]"]),
+    ("object|encoding", &["OBJECT ENCODING :key"]),
+    ("object|freq", &["OBJECT FREQ :key"]),
+    ("object|help", &["OBJECT HELP"]),
+    ("object|idletime", &["OBJECT IDLETIME :key"]),
+    ("object|refcount", &["OBJECT REFCOUNT :key"]),
+    ("persist", &["PERSIST :key"]),
+    ("pexpire", &["PEXPIRE :key :soon [NX]", "PEXPIRE :key :ms [GT]"]),
+    ("pexpireat", &["PEXPIREAT :key :soonat [LT]", "PEXPIREAT :key :atms [XX]"]),
+    ("pexpiretime", &["PEXPIRETIME :key"]),
+    ("psetex", &["PSETEX :key :soon :value"]),
+    ("pttl", &["PTTL :key"]),
+    ("randomkey", &["RANDOMKEY"]),
+    ("rename", &["RENAME :key :key"]),
+    ("renamenx", &["RENAMENX :key :key"]),
+    ("scan", &["SCAN 0 [MATCH *a*] [COUNT 100]", "SCAN :int [TYPE string]"]),
+    (
+        "set",
+        &[
+            "SET :key :value [GET]",
+            "SET :key :value PX :soon [NX]",
+            "SET :key :value EX :s [XX]",
+            "SET :key :value PXAT :soonat",
+            "SET :key :value EXAT :at",
+            "SET :key :value KEEPTTL",
+            "SET :key :value IFEQ :value [PX :soon]",
+            "SET :key :value IFNE :value",
+        ],
+    ),
+    ("setex", &["SETEX :key :s :value", "SETEX :key 1 :value"]),
+    ("setnx", &["SETNX :key :value"]),
+    ("setrange", &["SETRANGE :key 3 :value", "SETRANGE :key 70 x"]),
+    ("strlen", &["STRLEN :key"]),
+    ("substr", &["SUBSTR :key :index :index"]),
+    ("swapdb", &["SWAPDB :db :db"]),
+    ("touch", &["TOUCH :key :key"]),
+    ("ttl", &["TTL :key"]),
+    ("type", &["TYPE :key"]),
+    ("unlink", &["UNLINK :key :key"]),
+];
+
+/// The declared commands that can be called, by name, and those of them without a line.
+pub(crate) fn commands() -> (Vec<String>, Vec<String>) {
+    let mut names = Vec::new();
+    for command in families::ALL.iter().flat_map(|family| family.commands) {
+        callable("", command, &mut names);
+    }
+    let missing = names.iter().filter(|name| !LINES.iter().any(|(with, _)| with == name)).cloned().collect();
+    (names, missing)
+}
+
+fn callable(container: &str, command: &Command, names: &mut Vec<String>) {
+    let name = format!("{container}{}", command.name.to_ascii_lowercase());
+    for sub in command.subcommands {
+        callable(&format!("{name}|"), sub, names);
+    }
+    if command.handler.is_some() {
+        names.push(name);
+    }
+}
+
+/// One line of `name`, filled in; deadlines that come soon are counted from `now_ms`.
+pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Args {
+    let template = *generator.random.pick(lines.1);
+    let mut args = Args::new();
+    let mut left_out = false;
+    for word in template.split(' ') {
+        if word.starts_with('[') {
+            left_out = generator.one_in(2);
+        }
+        if !left_out {
+            let word = word.trim_matches(|c| "[]".contains(c));
+            match word {
+                ":soon" => args.push(soon(generator).to_string().into_bytes()),
+                ":soonat" => args.push((now_ms + soon(generator)).to_string().into_bytes()),
+                word => args.extend(generator.fill(word)),
+            }
+        }
+        if word.ends_with(']') {
+            left_out = false;
+        }
+    }
+    generator.spoil(args, false)
+}
+
+/// A deadline that the run reaches, in milliseconds from now; sometimes one that has passed.
+fn soon(generator: &mut Generator) -> i64 {
+    if generator.one_in(10) { generator.random.between(-5, 1) } else { generator.random.between(1, 60) }
+}

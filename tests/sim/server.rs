@@ -1,0 +1,238 @@
+//! The whole server: several connections on several threads, transactions over several shards, keys that expire. Its
+//! journal, replayed unit by unit on a twin, gives what its shards hold.
+
+use crate::lines::{self, LINES};
+use crate::rounds;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use tidegate::clock;
+use tidegate::config::{Config, Sources};
+use tidegate::dispatch::Worker;
+use tidegate::session::{Client, Session};
+use tidegate::shared::Shared;
+use tidegate::{Handle, Server};
+use tidegate_persistence::journal::{MemoryJournal, Part};
+use tidegate_tests::clock::wait_until;
+use tidegate_tests::oracle::generate::{Args, Generator};
+use tidegate_tests::resp::{RespClient, encode_command, simple};
+use tidegate_tests::twin::{Contents, Held, Twin, collect, difference};
+
+const CONNECTIONS: u64 = 6;
+/// Turns of one connection: each is a command, a pipeline or a transaction.
+const TURNS: usize = 120;
+const KEYS_OF_SUM: usize = 10;
+
+#[test]
+fn the_journal_of_a_busy_server_makes_a_twin() {
+    for seed in rounds("server", 6, 300) {
+        let server = Running::start();
+        let addr = server.addr;
+        let sum_before = KEYS_OF_SUM as i64 * 100;
+        let mut first = RespClient::connect(addr).expect("it listens");
+        for key in 0..KEYS_OF_SUM {
+            assert_eq!(first.call(&["SET", &format!("sum:{key}"), "100"]), simple("OK"));
+        }
+        thread::scope(|scope| {
+            for connection in 0..CONNECTIONS {
+                scope.spawn(move || talk(addr, seed.wrapping_mul(1000) + connection));
+            }
+        });
+        // The sweep removes what nobody asks for; only then is the server at rest.
+        let shared = Arc::clone(server.handle.as_ref().expect("it runs").shared());
+        let at_rest =
+            wait_until(std::time::Duration::from_secs(20), || soonest(&shared) > clock::unix_ms() + 1_000);
+        assert!(at_rest, "seed {seed}: due keys are swept");
+        check(&server, seed, sum_before);
+    }
+}
+
+/// The name of a due key in the database a command reaches into may be that of a living key in the selected one: its
+/// deletion must not be replayed there.
+#[test]
+fn a_key_that_was_due_in_another_database_is_deleted_there() {
+    let journal = Arc::new(MemoryJournal::default());
+    let config = Config::new(1, Path::new("/"));
+    let shared = Shared::new(config, &[], Arc::clone(&journal) as _).expect("nothing is renamed");
+    let mut worker = Worker::new(Arc::new(shared), 0, 1);
+    let client = Client::new(1, String::new(), String::new(), 0, 0, false, true);
+    let mut session = Session::new(Arc::new(client), true);
+    let mut run = |lines: &[u8]| {
+        let mut out = Vec::new();
+        worker.process(&mut session, &mut lines.to_vec(), &mut 0, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    assert_eq!(run(b"SELECT 1\r\nSET a old PX 1\r\nSELECT 0\r\nSET a new\r\n"), "+OK\r\n".repeat(4));
+    let set_ms = clock::unix_ms();
+    assert!(wait_until(std::time::Duration::from_secs(20), || clock::unix_ms() > set_ms + 1));
+    assert_eq!(run(b"MOVE a 1\r\n"), ":1\r\n");
+    let mut twin = Twin::default();
+    for part in journal.take().iter().flatten() {
+        assert_eq!(twin.replay(part.db as usize, &part.bytes), Ok(part.commands));
+    }
+    let contents = twin.contents(i64::MIN);
+    let keys: Vec<_> = contents.keys().collect();
+    assert_eq!(keys, [&(1, b"a".to_vec())], "the key moved, with the value it had");
+    assert_eq!(contents[keys[0]].held, Held::Bytes(b"new".to_vec()));
+}
+
+/// One client: random lines, some in transactions, and transfers between keys of different shards.
+fn talk(addr: SocketAddr, seed: u64) {
+    let mut generator = Generator::new(seed, &[]);
+    let mut client = RespClient::connect(addr).expect("it listens");
+    for _ in 0..TURNS {
+        let mut requests: Vec<Args> = Vec::new();
+        match generator.random.below(4) {
+            0 => requests.push(command(&mut generator)),
+            1 => requests.extend((0..8).map(|_| command(&mut generator))),
+            2 => transfer(&mut generator, &mut requests),
+            _ => {
+                let watched = generator.one_in(3);
+                if watched {
+                    requests.push(vec![b"WATCH".to_vec(), generator.key(), generator.key()]);
+                }
+                requests.push(vec![b"MULTI".to_vec()]);
+                requests.extend((0..5).map(|_| command(&mut generator)));
+                requests.push(vec![if generator.one_in(8) { b"DISCARD".to_vec() } else { b"EXEC".to_vec() }]);
+            }
+        }
+        let mut bytes = Vec::new();
+        for request in &requests {
+            encode_command(request, &mut bytes);
+        }
+        client.send_raw(&bytes).expect("it reads");
+        for request in &requests {
+            let reply = client.read();
+            assert!(reply.is_ok(), "seed {seed}: no reply to {request:?}: {reply:?}");
+        }
+    }
+}
+
+/// A line that leaves the `sum:` keys alone.
+fn command(generator: &mut Generator) -> Args {
+    if generator.one_in(25) {
+        return generator.fill("SELECT 0");
+    }
+    if generator.one_in(25) {
+        return generator.fill("SELECT 1");
+    }
+    loop {
+        let lines = &LINES[generator.random.below(LINES.len())];
+        if !["flushall", "flushdb", "swapdb", "keys"].contains(&lines.0) {
+            return lines::line(generator, lines, clock::unix_ms());
+        }
+    }
+}
+
+/// Takes from one key and gives to another in one transaction: the sum over all keys stays.
+fn transfer(generator: &mut Generator, requests: &mut Vec<Args>) {
+    let mut key = || format!("sum:{}", generator.random.below(KEYS_OF_SUM));
+    let (from, to) = (key(), key());
+    requests.push(generator.fill("SELECT 0"));
+    requests.push(vec![b"MULTI".to_vec()]);
+    requests.push(vec![b"DECRBY".to_vec(), from.into_bytes(), b"7".to_vec()]);
+    requests.push(vec![b"INCRBY".to_vec(), to.into_bytes(), b"7".to_vec()]);
+    requests.push(vec![b"EXEC".to_vec()]);
+}
+
+fn check(server: &Running, seed: u64, sum: i64) {
+    let shared = server.handle.as_ref().expect("it runs").shared();
+    // Nothing is due for a while: what the journal says is what the shards hold.
+    let mut contents = Contents::new();
+    let units = {
+        let mut hold = shared.shards.hold_all();
+        hold.each(|_, data| {
+            collect(&data.databases, i64::MIN, &mut contents);
+        });
+        server.journal.take()
+    };
+    let mut twin = Twin::default();
+    let mut commands = 0;
+    for (at, unit) in units.iter().enumerate() {
+        for part in unit {
+            let replayed = twin.replay(part.db as usize, &part.bytes);
+            assert_eq!(replayed, Ok(part.commands), "seed {seed}, unit {at}: {}", shown(unit));
+            commands += part.commands;
+        }
+        if unit.len() > 1 {
+            // No state between two commands of a transaction is ever a state of the keyspace.
+            assert_eq!(total(&twin.contents(i64::MIN)), sum_so_far(&twin, sum), "seed {seed}, unit {at}");
+        }
+    }
+    let replayed = twin.contents(i64::MIN);
+    if let Some(difference) = difference(&contents, &replayed) {
+        panic!("seed {seed}: {difference}, after {} units", units.len());
+    }
+    assert_eq!(total(&contents), sum, "seed {seed}: transfers keep the sum");
+    println!("seed {seed}: {} units, {commands} commands, {} keys", units.len(), contents.len());
+    assert!(units.len() > TURNS && !contents.is_empty(), "seed {seed}: the run did something");
+}
+
+/// The sum once all keys are there, else what is there: the first units write the keys one by one.
+fn sum_so_far(twin: &Twin, sum: i64) -> i64 {
+    let contents = twin.contents(i64::MIN);
+    let keys = contents.keys().filter(|(db, key)| *db == 0 && key.starts_with(b"sum:")).count();
+    if keys == KEYS_OF_SUM { sum } else { total(&contents) }
+}
+
+fn total(contents: &Contents) -> i64 {
+    let sums = contents.iter().filter(|((db, key), _)| *db == 0 && key.starts_with(b"sum:"));
+    sums.map(|(_, seen)| match &seen.held {
+        Held::Bytes(bytes) => String::from_utf8_lossy(bytes).parse::<i64>().expect("transfers keep numbers"),
+        Held::Boxed(value) => panic!("a transfer made {value:?}"),
+    })
+    .sum()
+}
+
+fn shown(unit: &[Part]) -> String {
+    unit.iter()
+        .map(|part| format!("{}: {}", part.db, part.bytes.escape_ascii()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The earliest deadline of any key.
+fn soonest(shared: &Shared) -> i64 {
+    let mut contents = Contents::new();
+    shared.shards.hold_all().each(|_, data| {
+        collect(&data.databases, i64::MIN, &mut contents);
+    });
+    contents.values().filter_map(|seen| seen.expiry_ms).min().unwrap_or(i64::MAX)
+}
+
+/// A server in this process.
+struct Running {
+    handle: Option<Handle>,
+    journal: Arc<MemoryJournal>,
+    addr: SocketAddr,
+}
+
+impl Running {
+    /// Another process can take the free port between probing and binding, so a few are tried.
+    fn start() -> Self {
+        for _ in 0..5 {
+            let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|probe| probe.local_addr());
+            let addr = probe.expect("the loopback interface has a free port");
+            let mut config = Config::new(4, Path::new("/"));
+            let lines = format!("port {}\nbind 127.0.0.1\nio-threads 3\nsave \"\"\n", addr.port());
+            config
+                .load(&Sources { input: Some(lines.into_bytes()), ..Sources::default() })
+                .expect("the lines are right");
+            let journal = Arc::new(MemoryJournal::default());
+            if let Ok(handle) = Server::start_with(config, &[], Arc::clone(&journal) as _) {
+                return Running { handle: Some(handle), journal, addr };
+            }
+        }
+        panic!("no port could be bound");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.shared().shutdown.request();
+            handle.join();
+        }
+    }
+}
