@@ -34,9 +34,15 @@ struct Shard {
 #[derive(Debug)]
 struct Line<T>(T);
 
-// SAFETY: `data` is reached only through `Hold` and `HoldOne`, which exist only while `lock` is held by their
-// thread; everything else in a shard is Sync by itself.
+// SAFETY: `data` is reached only through `Hold` and `HoldOne`, which exist only while `lock` is held by them, and the
+// lock orders their accesses (tests/loom proves both); everything else in a shard is Sync by itself. A guard may move to
+// another thread and be looked at from several, so what it gives out must be Send and Sync: see below.
 unsafe impl Sync for Shard {}
+
+const _: () = {
+    const fn may_cross_threads<T: Send + Sync>() {}
+    may_cross_threads::<ShardData>();
+};
 
 /// All shards of the keyspace.
 #[derive(Debug)]

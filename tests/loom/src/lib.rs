@@ -1,0 +1,235 @@
+//! The shard locks under every interleaving and every reordering the memory model allows, as far as loom models it.
+//!
+//! The server's `shard/lock.rs` and `shard/hold.rs` are compiled here as they are, with loom's atomics, beside copies with
+//! one mistake each (see `build.rs`): the models must pass with the former and fail with each of the latter.
+#![cfg(all(test, loom))]
+
+use loom::cell::UnsafeCell;
+
+/// Loom's atomics, but for one thing: loom forgets that a read-modify-write follows at once upon what it read, so a swap
+/// that finds `true` and writes it again could hide a later unlock for ever. Such a swap changes nothing; here it is a
+/// failed compare-and-exchange with the same orderings, which writes nothing either.
+mod modelled {
+    pub use loom::sync::atomic::Ordering;
+
+    #[derive(Debug, Default)]
+    pub struct AtomicBool(loom::sync::atomic::AtomicBool);
+
+    impl AtomicBool {
+        pub fn load(&self, order: Ordering) -> bool {
+            self.0.load(order)
+        }
+
+        pub fn store(&self, value: bool, order: Ordering) {
+            self.0.store(value, order);
+        }
+
+        pub fn swap(&self, value: bool, order: Ordering) -> bool {
+            assert!(value, "a lock is only ever swapped to taken");
+            self.0.compare_exchange(false, true, order, Ordering::Relaxed).is_err()
+        }
+    }
+}
+
+/// What the held shards guard, seen by loom: an access that does not happen after the last one is a failure.
+struct Guarded(Vec<UnsafeCell<i64>>);
+
+// SAFETY: that accesses exclude each other is what the models prove; loom's cells check it.
+unsafe impl Sync for Guarded {}
+
+impl Guarded {
+    fn new(values: &[i64]) -> Self {
+        Guarded(values.iter().map(|value| UnsafeCell::new(*value)).collect())
+    }
+
+    fn get(&self, shard: u16) -> i64 {
+        // SAFETY: the caller holds the shard; loom panics if that does not exclude others.
+        self.0[shard as usize].with(|value| unsafe { *value })
+    }
+
+    fn add(&self, shard: u16, amount: i64) {
+        // SAFETY: as in `get`.
+        self.0[shard as usize].with_mut(|value| unsafe { *value += amount });
+    }
+}
+
+/// Explores `model`; prints how many executions that took.
+fn explore(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = std::sync::Arc::clone(&count);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("{name}: {} executions", count.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+macro_rules! variant {
+    ($name:ident) => {
+        #[expect(dead_code, reason = "the models use a part of the server's files")]
+        mod $name {
+            mod lock {
+                include!(concat!(env!("OUT_DIR"), "/", stringify!($name), "/lock.rs"));
+            }
+            mod hold {
+                include!(concat!(env!("OUT_DIR"), "/", stringify!($name), "/hold.rs"));
+            }
+            /// Stands for the server's, which names its sessions.
+            mod watch {
+                #[derive(Debug, Default)]
+                pub struct WatchTable;
+            }
+
+            use super::{Guarded, explore};
+            use hold::Shards;
+            use loom::sync::Arc;
+            use loom::thread;
+            use tidegate_data::KeyHasher;
+
+            fn setting(values: &[i64]) -> (Arc<Shards>, Arc<Guarded>) {
+                (Arc::new(Shards::new(values.len(), 1, &KeyHasher::new(1))), Arc::new(Guarded::new(values)))
+            }
+
+            /// Two threads add under the lock; who joins them sees both.
+            pub fn exclusion() {
+                explore("exclusion", None, || {
+                    let (shards, guarded) = setting(&[0]);
+                    let add = {
+                        let (shards, guarded) = (Arc::clone(&shards), Arc::clone(&guarded));
+                        move || {
+                            let hold = shards.hold_one(0);
+                            guarded.add(0, 1);
+                            drop(hold);
+                        }
+                    };
+                    let other = thread::spawn(add.clone());
+                    add();
+                    other.join().unwrap();
+                    let hold = shards.hold_one(0);
+                    assert_eq!(guarded.get(0), 2);
+                    drop(hold);
+                });
+            }
+
+            /// Two threads try while a third holds: who gets the shard sees all of what was done, who does not leaves it
+            /// held.
+            pub fn attempts() {
+                explore("attempts", Some(3), || {
+                    let (shards, guarded) = setting(&[0]);
+                    let attempt = {
+                        let (shards, guarded) = (Arc::clone(&shards), Arc::clone(&guarded));
+                        move || {
+                            let hold = shards.try_hold_one(0);
+                            let got = i64::from(hold.is_some());
+                            guarded_if(&guarded, got);
+                            drop(hold);
+                            got
+                        }
+                    };
+                    let others = [thread::spawn(attempt.clone()), thread::spawn(attempt)];
+                    let hold = shards.hold_one(0);
+                    guarded.add(0, 1);
+                    let seen = guarded.get(0);
+                    thread::yield_now();
+                    assert_eq!(guarded.get(0), seen, "a failed attempt let somebody in");
+                    drop(hold);
+                    let got: i64 = others.into_iter().map(|other| other.join().unwrap()).sum();
+                    let hold = shards.hold_one(0);
+                    assert_eq!(guarded.get(0), 1 + got);
+                    drop(hold);
+                });
+            }
+
+            fn guarded_if(guarded: &Guarded, got: i64) {
+                if got == 1 {
+                    guarded.add(0, 1);
+                }
+            }
+
+            /// Two transfers that name their shards in opposite order, and one of them twice: nobody waits forever, and
+            /// nobody sees half a transfer.
+            pub fn transfers() {
+                explore("transfers", None, || {
+                    let (shards, guarded) = setting(&[10, 10]);
+                    let transfer = |wanted: &'static [u16]| {
+                        let (shards, guarded) = (Arc::clone(&shards), Arc::clone(&guarded));
+                        move || {
+                            let hold = shards.hold(wanted.iter().copied().collect());
+                            assert_eq!(guarded.get(0) + guarded.get(1), 20, "half a transfer");
+                            guarded.add(wanted[0], -3);
+                            guarded.add(wanted[1], 3);
+                            drop(hold);
+                        }
+                    };
+                    let other = thread::spawn(transfer(&[1, 0, 1]));
+                    transfer(&[0, 1])();
+                    other.join().unwrap();
+                    let hold = shards.hold_all();
+                    assert_eq!((guarded.get(0), guarded.get(1)), (10, 10));
+                    drop(hold);
+                });
+            }
+        }
+    };
+}
+
+variant!(faithful);
+variant!(relaxed_lock);
+variant!(relaxed_unlock);
+variant!(checked_then_taken);
+variant!(guard_before_attempt);
+variant!(unordered);
+variant!(released_early);
+
+#[test]
+fn a_shard_is_held_by_one_thread() {
+    faithful::exclusion();
+}
+
+#[test]
+fn an_attempt_gets_the_shard_or_leaves_it() {
+    faithful::attempts();
+}
+
+#[test]
+fn transfers_are_atomic_and_never_wait_for_each_other() {
+    faithful::transfers();
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_lock_without_acquire_is_caught() {
+    relaxed_lock::exclusion();
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn an_unlock_without_release_is_caught() {
+    relaxed_unlock::exclusion();
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_lock_taken_in_two_steps_is_caught() {
+    checked_then_taken::attempts();
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_guard_made_before_the_attempt_is_caught() {
+    guard_before_attempt::attempts();
+}
+
+#[test]
+#[should_panic(expected = "Model exceeded maximum number of branches")] // each spins for the other's shard
+fn locks_in_the_order_of_the_request_are_caught() {
+    unordered::transfers();
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn shards_released_before_their_time_are_caught() {
+    released_early::transfers();
+}
