@@ -43,7 +43,7 @@ fn the_journal_of_a_busy_server_makes_a_twin() {
         let shared = Arc::clone(server.handle.as_ref().expect("it runs").shared());
         let at_rest =
             wait_until(std::time::Duration::from_secs(20), || soonest(&shared) > clock::unix_ms() + 1_000);
-        assert!(at_rest, "seed {seed}: due keys are swept");
+        assert!(at_rest, "seed {seed}: at {} nobody has swept {}", clock::unix_ms(), first_due(&shared));
         check(&server, seed, sum_before);
     }
 }
@@ -190,6 +190,26 @@ fn shown(unit: &[Part]) -> String {
         .map(|part| format!("{}: {}", part.db, part.bytes.escape_ascii()))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The key with the earliest deadline, and what its table knows of it.
+fn first_due(shared: &Shared) -> String {
+    let mut found = None;
+    shared.shards.hold_all().each(|shard, data| {
+        for db in 0..data.databases.count() {
+            let table = data.databases.table(db);
+            table.for_each(&mut |record| {
+                if let Some(deadline) = record.expiry_ms()
+                    && found.as_ref().is_none_or(|(earliest, _)| deadline < *earliest)
+                {
+                    let noted = table.earliest_expiry_ms();
+                    let text = format!("{record:?} of db {db}, shard {shard}, which notes {noted:?}");
+                    found = Some((deadline, text));
+                }
+            });
+        }
+    });
+    found.map_or_else(|| "nothing".to_owned(), |(_, text)| text)
 }
 
 /// The earliest deadline of any key.
