@@ -101,6 +101,31 @@ pub fn purge() {
     }
 }
 
+/// Notices that much memory was freed since it last said so.
+#[derive(Debug, Default)]
+pub struct Freed {
+    highest: usize,
+}
+
+impl Freed {
+    /// Less than this is not worth walking the heap for, in bytes.
+    const LEAST: usize = 8 << 20;
+
+    /// True when an eighth of the memory in use at the highest, and at least 8 MiB, is free again.
+    pub fn much(&mut self) -> bool {
+        self.much_of(used())
+    }
+
+    fn much_of(&mut self, used: usize) -> bool {
+        self.highest = self.highest.max(used);
+        let much = self.highest - used >= Self::LEAST.max(self.highest / 8);
+        if much {
+            self.highest = used;
+        }
+        much
+    }
+}
+
 /// The allocator's own report: `MEMORY MALLOC-STATS`. `None` when it has none.
 #[cfg(feature = "mimalloc")]
 pub fn allocator_report() -> Option<String> {
@@ -149,6 +174,17 @@ pub fn total_system() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drop_is_noticed_once() {
+        let mut freed = Freed::default();
+        assert!(!freed.much_of(100 << 20));
+        assert!(!freed.much_of(90 << 20), "not an eighth");
+        assert!(freed.much_of(80 << 20));
+        assert!(!freed.much_of(79 << 20));
+        assert!(!freed.much_of(200 << 20));
+        assert!(freed.much_of(0));
+    }
 
     #[test]
     fn what_one_thread_allocates_and_another_frees_sums_to_nothing() {

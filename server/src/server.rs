@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::config::Config;
 use crate::dispatch::Worker;
+use crate::memory;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
 use crate::net::stream::Stream;
@@ -249,9 +250,14 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
     let mut tick = tokio::time::interval(SWEEP_PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut turn = 0u64;
+    let mut freed = memory::Freed::default();
     loop {
         tick.tick().await;
         turn += 1;
+        // Every thread for itself: what it allocated only it can give back, whoever freed it.
+        if turn.is_multiple_of(4) && freed.much() {
+            memory::purge();
+        }
         let shared = Arc::clone(&local.borrow().worker.shared);
         // Idle threads, too, forget what CONFIG RESETSTAT wants forgotten.
         local.borrow().worker.stats.follow(shared.stats.epoch());
