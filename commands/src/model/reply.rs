@@ -65,10 +65,14 @@ impl<'a> Reply<'a> {
         self.line(text.as_bytes());
     }
 
-    /// `-text`, code included.
+    /// `-text`, code included. Line breaks around the text are dropped, those in it become spaces, as in Redis.
     pub fn error(&mut self, error: &Error) {
         self.out.push(b'-');
-        self.line(&error.message());
+        let message = error.message();
+        let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let start = message.iter().position(|byte| !is_break(byte)).unwrap_or(message.len());
+        let end = message.iter().rposition(|byte| !is_break(byte)).map_or(start, |last| last + 1);
+        self.line(&message[start..end]);
     }
 
     /// A line of text in which line breaks cannot survive: a reply can never be split by its content.
@@ -315,6 +319,6 @@ mod tests {
     #[test]
     fn an_error_text_cannot_inject_a_second_reply() {
         let text = written(Protocol::Resp2, |r| r.error(&Error::text("ERR a\r\n+OK\r\n")));
-        assert_eq!(text, "-ERR a  +OK  \r\n");
+        assert_eq!(text, "-ERR a  +OK\r\n");
     }
 }
