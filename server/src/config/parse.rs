@@ -255,7 +255,9 @@ fn parse_output_limits(args: &[Vec<u8>], current: &Value) -> Result<Value, Strin
             _ => return Err("Invalid client class specified in buffer limit configuration.".to_owned()),
         };
         let limit = || {
-            let soft_seconds = parse_lenient(seconds, 10).filter(|seconds| *seconds >= 0)?;
+            // Redis keeps the seconds in a C int: what does not fit is cut to it, and negative then maybe.
+            let soft_seconds = parse_lenient(seconds, 10).map(|seconds| i64::from(seconds as i32));
+            let soft_seconds = soft_seconds.filter(|seconds| *seconds >= 0)?;
             Some(OutputLimit { hard: parse_memory(hard)?, soft: parse_memory(soft)?, soft_seconds })
         };
         limits[class] =

@@ -60,7 +60,7 @@ fn refusals_have_the_texts_of_redis() {
         format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}")
     };
     let yes_no = "argument must be 'yes' or 'no'";
-    let cases: [(&[&str], String); 21] = [
+    let cases: [(&[&str], String); 22] = [
         (&["nope", "1"], "Unknown option or number of arguments for CONFIG SET - 'nope'".into()),
         (&["maxmemory"], "syntax error".into()),
         (&["Daemonize", "yes"], failed("Daemonize", "can't set immutable config")),
@@ -98,6 +98,14 @@ fn refusals_have_the_texts_of_redis() {
         ),
         (
             &["client-output-buffer-limit", "normal 0 0 -1"],
+            failed(
+                "client-output-buffer-limit",
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            ),
+        ),
+        // A crash once: the end of so many seconds cannot be told as a point in time. Redis cuts them to -1.
+        (
+            &["client-output-buffer-limit", "normal 0 1 9223372036854775807"],
             failed(
                 "client-output-buffer-limit",
                 "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
