@@ -107,8 +107,17 @@ impl TestServer {
 
     /// Resident memory of the process in bytes.
     pub fn resident_size(&self) -> u64 {
+        self.status_size("VmRSS:")
+    }
+
+    /// The most memory the process has had so far, in bytes.
+    pub fn peak_size(&self) -> u64 {
+        self.status_size("VmHWM:")
+    }
+
+    fn status_size(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0");
         line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 

@@ -36,6 +36,33 @@ fn a_client_that_does_not_read_is_closed_at_its_output_limit() {
 }
 
 #[test]
+fn values_removed_by_one_pipeline_do_not_pile_up() {
+    // Everything one read brought was once freed together: 6 KB of requests could make the server grow by 51 GB.
+    let server = TestServer::tidegate();
+    let mut client = server.client();
+    let before = server.peak_size();
+    let round = b"SETRANGE k 9999999 x\r\nDEL k\r\n";
+    let transaction = [&b"MULTI\r\n"[..], &round.repeat(40), b"EXEC\r\n"].concat();
+    let flushes = b"SETRANGE k 9999999 x\r\nFLUSHALL SYNC\r\n".repeat(40);
+    client.send_raw(&[&round.repeat(40)[..], &transaction, &flushes].concat()).expect("connected");
+    for turn in 0..80 {
+        let expected = if turn % 2 == 0 { 10_000_000 } else { 1 };
+        assert_eq!(client.read().expect("answered"), Reply::Int(expected));
+    }
+    assert_eq!(client.read().expect("answered").text(), "OK");
+    for _ in 0..80 {
+        assert_eq!(client.read().expect("answered").text(), "QUEUED");
+    }
+    assert!(matches!(client.read().expect("answered"), Reply::Array(replies) if replies.len() == 80));
+    for _ in 0..40 {
+        assert_eq!(client.read().expect("answered"), Reply::Int(10_000_000));
+        assert_eq!(client.read().expect("answered").text(), "OK");
+    }
+    let grown = server.peak_size() - before;
+    assert!(grown < 100 << 20, "40 values of 10 MB, one after the other, took {grown} bytes");
+}
+
+#[test]
 fn a_slow_reader_without_a_limit_gets_everything() {
     let server = TestServer::tidegate();
     let mut client = server.client();

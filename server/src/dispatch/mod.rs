@@ -30,6 +30,9 @@ const GROUP: usize = 32;
 /// Reply bytes after which the connection gets a chance to send before more commands run.
 const OUTPUT_PAUSE: usize = 1 << 20;
 
+/// Room for this many arguments is kept from one group to the next.
+const SPANS_KEPT: usize = 64 * 1024;
+
 /// What a connection has to do after a call of [`Worker::process`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -64,6 +67,20 @@ struct Group {
     spans: Vec<Span>,
     keys: Vec<RoutedKey>,
     commands: Vec<Planned>,
+}
+
+impl Group {
+    /// Forgets the group; memory that only a huge request needed is given back.
+    #[inline]
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.keys.clear();
+        self.commands.clear();
+        if self.spans.capacity() > SPANS_KEPT {
+            self.spans = Vec::new();
+            self.keys = Vec::new();
+        }
+    }
 }
 
 /// Settings that every command asks for.
@@ -227,18 +244,14 @@ impl Worker {
                 }
             }
         };
-        group.spans.clear();
-        group.keys.clear();
-        group.commands.clear();
+        group.clear();
         self.group = group;
         self.exec.free_garbage();
         progress
     }
 
     fn decode_group(&self, session: &mut Session, buf: &mut [u8], at: usize, group: &mut Group) -> Decoded {
-        group.spans.clear();
-        group.keys.clear();
-        group.commands.clear();
+        group.clear();
         let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
         let limits = decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len };
         // Before authentication one command may change the limits of the next.
@@ -322,6 +335,10 @@ impl Worker {
             let flow = self.command(shared, session, &request, &mut held, &mut started, out);
             *at = planned.end;
             done += 1;
+            if self.exec.is_heavy() {
+                held = None;
+                self.exec.free_garbage();
+            }
             match flow {
                 Flow::Done => {}
                 Flow::Close => {

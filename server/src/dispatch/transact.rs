@@ -122,6 +122,10 @@ impl Worker {
                 Flow::Close => flow = Flow::Close,
                 Flow::Done | Flow::Park(_) => {}
             }
+            // Freeing under the hold is slow for others, keeping everything until its end can be fatal for all.
+            if self.exec.is_heavy() {
+                self.exec.free_garbage();
+            }
         }
         self.exec.finish_unit();
         flow

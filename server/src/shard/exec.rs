@@ -241,7 +241,13 @@ impl Executor {
         }
     }
 
-    /// Frees what the finished units removed. Call it with no shard held.
+    /// True when what was removed so far should be freed before more commands run.
+    #[inline]
+    pub fn is_heavy(&self) -> bool {
+        self.log.is_heavy()
+    }
+
+    /// Frees what the finished units removed. Call it with no shard held, unless it would be too much until then.
     #[inline]
     pub fn free_garbage(&mut self) {
         if !self.log.emptied.is_empty() || self.log.reclaim == Reclaim::Later {

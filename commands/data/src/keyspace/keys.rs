@@ -224,7 +224,7 @@ impl<'a> Keys<'a> {
     #[cold]
     fn delete_expired(&mut self, key: Key) {
         if let Some(record) = self.take_record(key) {
-            self.log.garbage.push(record);
+            self.log.discard(record);
             let expired = self.touched(key);
             self.log.expired.push(expired);
             self.event(EventClass::Expired, "expired", key);
@@ -461,7 +461,7 @@ impl<'a> Keys<'a> {
     pub fn remove(&mut self, key: Key) -> bool {
         match self.take(key) {
             Some(record) => {
-                self.log.garbage.push(record);
+                self.log.discard(record);
                 true
             }
             None => false,
@@ -488,7 +488,7 @@ impl<'a> Keys<'a> {
         match table.entry(key.hash(), key.bytes()) {
             Entry::Occupied(mut entry) => {
                 let old = entry.replace(record);
-                self.log.garbage.push(old);
+                self.log.discard(old);
             }
             Entry::Vacant(entry) => {
                 entry.insert(record);

@@ -2,6 +2,11 @@
 
 use super::record::Record;
 
+/// Removed records are freed at the next chance when they occupy more than this, in bytes.
+const GARBAGE_MAX: usize = 1 << 20;
+/// Room for this many entries is kept in every list of the log.
+const ENTRIES_KEPT: usize = 4096;
+
 /// The class of a keyspace event, one bit each, as `notify-keyspace-events` names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventClass {
@@ -99,8 +104,10 @@ pub struct KeyLog {
     pub touched: Vec<Touched>,
     /// Events, in order.
     pub events: Vec<Event>,
-    /// Removed records, to be freed after the shards are released.
+    /// Removed records, to be freed after the shards are released: see [`KeyLog::discard`].
     pub garbage: Vec<Record>,
+    /// What `garbage` occupies, in bytes.
+    pub garbage_size: usize,
     /// Whole tables that were emptied, to be freed after the shards are released, off the hot path.
     pub emptied: Vec<super::table::Contents>,
     /// When `garbage` and `emptied` are to be freed: see [`KeyLog::free_when`].
@@ -125,10 +132,24 @@ impl KeyLog {
 
     #[cold]
     fn forget(&mut self) {
-        self.expired.clear();
-        self.touched.clear();
-        self.events.clear();
+        empty(&mut self.expired);
+        empty(&mut self.touched);
+        empty(&mut self.events);
         self.whole_databases.clear();
+    }
+
+    /// Keeps a removed record until it may be freed.
+    #[inline]
+    pub fn discard(&mut self, record: Record) {
+        self.garbage_size += record.heap_size();
+        self.garbage.push(record);
+    }
+
+    /// True when what was removed should be freed before more commands run: one request can have a value of 512 MB
+    /// made and removed again many times over.
+    #[inline]
+    pub fn is_heavy(&self) -> bool {
+        self.garbage_size > GARBAGE_MAX || !self.emptied.is_empty()
     }
 
     /// Says when what is removed is to be freed, until it is.
@@ -140,8 +161,15 @@ impl KeyLog {
     #[inline]
     pub fn free(&mut self) {
         if !self.garbage.is_empty() {
-            self.garbage.clear();
+            empty(&mut self.garbage);
         }
+        self.garbage_size = 0;
         self.reclaim = Reclaim::AsConfigured;
     }
+}
+
+/// Empties a list, and gives its memory back when it once was a long one.
+fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    list.shrink_to(ENTRIES_KEPT);
 }
