@@ -70,12 +70,12 @@ fn watch(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         if cx.session.watch_flag.is_raised() {
             break;
         }
-        if cx.session.watched.iter().any(|watched| watched.db == db && *watched.key == *key.bytes()) {
-            continue;
-        }
         let shared = Arc::clone(&cx.worker.shared);
         let mut hold = shared.shards.hold_one(key.shard());
         let data = hold.data_mut();
+        if data.watched.contains(db, key.bytes(), &cx.session.watch_flag) {
+            continue;
+        }
         let existed = data
             .databases
             .table(db as usize)
