@@ -131,7 +131,8 @@ fn bind(shared: &Shared, handoff: UnboundedSender<Listener>) -> io::Result<Vec<L
         |_: &io::Error| tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port());
     let mut listeners = shared.listening.start(config, handoff).inspect_err(failed)?;
     if let Some(path) = config.path("unixsocket") {
-        listeners.push(listen::bind_unix(&path, config.number("unixsocketperm") as u32)?);
+        let (mode, backlog) = (config.number("unixsocketperm") as u32, config.number("tcp-backlog") as i32);
+        listeners.push(listen::bind_unix(&path, mode, backlog)?);
     }
     if listeners.is_empty() {
         return Err(io::Error::other("Configured to not listen anywhere, exiting."));

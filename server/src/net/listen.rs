@@ -182,18 +182,20 @@ fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListen
 }
 
 /// Binds a Unix socket, replacing what an earlier process left at its path. `mode` 0 leaves the permissions to the
-/// umask.
-pub fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
+/// umask; any other is set before the first connection can be made.
+pub fn bind_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Listener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    listener.set_nonblocking(true)?;
-    Ok(Listener::Unix(listener))
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(Listener::Unix(socket.into()))
 }
 
 /// Accepts for ever. An error (too many open files) never ends the loop.
@@ -308,4 +310,25 @@ fn reject(shared: &Shared, arrival: Arrival, text: &[u8]) {
         Accepted::Tcp(mut stream) => stream.write(text),
         Accepted::Unix(mut stream) => stream.write(text),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_unix_socket_has_its_permissions_before_it_listens() {
+        // It listened first once: whoever was quick came in through a socket that was meant for its owner only.
+        let path = std::env::temp_dir().join(format!("tidegate-listen-{}", std::process::id()));
+        let listener = bind_unix(&path, 0o700, 16).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        UnixStream::connect(&path).unwrap();
+        drop(listener);
+        let again = bind_unix(&path, 0o600, 16).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(again);
+        assert!(bind_unix(&path.join("x".repeat(200)), 0o600, 16).is_err(), "too long for the system");
+        std::fs::remove_file(path).unwrap();
+    }
 }
