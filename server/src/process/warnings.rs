@@ -4,9 +4,9 @@
 use std::fs;
 
 use super::daemon;
-use crate::config::Config;
 use crate::config::directives::Flags;
 use crate::config::os_text;
+use crate::config::{Command, Config};
 
 /// File descriptors kept for what is not a client: listeners, data files, replication.
 const RESERVED_FILES: u64 = 32;
@@ -121,6 +121,14 @@ pub fn log(config: &Config) {
              Are you sure this is what you really want?"
         );
     }
+    let unkept = unkept(config);
+    if !unkept.is_empty() {
+        tracing::warn!(
+            "WARNING: This version of Tidegate does not do what these directives ask for: {}. Data is neither \
+             written to disk nor replicated, and requirepass is the only access control there is.",
+            unkept.join(", ")
+        );
+    }
     let inert: Vec<&str> = crate::config::directives::all()
         .iter()
         .filter(|row| row.has(Flags::INERT) && !config.is_default(row.name))
@@ -129,6 +137,23 @@ pub fn log(config: &Config) {
     if !inert.is_empty() {
         tracing::info!("These directives are accepted and have no effect in Tidegate: {}", inert.join(", "));
     }
+}
+
+/// What the configuration asks for and does not get. Whoever relies on a log, a replica or an ACL must not believe
+/// that it is there.
+fn unkept(config: &Config) -> Vec<&'static str> {
+    let users = config.commands().iter().any(|line| matches!(line.value, Command::User { .. }));
+    let asked = [
+        ("appendonly", config.flag("appendonly")),
+        ("replicaof", config.replicaof().is_some()),
+        ("min-replicas-to-write", config.number("min-replicas-to-write") > 0),
+        ("cluster-enabled", config.flag("cluster-enabled")),
+        ("tls-port", config.tls_port() > 0),
+        ("aclfile", config.text("aclfile").is_some()),
+        ("user", users),
+        ("maxmemory-policy", !config.is_default("maxmemory-policy")),
+    ];
+    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
 }
 
 /// Warns when the kernel cuts the queue of connections that wait to be accepted.
@@ -214,6 +239,16 @@ mod tests {
 
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn a_promise_that_is_not_kept_is_named() {
+        // `user default off` was accepted without a word, and everybody could log in.
+        let mut config = Config::new(1, Path::new("/"));
+        assert!(unkept(&config).is_empty());
+        let options = b"user default off\nappendonly yes\nreplicaof 127.0.0.1 7000".to_vec();
+        config.load(&Sources { options: Some(options), ..Sources::default() }).unwrap();
+        assert_eq!(unkept(&config), ["appendonly", "replicaof", "user"]);
+    }
 
     #[test]
     fn more_clients_than_the_system_has_files_for_are_cut_with_a_hint() {
