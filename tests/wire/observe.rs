@@ -62,6 +62,24 @@ fn monitors_see_commands_but_no_secrets() {
 }
 
 #[test]
+fn the_slow_log_keeps_no_password() {
+    // CONFIG SET requirepass was once logged as it came.
+    let server = TestServer::tidegate_with(&["--slowlog-log-slower-than", "0"]);
+    let mut client = server.client();
+    assert_eq!(client.line("CONFIG SET hz 20 masterauth secret1 requirepass secret2").text(), "OK");
+    client.line("MULTI");
+    client.line("CONFIG SET requirepass secret3");
+    client.line("EXEC");
+    converse(
+        &mut client,
+        r#"
+        > SLOWLOG GET 3
+        [[... ["CONFIG" "SET" "requirepass" "(redacted)"] ...] [... ["MULTI"] ...] [... ["CONFIG" "SET" "hz" "20" "masterauth" "(redacted)" "requirepass" "(redacted)"] ...]]
+        "#,
+    );
+}
+
+#[test]
 fn the_slow_log_keeps_the_newest() {
     let server = TestServer::tidegate_with(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "3"]);
     let mut client = server.client();

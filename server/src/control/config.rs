@@ -2,7 +2,9 @@
 
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
-use crate::config::{Apply, Caller, Config, Effect, Extent, RewriteError, SetError, os_text};
+use crate::config::{
+    Apply, Caller, Config, Effect, Extent, Flags, RewriteError, SetError, directives, os_text,
+};
 use crate::process::{set_title, warnings};
 use crate::shared::Shared;
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, container};
@@ -45,7 +47,13 @@ static SET: Command<Control> = control("SET", "<parameter value> [<parameter val
     .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")]);
 
 fn set(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let first = args.index();
     let pairs: Vec<&[u8]> = args.rest().collect();
+    for (index, name) in pairs.iter().enumerate().step_by(2) {
+        if directives::lookup(name).is_some_and(|row| row.has(Flags::SENSITIVE)) {
+            cx.session.redacted.push(first + index + 1);
+        }
+    }
     let caller = Caller { local: cx.session.client.is_local, loading: false };
     let shared = cx.shared();
     shared.config.set(&pairs, caller, &Running { shared }).map_err(|error| match error {
