@@ -80,6 +80,21 @@ fn the_slow_log_keeps_no_password() {
 }
 
 #[test]
+fn a_monitor_does_not_touch_the_keyspace() {
+    // Monitors are exempt from CLIENT PAUSE: one of them could write while everybody else waited.
+    let server = TestServer::tidegate();
+    let (mut monitor, mut other) = (server.client(), server.client());
+    assert_eq!(other.line("CLIENT PAUSE 60000 WRITE").text(), "OK");
+    assert_eq!(monitor.line("MONITOR").text(), "OK");
+    let refused = Reply::Error(b"ERR Replica can't interact with the keyspace".to_vec());
+    for command in ["SET a 1", "GET a", "DEL a", "KEYS *"] {
+        assert_eq!(monitor.line(command), refused, "{command}");
+    }
+    assert_eq!(other.line("EXISTS a"), Reply::Int(0));
+    assert_eq!(other.line("CLIENT UNPAUSE").text(), "OK");
+}
+
+#[test]
 fn the_slow_log_keeps_the_newest() {
     let server = TestServer::tidegate_with(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "3"]);
     let mut client = server.client();

@@ -50,6 +50,9 @@ impl Worker {
         if self.out_of_memory {
             self.check_memory(session, entry)?;
         }
+        if self.shared.clients.is_monitored() {
+            self.check_monitor(session, entry)?;
+        }
         match self.shared.pause.kind(self.exec.now_ms) {
             PauseKind::None => Ok(entry),
             // Who watches is not part of what is paused.
@@ -88,6 +91,20 @@ impl Worker {
         };
         if refused {
             return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'.").into());
+        }
+        Ok(())
+    }
+
+    /// Who watches every command is exempt from pauses, and may not use that to change what is paused. Redis counts
+    /// monitors among replicas, and says so.
+    #[cold]
+    fn check_monitor(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
+        let touches = |entry: &Entry| {
+            [Flag::Write, Flag::Readonly, Flag::MayReplicate].iter().any(|flag| entry.flags.has(*flag))
+        };
+        let queued = || entry.name == "exec" && self.any_queued(session, touches);
+        if session.client.monitoring.load(Relaxed) && (touches(entry) || queued()) {
+            return Err(Error::new("ERR Replica can't interact with the keyspace").into());
         }
         Ok(())
     }
