@@ -156,12 +156,12 @@ impl Conn {
                 continue;
             }
             match ready!(self.read_and_process(cx)) {
-                Ok(()) if self.deferred => {
-                    // To the end of the thread's queue: behind every connection that is ready now.
+                Ok(()) => {
+                    // To the end of the thread's queue, behind every connection that is ready now: replies that were
+                    // deferred go out when all are read, and nobody's flood keeps the others waiting.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Ok(()) => {}
                 // A peer that has said all it has to say still gets every reply.
                 Err(End::Peer) if self.output_waiting() > 0 => self.session.close_after_reply = true,
                 Err(end) => return Poll::Ready(end),
