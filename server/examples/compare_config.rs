@@ -78,18 +78,13 @@ struct Redis {
 
 impl Redis {
     fn start(program: &str) -> io::Result<Self> {
-        let socket = format!("/tmp/tidegate-compare-{}.sock", std::process::id());
+        let socket = std::env::temp_dir().join(format!("tidegate-compare-{}.sock", std::process::id()));
         let mut process = Command::new(program)
-            .args([
-                "--port",
-                "0",
-                "--dir",
-                "/tmp",
-                "--enable-protected-configs",
-                "no",
-                "--unixsocket",
-                &socket,
-            ])
+            .args(["--port", "0", "--dir", "/tmp", "--enable-protected-configs", "no"])
+            .arg("--dir")
+            .arg(std::env::temp_dir())
+            .arg("--unixsocket")
+            .arg(&socket)
             .stdout(Stdio::piped())
             .spawn()?;
         let log = process.stdout.take().expect("it is piped");
