@@ -161,14 +161,10 @@ impl Worker {
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
             lfu: lfu.is_some(),
-            shared_integers: hot.maxmemory.get() == 0 || !policy.by_access(),
+            shared_integers: maxmemory == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
         };
-        self.set_now(now_ms);
-    }
-
-    fn set_now(&mut self, now_ms: i64) {
         self.exec.now_ms = now_ms;
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;
     }
