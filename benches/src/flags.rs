@@ -1,6 +1,38 @@
 //! Command line of the bench programs: `--name value`, `--name=value` and switches, nothing more.
 
+use std::fmt;
+use std::process::ExitCode;
 use std::str::FromStr;
+
+/// The `main` of a bench program called `name`: prints `help` when asked to, reads the settings, runs. Exits with 2 when
+/// the arguments are wrong, with 1 when the run failed or did not yield everything (`Ok(false)`).
+pub fn program<S, E: fmt::Display>(
+    name: &str,
+    help: &str,
+    read: impl FnOnce(Flags) -> Result<S, String>,
+    run: impl FnOnce(&S) -> Result<bool, E>,
+) -> ExitCode {
+    let mut flags = Flags::from_environment();
+    if flags.switch("--help") || flags.switch("-h") {
+        print!("{help}");
+        return ExitCode::SUCCESS;
+    }
+    let settings = match read(flags) {
+        Ok(settings) => settings,
+        Err(message) => {
+            eprintln!("{name}: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&settings) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The arguments not taken yet.
 pub struct Flags {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tidegate_benches::cores::{self, Division};
-use tidegate_benches::flags::Flags;
+use tidegate_benches::flags::{self, Flags};
 use tidegate_benches::load::{self, Content, Generator};
 use tidegate_benches::machine;
 use tidegate_benches::now;
@@ -46,29 +46,13 @@ Compares Tidegate with redis-server and with other servers of the protocol.
 ";
 
 fn main() -> ExitCode {
-    let mut flags = Flags::from_environment();
-    if flags.switch("--help") || flags.switch("-h") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let settings = match Settings::read(flags) {
-        Ok(settings) => settings,
-        Err(message) => {
-            eprintln!("compare: {message}");
-            return ExitCode::from(2);
-        }
-    };
-    match compare(&settings) {
-        Ok(complete) if complete => ExitCode::SUCCESS,
-        Ok(_) => {
+    flags::program("compare", HELP, Settings::read, |settings| {
+        let complete = compare(settings)?;
+        if !complete {
             eprintln!("compare: some measurements gave no figure, see the end of the report");
-            ExitCode::FAILURE
         }
-        Err(error) => {
-            eprintln!("compare: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Ok::<_, io::Error>(complete)
+    })
 }
 
 struct Settings {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tidegate_benches::cores::{self, Division};
-use tidegate_benches::flags::Flags;
+use tidegate_benches::flags::{self, Flags};
 use tidegate_benches::histogram::Histogram;
 use tidegate_benches::load::{self, Content};
 use tidegate_benches::process::{Recipe, Server, Tracked, ping_on};
@@ -46,26 +46,7 @@ const GROWTH_VALUE: usize = 64;
 const SPARE_DESCRIPTORS: usize = 100;
 
 fn main() -> ExitCode {
-    let mut flags = Flags::from_environment();
-    if flags.switch("--help") || flags.switch("-h") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let settings = match Settings::read(flags) {
-        Ok(settings) => settings,
-        Err(message) => {
-            eprintln!("memory: {message}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&settings) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("memory: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    flags::program("memory", HELP, Settings::read, run)
 }
 
 struct Settings {
