@@ -30,6 +30,57 @@ impl Span {
     }
 }
 
+/// A request that was copied out of its buffer: queued in a transaction, parked, or to be run for a key that is waited
+/// for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredRequest {
+    /// The arguments' bytes.
+    pub bytes: Vec<u8>,
+    /// The arguments.
+    pub args: Vec<Span>,
+}
+
+impl StoredRequest {
+    /// Copies a request out of a read buffer.
+    pub fn copy_of(buf: &[u8], spans: &[Span]) -> Self {
+        let mut stored = StoredRequest {
+            bytes: Vec::with_capacity(spans.iter().map(|span| span.len as usize).sum()),
+            args: Vec::with_capacity(spans.len()),
+        };
+        for span in spans {
+            stored.push(span.slice(buf));
+        }
+        stored
+    }
+
+    /// A request of these words.
+    pub fn of_words(words: &[&[u8]]) -> Self {
+        let mut stored = StoredRequest {
+            bytes: Vec::with_capacity(words.iter().map(|word| word.len()).sum()),
+            args: Vec::with_capacity(words.len()),
+        };
+        for word in words {
+            stored.push(word);
+        }
+        stored
+    }
+
+    fn push(&mut self, word: &[u8]) {
+        self.args.push(Span { start: self.bytes.len() as u32, len: word.len() as u32 });
+        self.bytes.extend_from_slice(word);
+    }
+
+    /// Its words.
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.args.iter().map(|span| span.slice(&self.bytes))
+    }
+
+    /// Bytes it occupies.
+    pub fn size(&self) -> usize {
+        self.bytes.capacity() + self.args.capacity() * size_of::<Span>()
+    }
+}
+
 /// A key that the router found: its argument and what hashing it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoutedKey {

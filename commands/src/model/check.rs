@@ -5,7 +5,7 @@
 
 use super::{
     Args, Command, Ctx, Effects, Env, Error, KeyPosition, KeySpec, Limits, Outcome, Protocol, Reply, Rng,
-    RoutedKey, Scope, Span,
+    RoutedKey, Scope, Span, StoredRequest, Wait,
 };
 use crate::families;
 use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
@@ -28,6 +28,8 @@ pub struct Bench {
     pub protocol: Protocol,
     /// The selected database.
     pub db: usize,
+    /// The next command has waited: what [`Wait`] named for a key is run with this set.
+    pub is_retry: bool,
 }
 
 impl Default for Bench {
@@ -42,6 +44,7 @@ impl Default for Bench {
             now_ms: START_MS,
             protocol: Protocol::Resp2,
             db: 0,
+            is_retry: false,
         }
     }
 }
@@ -49,8 +52,10 @@ impl Default for Bench {
 /// What running one command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// The reply as RESP.
+    /// The reply as RESP; for a command that waits what it answers where nothing may wait.
     pub reply: Vec<u8>,
+    /// What it waits for.
+    pub wait: Option<Box<Wait>>,
     /// What must be replayed on a twin: the commands, lazily expired keys first.
     pub effects: Effects,
     /// Keys of databases other than the selected one that were deleted because their time had come, to be deleted on a
@@ -108,7 +113,7 @@ impl Bench {
         self.log.clear();
         let mut cx = Ctx {
             keys: Keys::new(held, self.db, rules, &mut self.log),
-            env: Env::new(self.now_ms, &mut self.rng, &self.limits),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits).retrying(self.is_retry),
         };
         let mut args = Args::new(&buf, &spans, &routed, name_len);
         let mut out = Vec::new();
@@ -118,6 +123,7 @@ impl Bench {
         let nondeterministic = cx.env.was_nondeterministic();
         drop(cx);
         let mut effects = Effects::default();
+        let mut waits = None;
         let mut expired_elsewhere = Vec::new();
         for expired in &self.log.expired {
             if expired.db as usize == self.db {
@@ -136,6 +142,19 @@ impl Bench {
                 effects.push(words);
             }
             Ok(Outcome::ChangedAs(more)) => effects.push_encoded(more.bytes(), more.len()),
+            Ok(Outcome::Wait(wait)) => {
+                assert!(out.is_empty(), "{} has replied and waits nevertheless", command.name);
+                assert!(!wait.keys.is_empty(), "{} waits for nothing", command.name);
+                assert_eq!(
+                    changed,
+                    !wait.effects.is_empty(),
+                    "{} waits and tells what it changed",
+                    command.name
+                );
+                effects.push_encoded(wait.effects.bytes(), wait.effects.len());
+                wait.refused.write(&mut Reply::new(&mut out, self.protocol));
+                waits = Some(wait);
+            }
             Err(error) => {
                 assert!(!changed, "{} failed after it had changed the keyspace", command.name);
                 out.clear();
@@ -147,7 +166,7 @@ impl Bench {
         let lookups = (self.log.hits, self.log.misses);
         self.log.free();
         self.log.emptied.clear();
-        Ran { reply: out, effects, expired_elsewhere, events, lookups }
+        Ran { reply: out, wait: waits, effects, expired_elsewhere, events, lookups }
     }
 
     /// The keyspace as it is, to look at.
@@ -167,6 +186,7 @@ impl Bench {
         Reply::new(&mut out, self.protocol).error(error);
         Ran {
             reply: out,
+            wait: None,
             effects: Effects::default(),
             expired_elsewhere: Vec::new(),
             events: Vec::new(),
@@ -240,6 +260,40 @@ pub fn check_events(lines: &[&str], events: &[&str]) {
         last = bench.run(line).events;
     }
     assert_eq!(last, events, "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares what the last one waits for: the command of each key, in order, and
+/// in how many milliseconds the time is up.
+#[track_caller]
+pub fn check_waits(lines: &[&str], commands: &[&str], timeout_ms: Option<i64>) {
+    let mut bench = Bench::default();
+    let mut last = None;
+    for line in lines {
+        last = bench.run(line).wait;
+    }
+    let wait = last.unwrap_or_else(|| panic!("the last of {lines:?} does not wait"));
+    let line = |command: &StoredRequest| {
+        let words: Vec<_> = command.words().map(|word| word.escape_ascii().to_string()).collect();
+        words.join(" ")
+    };
+    let awaited: Vec<_> = wait.keys.iter().map(|awaited| line(&awaited.command)).collect();
+    assert_eq!(awaited, commands, "after {lines:?}");
+    assert_eq!(wait.deadline_ms.map(|deadline_ms| deadline_ms - bench.now_ms), timeout_ms, "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares the reply of the last one, which has waited before; `wait` where it
+/// waits again.
+#[track_caller]
+pub fn check_retry(lines: &[&str], last_reply: &str) {
+    let mut bench = Bench::default();
+    let Some((last, before)) = lines.split_last() else { return };
+    for line in before {
+        bench.run(line);
+    }
+    bench.is_retry = true;
+    let ran = bench.run(last);
+    let reply = if ran.wait.is_some() { "wait".to_owned() } else { ran.text() };
+    assert_eq!(reply, last_reply, "after {lines:?}");
 }
 
 /// Runs all lines on an empty keyspace and compares what the last one adds to the statistics: hits and misses.

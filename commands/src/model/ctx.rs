@@ -19,12 +19,27 @@ pub struct Env<'a> {
     rng: &'a mut Rng,
     limits: &'a Limits,
     nondeterministic: Cell<bool>,
+    is_retry: bool,
 }
 
 impl<'a> Env<'a> {
     /// An environment at `now_ms` (Unix milliseconds).
     pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits) -> Self {
-        Env { now_ms, rng, limits, nondeterministic: Cell::new(false) }
+        Env { now_ms, rng, limits, nondeterministic: Cell::new(false), is_retry: false }
+    }
+
+    /// The same for a request that has waited.
+    #[must_use]
+    pub fn retrying(mut self, is_retry: bool) -> Self {
+        self.is_retry = is_retry;
+        self
+    }
+
+    /// True when the request has waited for a key that was touched now (or for the time it named): it goes on waiting
+    /// where it would fail at once the first time, as with a key that holds another type.
+    #[inline]
+    pub fn is_retry(&self) -> bool {
+        self.is_retry
     }
 
     /// Unix time in milliseconds. It does not move while a command, a transaction or a script runs.

@@ -5,7 +5,7 @@
 //! integer arithmetic.
 
 use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::{Float, Round, Status};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
@@ -65,6 +65,14 @@ impl LongDouble {
     /// The difference, rounded to 64 bits of precision. `None` for a difference of two equal infinities.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(-other)
+    }
+
+    /// A thousand times this number, rounded up to an integer; `None` where that does not fit 64 bits.
+    pub fn thousandfold_rounded_up(self) -> Option<i64> {
+        let thousand = Self::from(1000).0;
+        let product = self.0.mul_r(thousand, Round::NearestTiesToEven).value;
+        let whole = product.to_i128_r(64, Round::TowardPositive, &mut false);
+        (!whole.status.contains(Status::INVALID_OP)).then_some(whole.value as i64)
     }
 
     /// True for both infinities.

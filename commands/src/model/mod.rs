@@ -14,8 +14,9 @@ mod number;
 mod outcome;
 mod reply;
 mod syntax;
+mod wait;
 
-pub use args::{Args, RoutedKey, Span};
+pub use args::{Args, RoutedKey, Span, StoredRequest};
 pub use command::{
     Acl, Command, Family, Flag, Flags, Group, Handler, KeyFinder, Scope, Tip, command, container, family,
 };
@@ -27,3 +28,4 @@ pub use number::{format_double, format_double_17, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};
 pub use syntax::{Argument, ArgumentKind, SyntaxError, arguments};
+pub use wait::{Awaited, Null, Wait, deadline_of_millis, deadline_of_seconds};

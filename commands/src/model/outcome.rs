@@ -1,5 +1,7 @@
 //! What a handler did to the keyspace, in the form the journal and the replicas need.
 
+use super::wait::Wait;
+
 /// The answer to "what must be replayed so that a twin ends in the same state?".
 ///
 /// The server settles it while the shards are still held: WATCH, journal, replication, keyspace events.
@@ -12,6 +14,8 @@ pub enum Outcome {
     Changed,
     /// Something changed; these commands reproduce it exactly (`EXPIRE` becomes `PEXPIREAT`).
     ChangedAs(Effects),
+    /// The request cannot go on before one of its keys is touched. Nothing was replied.
+    Wait(Box<Wait>),
 }
 
 impl Outcome {
@@ -25,6 +29,12 @@ impl Outcome {
         let mut effects = Effects::default();
         effects.push(command);
         Outcome::ChangedAs(effects)
+    }
+}
+
+impl From<Wait> for Outcome {
+    fn from(wait: Wait) -> Self {
+        Outcome::Wait(Box::new(wait))
     }
 }
 

@@ -1,9 +1,8 @@
 //! `WAIT`: for the replicas to have what this connection wrote.
 
-use super::client::deadline;
 use super::{Control, ControlCtx, Flow, control};
 use crate::session::{Parked, Then};
-use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, family};
+use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, deadline_of_millis, family};
 
 pub(super) static FAMILY: Family<Control> = family("generic", Acl::NONE, &[&WAIT]);
 
@@ -23,7 +22,7 @@ fn wait(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
         ));
     }
     let wanted = args.integer()?;
-    let until_ms = deadline(args.next()?, cx.now_ms())?;
+    let until_ms = deadline_of_millis(args.next()?, cx.now_ms())?;
     // Nobody replicates this server.
     let acknowledged = 0;
     if acknowledged >= wanted || cx.in_transaction() {

@@ -8,7 +8,9 @@ use crate::net::decode::Decoder;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate_commands::model::{Protocol, Span};
+use tidegate_commands::model::Protocol;
+
+pub use tidegate_commands::model::StoredRequest;
 
 /// Raised when a watched key changes.
 #[derive(Debug, Default)]
@@ -41,36 +43,6 @@ pub struct Watched {
     pub key: Box<[u8]>,
     /// It was there when it was watched.
     pub existed: bool,
-}
-
-/// A request kept for later: queued in a transaction, or parked by `CLIENT PAUSE`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StoredRequest {
-    /// The arguments' bytes.
-    pub bytes: Vec<u8>,
-    /// The arguments.
-    pub args: Vec<Span>,
-}
-
-impl StoredRequest {
-    /// Copies a request out of a read buffer.
-    pub fn copy_of(buf: &[u8], spans: &[Span]) -> Self {
-        let mut stored = StoredRequest {
-            bytes: Vec::with_capacity(spans.iter().map(|span| span.len as usize).sum()),
-            args: Vec::with_capacity(spans.len()),
-        };
-        for span in spans {
-            let start = stored.bytes.len() as u32;
-            stored.bytes.extend_from_slice(span.slice(buf));
-            stored.args.push(Span { start, len: span.len });
-        }
-        stored
-    }
-
-    /// Bytes it occupies.
-    pub fn size(&self) -> usize {
-        self.bytes.capacity() + self.args.capacity() * size_of::<Span>()
-    }
 }
 
 /// A transaction being collected.

@@ -144,6 +144,10 @@ impl Executor {
         let nondeterministic = cx.env.was_nondeterministic();
         drop(cx);
         let (outcome, error) = match result {
+            Ok(Outcome::Wait(wait)) => {
+                wait.refused.write(reply);
+                (Outcome::ChangedAs(wait.effects), Ok(()))
+            }
             Ok(outcome) => (outcome, Ok(())),
             Err(error) => {
                 reply.truncate(mark);
@@ -219,7 +223,7 @@ impl Executor {
             }
         }
         match outcome {
-            Outcome::Same => {}
+            Outcome::Same | Outcome::Wait(_) => {}
             Outcome::Changed => {
                 let words: SmallVec<[&[u8]; 8]> = (0..call.args.len()).map(|i| call.args.get(i)).collect();
                 effects.push(&words);

@@ -8,7 +8,6 @@ mod pause;
 mod tracking;
 
 pub(super) use identity::set_name;
-pub(super) use pause::deadline;
 
 pub(super) use line::memory;
 
