@@ -28,5 +28,8 @@ pub use keyspace::{
     KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Reclaim, Record, Rules, ScanCursor,
     StringValue, Table, Touched, VacantEntry, ValueRef, WrongType, slot,
 };
-pub use types::string::LongString;
+pub use types::{
+    packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
+    string::LongString,
+};
 pub use value::{StringEncoding, TypeCode, Value};

@@ -1,3 +1,4 @@
 //! The data structures behind the values, one file or folder per type: structure, codec and property tests only.
 
+pub mod packed;
 pub mod string;
