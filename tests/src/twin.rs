@@ -33,7 +33,8 @@ impl Seen {
         let held = match (value.string(&mut [0; 20]), value) {
             (Some(bytes), _) => Held::Bytes(bytes.to_vec()),
             (None, ValueRef::Boxed(boxed)) => Held::Boxed(boxed.clone()),
-            (None, _) => unreachable!("what is not boxed is a string"),
+            (None, ValueRef::Packed { code, bytes }) => Held::Boxed(Value::from_packed(code, bytes)),
+            (None, _) => unreachable!("what is neither boxed nor packed is a string"),
         };
         Seen {
             type_code: record.type_code(),

@@ -24,12 +24,13 @@ pub mod types;
 pub mod value;
 
 pub use keyspace::{
-    Access, BoxedMut, Contents, Databases, DirectoryHint, Entry, Event, EventClass, Expiry, Held, Key,
-    KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Reclaim, Record, Rules, ScanCursor,
-    StringValue, Table, Touched, VacantEntry, ValueRef, WrongType, slot,
+    Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, ExpiredMembers,
+    Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Reclaim, Record,
+    Rules, ScanCursor, StringValue, Table, Touched, VacantEntry, ValueRef, Write, slot,
 };
 pub use types::{
+    collection::Collection,
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,
 };
-pub use value::{StringEncoding, TypeCode, Value};
+pub use value::{Boxed, StringEncoding, TypeCode, Value, WrongType};

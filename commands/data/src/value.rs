@@ -1,7 +1,7 @@
 //! The types of values: their codes, the names TYPE and OBJECT ENCODING answer, and the enum of all structures that
 //! live outside a record. A new type is one line in each list here.
 
-use crate::types::string::LongString;
+use crate::types::{collection::Collection, string::LongString};
 
 /// What kind of value a key holds. The code is stored in four bits of a record, so there can be 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,33 +63,132 @@ impl StringEncoding {
     }
 }
 
-/// A value that does not fit into its record. Short strings and integers never take this form.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    String(LongString),
+/// The enum of all structures and what depends on which of them it is: one line per type at the end of this file.
+macro_rules! values {
+    ($($(#[$attribute:meta])* $name:ident($structure:ty)),* $(,)?) => {
+        /// A value that does not fit into its record. Short strings and integers, and small collections, never take
+        /// this form.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Value {
+            String(LongString),
+            $($(#[$attribute])* $name($structure),)*
+        }
+
+        impl Value {
+            pub const fn type_code(&self) -> TypeCode {
+                match self {
+                    Self::String(_) => TypeCode::String,
+                    $($(#[$attribute])* Self::$name(_) => <$structure>::TYPE,)*
+                }
+            }
+
+            /// What OBJECT ENCODING answers.
+            pub fn encoding_name(&self) -> &'static str {
+                match self {
+                    Self::String(_) => StringEncoding::Raw.name(),
+                    $($(#[$attribute])* Self::$name(value) => <$structure>::encoding_name(value.view()),)*
+                }
+            }
+
+            /// Bytes of all allocations behind the value, `size_of::<Value>()` not included. O(1) for every type: it
+            /// is asked before and after each change.
+            pub fn heap_size(&self) -> usize {
+                match self {
+                    Self::String(string) => string.heap_size(),
+                    $($(#[$attribute])* Self::$name(value) => value.heap_size(),)*
+                }
+            }
+
+            /// The earliest deadline of a member, as unix time in ms. O(1).
+            pub fn earliest_deadline_ms(&self) -> Option<i64> {
+                match self {
+                    Self::String(_) => None,
+                    $($(#[$attribute])* Self::$name(value) => value.earliest_deadline_ms(),)*
+                }
+            }
+
+            /// Removes at most `limit` members whose deadline lies before `now_ms`, and names them to `removed`.
+            pub fn remove_due(&mut self, now_ms: i64, limit: usize, removed: &mut dyn FnMut(&[u8])) {
+                match self {
+                    Self::String(_) => {}
+                    $($(#[$attribute])* Self::$name(value) => value.remove_due(now_ms, limit, removed),)*
+                }
+            }
+
+            /// True for a collection without members, which leaves the keyspace. A string is never empty in this
+            /// sense, nor is a stream.
+            pub fn is_empty(&self) -> bool {
+                match self {
+                    Self::String(_) => false,
+                    $($(#[$attribute])* Self::$name(value) => Collection::is_empty(value),)*
+                }
+            }
+        }
+
+        $(
+            $(#[$attribute])*
+            impl From<$structure> for Value {
+                fn from(value: $structure) -> Self {
+                    Self::$name(value)
+                }
+            }
+
+            $(#[$attribute])*
+            impl Boxed for $structure {
+                #[inline]
+                fn of(value: &Value) -> Option<&Self> {
+                    if let Value::$name(value) = value { Some(value) } else { None }
+                }
+
+                #[inline]
+                fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                    if let Value::$name(value) = value { Some(value) } else { None }
+                }
+            }
+        )*
+
+        impl Value {
+            /// The boxed form of a small collection that lives inside a record.
+            pub fn from_packed(code: TypeCode, bytes: &[u8]) -> Self {
+                $(
+                    $(#[$attribute])*
+                    if code == <$structure>::TYPE {
+                        return <$structure>::from_inline(bytes.to_vec()).into();
+                    }
+                )*
+                unreachable!("no {} of {} bytes lives inside a record", code.name(), bytes.len())
+            }
+        }
+
+        /// What OBJECT ENCODING answers for a small collection inside its record.
+        pub(crate) fn packed_encoding_name(code: TypeCode, bytes: &[u8]) -> &'static str {
+            $(
+                $(#[$attribute])*
+                if code == <$structure>::TYPE {
+                    return <$structure>::encoding_name(<$structure>::inline_view(bytes));
+                }
+            )*
+            unreachable!("no {} of {} bytes lives inside a record", code.name(), bytes.len())
+        }
+    };
 }
 
-impl Value {
-    pub const fn type_code(&self) -> TypeCode {
-        match self {
-            Self::String(_) => TypeCode::String,
-        }
-    }
+/// The key holds a value of another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongType;
 
-    /// What OBJECT ENCODING answers.
-    pub const fn encoding_name(&self) -> &'static str {
-        match self {
-            Self::String(_) => StringEncoding::Raw.name(),
-        }
-    }
+/// A structure that is a variant of [`Value`].
+pub trait Boxed: Into<Value> {
+    /// The structure, if the value is of this type.
+    fn of(value: &Value) -> Option<&Self>;
 
-    /// Bytes of all allocations behind the value, `size_of::<Value>()` not included. O(1) for every type: it is asked
-    /// before and after each change.
-    pub fn heap_size(&self) -> usize {
-        match self {
-            Self::String(string) => string.heap_size(),
-        }
-    }
+    /// The same, to change it.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
 }
 
 const _: () = assert!(size_of::<Value>() <= 32, "a boxed value takes a small size class");
+
+values! {
+    #[cfg(test)]
+    Probe(crate::types::collection::probe::Probe),
+}

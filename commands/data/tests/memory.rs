@@ -86,7 +86,7 @@ fn counted_bytes_are_allocated_bytes() {
             }
         });
     }
-    table.expire_due(2, usize::MAX, &mut drop);
+    table.expire_due(2, usize::MAX, &mut |due| drop(due));
     compare(&table);
 
     let contents = table.take();

@@ -125,6 +125,9 @@ impl Bench {
         let mut effects = Effects::default();
         let mut waits = None;
         let mut expired_elsewhere = Vec::new();
+        for expired in &self.log.expired_members {
+            effects.push(&expired.effect());
+        }
         for expired in &self.log.expired {
             if expired.db as usize == self.db {
                 effects.push(&[b"DEL", &expired.key]);

@@ -20,7 +20,7 @@ pub use args::{Args, RoutedKey, Span, StoredRequest};
 pub use command::{
     Acl, Command, Family, Flag, Flags, Group, Handler, KeyFinder, Scope, Tip, command, container, family,
 };
-pub use ctx::{Ctx, Env, Limits, Rng};
+pub use ctx::{Ctx, Encodings, Env, Limits, Rng};
 pub use error::Error;
 pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
 pub use long_double::LongDouble;

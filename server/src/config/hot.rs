@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::choices::{AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload};
 use super::value::{ClientClass, Events, OutputLimit, Value};
+use tidegate_commands::model::Encodings;
 
 /// A value that fits a [`Cell`].
 pub trait Word {
@@ -219,4 +220,24 @@ hot! {
     enable_debug_command: ProtectedAction,
     enable_protected_configs: ProtectedAction,
     enable_module_command: ProtectedAction,
+}
+
+impl Hot {
+    /// When collections change their encoding.
+    pub fn encodings(&self) -> Encodings {
+        Encodings {
+            hash_max_listpack_entries: self.hash_max_listpack_entries.get(),
+            hash_max_listpack_value: self.hash_max_listpack_value.get(),
+            list_max_listpack_size: self.list_max_listpack_size.get(),
+            list_compress_depth: self.list_compress_depth.get(),
+            set_max_intset_entries: self.set_max_intset_entries.get(),
+            set_max_listpack_entries: self.set_max_listpack_entries.get(),
+            set_max_listpack_value: self.set_max_listpack_value.get(),
+            zset_max_listpack_entries: self.zset_max_listpack_entries.get(),
+            zset_max_listpack_value: self.zset_max_listpack_value.get(),
+            hll_sparse_max_bytes: self.hll_sparse_max_bytes.get(),
+            stream_node_max_bytes: self.stream_node_max_bytes.get(),
+            stream_node_max_entries: self.stream_node_max_entries.get(),
+        }
+    }
 }

@@ -164,6 +164,7 @@ impl Worker {
             shared_integers: maxmemory == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
+            encodings: hot.encodings(),
         };
         self.exec.now_ms = now_ms;
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;

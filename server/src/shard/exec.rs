@@ -9,7 +9,9 @@ use crate::shared::{Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng};
-use tidegate_data::{Access, Databases, Held, KeyLog, Keys, Reclaim, Record, Rules};
+use tidegate_data::{
+    Access, Databases, Due, ExpiredMembers, Held, KeyLog, Keys, Reclaim, Record, Rules, Touched,
+};
 use tidegate_persistence::journal::Part;
 
 /// The shards held for a command.
@@ -180,6 +182,10 @@ impl Executor {
         if log.changes > 0 {
             add(&self.stats.changes, log.changes);
         }
+        if !log.expired_members.is_empty() {
+            let members = log.expired_members.iter().map(|expired| expired.members.len() as u64).sum();
+            add(&self.stats.expired_members, members);
+        }
         if !log.expired.is_empty() || !log.touched.is_empty() || !log.whole_databases.is_empty() {
             self.mark_watchers(grip);
         }
@@ -212,15 +218,19 @@ impl Executor {
 
     fn collect(&mut self, call: &Call<'_>, outcome: Outcome) {
         let mut effects = Effects::default();
-        for expired in &self.log.expired {
-            if usize::from(expired.db) == call.db {
-                effects.push(&[b"DEL", &expired.key]);
+        let mut expire = |db: u16, effect: &[&[u8]]| {
+            if usize::from(db) == call.db {
+                effects.push(effect);
             } else {
                 // MOVE and COPY meet keys of another database; in this one the name may be that of a living key.
-                let mut elsewhere = Effects::default();
-                elsewhere.push(&[b"DEL", &expired.key]);
-                self.unit.push(Part { db: expired.db, commands: 1, bytes: elsewhere.into_bytes() });
+                self.unit.push(part(db, effect));
             }
+        };
+        for expired in &self.log.expired {
+            expire(expired.db, &[b"DEL", &expired.key]);
+        }
+        for expired in &self.log.expired_members {
+            expire(expired.key.db, &expired.effect());
         }
         match outcome {
             Outcome::Same | Outcome::Wait(_) => {}
@@ -292,24 +302,44 @@ impl Executor {
             if table.earliest_expiry_ms().is_none_or(|earliest| earliest > due_ms) {
                 continue;
             }
+            let journal = shared.journal.is_enabled().then_some(&shared.journal);
             let garbage = &mut self.log.garbage;
-            let first = garbage.len();
-            more |= table.expire_due(due_ms, budget, &mut |record| garbage.push(record));
-            for record in &self.log.garbage[first..] {
-                data.watched.touch_expired(db as u16, record.key());
-                if self.shared.journal.is_enabled() {
-                    let mut effects = Effects::default();
-                    effects.push(&[b"DEL", record.key()]);
-                    let part = Part { db: db as u16, commands: 1, bytes: effects.into_bytes() };
-                    self.shared.journal.append(&[part]);
+            let watched = &data.watched;
+            let (mut swept, mut swept_members) = (0, 0);
+            more |= table.expire_due(due_ms, budget, &mut |due| match due {
+                Due::Key(record) => {
+                    watched.touch_expired(db as u16, record.key());
+                    if let Some(journal) = journal {
+                        journal.append(&[part(db as u16, &[b"DEL", record.key()])]);
+                    }
+                    swept += 1;
+                    garbage.push(record);
                 }
-            }
-            let swept = (self.log.garbage.len() - first) as u64;
+                Due::Members { key, code, members } => {
+                    watched.touch(db as u16, key);
+                    swept_members += members.len() as u64;
+                    let key = Touched { db: db as u16, shard, key: key.into() };
+                    let expired = ExpiredMembers { key, code, members };
+                    if let Some(journal) = journal {
+                        journal.append(&[part(db as u16, &expired.effect())]);
+                    }
+                }
+                // The members were journaled; a key without any is gone on the other side as well.
+                Due::Emptied(record) => garbage.push(record),
+            });
             add(&self.stats.expired, swept);
             add(&self.stats.expired_by_sweep, swept);
+            add(&self.stats.expired_members, swept_members);
         }
         drop(hold);
         self.log.free();
         more
     }
+}
+
+/// One command as a journal record's part.
+fn part(db: u16, command: &[&[u8]]) -> Part {
+    let mut effects = Effects::default();
+    effects.push(command);
+    Part { db, commands: 1, bytes: effects.into_bytes() }
 }

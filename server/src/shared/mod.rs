@@ -133,6 +133,7 @@ impl Shared {
         // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new(renamed)?));
         let hasher = KeyHasher::new(random_u64());
+        KeyHasher::seed_members(random_u64());
         let identity = Identity {
             run_id: random_hex(40),
             replication_id: Mutex::new(random_hex(40)),

@@ -127,6 +127,8 @@ pub struct ThreadStats {
     pub expired: AtomicU64,
     /// Of those, deleted by the sweep.
     pub expired_by_sweep: AtomicU64,
+    /// Members of values that were removed because their time had come: hash fields, members of sets.
+    pub expired_members: AtomicU64,
     /// Changes of the keyspace.
     pub changes: AtomicU64,
     /// Bytes received.
@@ -155,6 +157,7 @@ impl ThreadStats {
             misses: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             expired_by_sweep: AtomicU64::new(0),
+            expired_members: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -183,6 +186,7 @@ impl ThreadStats {
             &self.misses,
             &self.expired,
             &self.expired_by_sweep,
+            &self.expired_members,
             &self.received,
             &self.sent,
             &self.reads,

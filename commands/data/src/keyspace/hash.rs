@@ -1,7 +1,11 @@
 //! Two hashes of a key: the cluster slot, which chooses the shard, and the seeded 64-bit hash, which finds the key in
 //! its shard's table. They are independent, so that the keys of one shard still spread over its whole table.
 
-use std::{fmt, hash::Hasher as _, sync::Arc};
+use std::{
+    fmt,
+    hash::Hasher as _,
+    sync::{Arc, OnceLock},
+};
 
 use foldhash::{SharedSeed, quality::FoldHasher};
 
@@ -133,6 +137,23 @@ impl KeyHasher {
             #[cfg(test)]
             mask: u64::MAX,
         }
+    }
+
+    /// The hasher of the tables inside values: those of members, fields, ... All of them share one seed, that of the
+    /// first call of [`KeyHasher::seed_members`].
+    pub fn members() -> Self {
+        Self::of_members(0x7469_6465_6761_7465)
+    }
+
+    /// Seeds the tables inside values with a secret, so that nobody can choose members that collide. To be called
+    /// once, before there is any value; later calls change nothing.
+    pub fn seed_members(seed: u64) {
+        Self::of_members(seed);
+    }
+
+    fn of_members(seed: u64) -> Self {
+        static MEMBERS: OnceLock<KeyHasher> = OnceLock::new();
+        MEMBERS.get_or_init(|| Self::new(seed)).clone()
     }
 
     /// Hash of `key`. Bits 63..40 index the directory, bits 39..24 are the tag inside a segment.

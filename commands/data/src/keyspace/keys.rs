@@ -10,15 +10,14 @@ use super::log::{Event, EventClass, KeyLog, Touched};
 use super::record::{Record, ValueRef};
 use super::table::{Entry, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
-use crate::value::{StringEncoding, TypeCode};
+use crate::value::{StringEncoding, TypeCode, WrongType};
 
+mod collections;
 mod whole;
 
+use collections::Filtered;
+pub use collections::Write;
 pub use whole::KeyspaceCursor;
-
-/// The key holds a value of another type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongType;
 
 /// The shards' data that is held, by shard number in ascending order.
 #[derive(Debug)]
@@ -34,6 +33,22 @@ pub enum Held<'a> {
 impl Held<'_> {
     #[inline]
     fn get(&mut self, shard: u16) -> &mut Databases {
+        match self {
+            Held::One(held, databases) => {
+                debug_assert_eq!(*held, shard, "a command touches only the shards held for it");
+                databases
+            }
+            Held::Many(all) => {
+                let at = all
+                    .binary_search_by_key(&shard, |(held, _)| *held)
+                    .expect("a command touches only the shards held for it");
+                all[at].1
+            }
+            Held::None => unreachable!("a command without keys has no key to look up"),
+        }
+    }
+
+    fn peek(&self, shard: u16) -> &Databases {
         match self {
             Held::One(held, databases) => {
                 debug_assert_eq!(*held, shard, "a command touches only the shards held for it");
@@ -169,12 +184,14 @@ pub struct Keys<'a> {
     db: usize,
     rules: Rules,
     log: &'a mut KeyLog,
+    /// Values without their due members, where somebody else decides when those are removed.
+    filtered: Vec<Filtered>,
 }
 
 impl<'a> Keys<'a> {
     /// A view of database `db` of the held shards.
     pub fn new(held: Held<'a>, db: usize, rules: Rules, log: &'a mut KeyLog) -> Self {
-        Keys { held, db, rules, log }
+        Keys { held, db, rules, log, filtered: Vec::new() }
     }
 
     /// The selected database.
@@ -202,21 +219,23 @@ impl<'a> Keys<'a> {
         self.held.get(key.shard()).table_mut(self.db)
     }
 
-    /// Deletes the key if its time has come; true when it may be seen.
+    /// Deletes what is due, the key or members of its value; true when the key may be seen (if it exists at all).
     #[inline]
     fn alive(&mut self, key: Key) -> bool {
+        self.table(key).deadlines_len() == 0 || self.alive_now(key)
+    }
+
+    fn alive_now(&mut self, key: Key) -> bool {
         let now_ms = self.rules.now_ms;
-        let table = self.table(key);
-        if table.expires_len() == 0 {
-            return true;
-        }
-        match table.get(key.hash(), key.bytes()).and_then(Record::expiry_ms) {
-            Some(deadline) if now_ms > deadline => {
-                if self.rules.delete_expired {
-                    self.delete_expired(key);
-                }
-                false
+        let Some(record) = self.table(key).get(key.hash(), key.bytes()) else { return true };
+        if record.expiry_ms().is_some_and(|deadline| now_ms > deadline) {
+            if self.rules.delete_expired {
+                self.delete_expired(key);
             }
+            return false;
+        }
+        match record.members_deadline_ms() {
+            Some(deadline) if now_ms > deadline => self.remove_due_members(key),
             _ => true,
         }
     }

@@ -1,6 +1,8 @@
 //! What happened to the keyspace while a handler ran: the raw material of settling.
 
 use super::record::Record;
+use super::table::Members;
+use crate::value::TypeCode;
 
 /// Removed records are freed at the next chance when they occupy more than this, in bytes.
 const GARBAGE_MAX: usize = 1 << 20;
@@ -72,6 +74,38 @@ pub struct Touched {
     pub key: Box<[u8]>,
 }
 
+/// Members of a value that were removed because their time had come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredMembers {
+    /// The key.
+    pub key: Touched,
+    /// Its type, which tells the command that removes members.
+    pub code: TypeCode,
+    /// Their names.
+    pub members: Members,
+}
+
+impl ExpiredMembers {
+    /// The event that tells of it, and its class.
+    pub fn event(&self) -> (EventClass, &'static str) {
+        match self.code {
+            TypeCode::Set => (EventClass::Set, "sexpired"),
+            TypeCode::Zset => (EventClass::Zset, "zexpired"),
+            _ => (EventClass::Hash, "hexpired"),
+        }
+    }
+
+    /// The command that removes them: its effect in journal and replication.
+    pub fn effect(&self) -> Vec<&[u8]> {
+        let name: &[u8] = match self.code {
+            TypeCode::Set => b"SREM",
+            TypeCode::Zset => b"ZREM",
+            _ => b"HDEL",
+        };
+        [name, &self.key.key].into_iter().chain(self.members.iter().map(|member| &**member)).collect()
+    }
+}
+
 impl std::fmt::Debug for super::table::Contents {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Contents({} keys)", self.len())
@@ -100,6 +134,9 @@ pub struct KeyLog {
     pub misses: u64,
     /// Keys that were deleted because their time had come, in order: journaled as `DEL` before the unit itself.
     pub expired: Vec<Touched>,
+    /// Members that were removed because their time had come, in order: journaled as `HDEL`, `SREM`, `ZREM` before
+    /// the unit itself.
+    pub expired_members: Vec<ExpiredMembers>,
     /// Keys that changed, in order, possibly more than once.
     pub touched: Vec<Touched>,
     /// Events, in order.
@@ -110,6 +147,8 @@ pub struct KeyLog {
     pub garbage_size: usize,
     /// Whole tables that were emptied, to be freed after the shards are released, off the hot path.
     pub emptied: Vec<super::table::Contents>,
+    /// A buffer lent to writes of small collections.
+    pub packed: Vec<u8>,
     /// When `garbage` and `emptied` are to be freed: see [`KeyLog::free_when`].
     pub reclaim: Reclaim,
     /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
@@ -123,8 +162,11 @@ impl KeyLog {
         self.changes = 0;
         self.hits = 0;
         self.misses = 0;
-        let recorded =
-            self.expired.len() + self.touched.len() + self.events.len() + self.whole_databases.len();
+        let recorded = self.expired.len()
+            + self.expired_members.len()
+            + self.touched.len()
+            + self.events.len()
+            + self.whole_databases.len();
         if recorded > 0 {
             self.forget();
         }
@@ -133,6 +175,7 @@ impl KeyLog {
     #[cold]
     fn forget(&mut self) {
         empty(&mut self.expired);
+        empty(&mut self.expired_members);
         empty(&mut self.touched);
         empty(&mut self.events);
         self.whole_databases.clear();

@@ -30,11 +30,14 @@ use std::{
 
 use crate::{
     types::string::{INT_LEN_MAX, LongString, format_int},
-    value::{StringEncoding, TypeCode, Value},
+    value::{StringEncoding, TypeCode, Value, packed_encoding_name},
 };
 
 /// Longest string kept inside its record; longer ones are boxed.
 pub const INLINE_LEN_MAX: usize = 1024;
+
+/// Most bytes of a small collection kept inside its record. A write copies them out and back, so they are few.
+pub const INLINE_PACKED_MAX: usize = 512;
 
 /// One key and what it holds. Owns its allocation.
 ///
@@ -76,6 +79,7 @@ enum Form {
     Embstr = 1,
     Raw = 2,
     Boxed = 3,
+    Packed = 4,
 }
 
 /// A view of a record's value.
@@ -85,16 +89,19 @@ pub enum ValueRef<'a> {
     Int(i64),
     /// A short string.
     Bytes { bytes: &'a [u8], encoding: StringEncoding },
+    /// A small collection, in the packed form of its type.
+    Packed { code: TypeCode, bytes: &'a [u8] },
     /// Anything else.
     Boxed(&'a Value),
 }
 
 impl<'a> ValueRef<'a> {
     /// What OBJECT ENCODING answers.
-    pub const fn encoding_name(self) -> &'static str {
+    pub fn encoding_name(self) -> &'static str {
         match self {
             Self::Int(_) => "int",
             Self::Bytes { encoding, .. } => encoding.name(),
+            Self::Packed { code, bytes } => packed_encoding_name(code, bytes),
             Self::Boxed(value) => value.encoding_name(),
         }
     }
@@ -109,6 +116,7 @@ impl<'a> ValueRef<'a> {
             Self::Int(value) => Some(format_int(value, scratch)),
             Self::Bytes { bytes, .. } => Some(bytes),
             Self::Boxed(Value::String(string)) => Some(string.as_bytes()),
+            _ => None,
         }
     }
 }
@@ -194,6 +202,14 @@ impl Record {
         record
     }
 
+    /// A small collection: at most [`INLINE_PACKED_MAX`] bytes, in the packed form of its type.
+    pub fn new_packed(key: &[u8], code: TypeCode, bytes: &[u8], expiry_ms: Option<i64>) -> Self {
+        let mut record = Self::allocate(Shape::new(key.len(), expiry_ms, false, bytes.len()), key);
+        record.put_expiry(expiry_ms);
+        record.put_bytes(bytes, Form::Packed, code);
+        record
+    }
+
     /// Any value in its boxed form.
     pub fn new_boxed(key: &[u8], value: Box<Value>, expiry_ms: Option<i64>) -> Self {
         let mut record = Self::allocate(Shape::new(key.len(), expiry_ms, true, 0), key);
@@ -209,6 +225,7 @@ impl Record {
         let record = match self.value() {
             ValueRef::Int(value) => Self::new_int(key, value, expiry_ms),
             ValueRef::Bytes { bytes, encoding } => Self::new_bytes(key, bytes, encoding, expiry_ms),
+            ValueRef::Packed { code, bytes } => Self::new_packed(key, code, bytes, expiry_ms),
             ValueRef::Boxed(_) => Self::new_boxed(key, self.take_boxed(), expiry_ms),
         };
         record.set_access(self.access());
@@ -222,6 +239,7 @@ impl Record {
         let record = match self.value() {
             ValueRef::Int(value) => Self::new_int(key, value, expiry_ms),
             ValueRef::Bytes { bytes, encoding } => Self::new_bytes(key, bytes, encoding, expiry_ms),
+            ValueRef::Packed { code, bytes } => Self::new_packed(key, code, bytes, expiry_ms),
             ValueRef::Boxed(value) => Self::new_boxed(key, Box::new(value.clone()), expiry_ms),
         };
         record.set_access(self.access());
@@ -248,6 +266,7 @@ impl Record {
             Form::Raw => ValueRef::Bytes { bytes: self.inline(), encoding: StringEncoding::Raw },
             // SAFETY: in this form the word is a pointer made by Box::into_raw, owned by the record, borrowed with it.
             Form::Boxed => ValueRef::Boxed(unsafe { &*self.boxed() }),
+            Form::Packed => ValueRef::Packed { code: self.type_code(), bytes: self.inline() },
         }
     }
 
@@ -271,8 +290,11 @@ impl Record {
                 // SAFETY: `inline_len` initialised bytes follow the key; `&mut self` makes the borrow exclusive.
                 Some(unsafe { slice::from_raw_parts_mut(self.inline_start(shape), shape.inline_len) })
             }
-            Form::Boxed => self.boxed_mut().map(|Value::String(string)| string.as_bytes_mut()),
-            Form::Int => None,
+            Form::Boxed => match self.boxed_mut() {
+                Some(Value::String(string)) => Some(string.as_bytes_mut()),
+                _ => None,
+            },
+            Form::Int | Form::Packed => None,
         }
     }
 
@@ -289,6 +311,26 @@ impl Record {
         }
         // SAFETY: with EXPIRY the word after the header is the expiry, aligned as the allocation is.
         Some(unsafe { self.base().add(HEADER).cast::<i64>().read() })
+    }
+
+    /// The next time at which something here is due, as unix time in ms: the key itself or a member of its value.
+    #[inline]
+    pub fn deadline_ms(&self) -> Option<i64> {
+        let expiry_ms = self.expiry_ms();
+        match self.members_deadline_ms() {
+            None => expiry_ms,
+            Some(members_ms) => Some(expiry_ms.map_or(members_ms, |expiry_ms| expiry_ms.min(members_ms))),
+        }
+    }
+
+    /// The earliest expiry of a member of the value.
+    #[inline]
+    pub fn members_deadline_ms(&self) -> Option<i64> {
+        match self.form() {
+            // SAFETY: see `value`.
+            Form::Boxed => unsafe { &*self.boxed() }.earliest_deadline_ms(),
+            _ => None,
+        }
     }
 
     /// The 24 bits of the access clock. Their meaning (LRU seconds, or LFU minutes and counter) is the caller's.
@@ -358,6 +400,25 @@ impl Record {
         record
     }
 
+    /// The same key and expiry with a small collection, as [`new_packed`](Self::new_packed).
+    #[must_use = "the record may have moved"]
+    pub fn replace_packed(self, code: TypeCode, bytes: &[u8], expiry_ms: Option<i64>) -> Self {
+        let mut record = self.without_value(expiry_ms, false, bytes.len());
+        record.put_bytes(bytes, Form::Packed, code);
+        record
+    }
+
+    /// The record without its boxed value, which must be put back by [`replace_boxed`](Self::replace_boxed) or
+    /// another method that sets a value; till then it is the integer 0. `None` if the value is not boxed.
+    #[must_use = "the record may have moved"]
+    pub fn lend_boxed(mut self) -> (Self, Option<Box<Value>>) {
+        if self.form() != Form::Boxed {
+            return (self, None);
+        }
+        let value = self.take_boxed();
+        (self, Some(value))
+    }
+
     /// The same key with a boxed value.
     #[must_use = "the record may have moved"]
     pub fn replace_boxed(self, value: Box<Value>, expiry_ms: Option<i64>) -> Self {
@@ -404,6 +465,7 @@ impl Record {
                 change(string);
                 self
             }
+            Form::Packed => self,
             Form::Embstr | Form::Raw if len <= INLINE_LEN_MAX => {
                 let keep = shape.inline_len.min(len);
                 let mut record = self.reshape(Shape::new(shape.key_len, expiry_ms, false, len), keep);
@@ -510,16 +572,20 @@ impl Record {
     }
 
     fn put_inline(&mut self, value: &[u8], encoding: StringEncoding) {
+        let form = match encoding {
+            StringEncoding::Embstr => Form::Embstr,
+            StringEncoding::Raw => Form::Raw,
+        };
+        self.put_bytes(value, form, TypeCode::String);
+    }
+
+    fn put_bytes(&mut self, value: &[u8], form: Form, code: TypeCode) {
         let shape = self.shape();
         assert!(
             shape.flags & WORD == 0 && shape.inline_len == value.len(),
             "the shape was made for this value"
         );
-        let form = match encoding {
-            StringEncoding::Embstr => Form::Embstr,
-            StringEncoding::Raw => Form::Raw,
-        };
-        self.put_form(form, TypeCode::String);
+        self.put_form(form, code);
         // SAFETY: the allocation has room for `inline_len` bytes behind the key. `value` may not overlap with it, as it
         // is borrowed while `self` is borrowed mutably.
         unsafe { ptr::copy_nonoverlapping(value.as_ptr(), self.inline_start(shape), value.len()) };
@@ -568,7 +634,8 @@ impl Record {
             0 => Form::Int,
             1 => Form::Embstr,
             2 => Form::Raw,
-            _ => Form::Boxed,
+            3 => Form::Boxed,
+            _ => Form::Packed,
         }
     }
 

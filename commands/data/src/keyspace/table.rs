@@ -15,13 +15,13 @@ use std::{fmt, mem, ops};
 use super::{
     directory::{Directory, DirectoryHint},
     hash::{KeyHasher, PREFIX_BITS, tag},
-    record::Record,
+    record::{Record, ValueRef},
     segment::{
         self, BUCKET_SLOTS, Position, SPLIT_BUCKETS, SegmentMut, SegmentPointer, SegmentRef, capacity,
         step_for, step_up,
     },
 };
-use crate::value::{StringEncoding, Value};
+use crate::value::{StringEncoding, TypeCode, Value};
 
 /// Keys and their records. Hashes passed in must come from [`Table::hasher`].
 pub struct Table {
@@ -29,6 +29,8 @@ pub struct Table {
     hasher: KeyHasher,
     len: usize,
     expires_len: usize,
+    /// Number of keys with a deadline: of their own or of a member.
+    deadlines_len: usize,
     /// Heap bytes of records and segments.
     bytes: usize,
     /// Of those, the bytes of the segments.
@@ -38,7 +40,15 @@ pub struct Table {
 impl Table {
     /// An empty table, which owns next to nothing until its first key.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { directory: Directory::new(), hasher, len: 0, expires_len: 0, bytes: 0, segment_bytes: 0 }
+        Self {
+            directory: Directory::new(),
+            hasher,
+            len: 0,
+            expires_len: 0,
+            deadlines_len: 0,
+            bytes: 0,
+            segment_bytes: 0,
+        }
     }
 
     pub fn hasher(&self) -> &KeyHasher {
@@ -57,6 +67,12 @@ impl Table {
     /// Number of keys that have an expiry.
     pub fn expires_len(&self) -> usize {
         self.expires_len
+    }
+
+    /// Number of keys for which something may become due: the key itself, or a member of its value.
+    #[inline]
+    pub fn deadlines_len(&self) -> usize {
+        self.deadlines_len
     }
 
     /// Heap bytes: records with their values, segments and directory. O(1).
@@ -139,10 +155,11 @@ impl Table {
         Some(self.directory.earliest_ms()).filter(|&earliest| earliest < i64::MAX)
     }
 
-    /// Removes records whose expiry lies before `now_ms` (a key lives through its last millisecond, as in Redis), and
-    /// gives them to `on_expired`. Visits only segments that may have some. Each record removed takes one from
-    /// `budget`, and so does a visit that finds nothing; true if it ran out before everything due was removed.
-    pub fn expire_due(&mut self, now_ms: i64, budget: usize, on_expired: &mut dyn FnMut(Record)) -> bool {
+    /// Removes records, and members of values, whose expiry lies before `now_ms` (a key lives through its last
+    /// millisecond, as in Redis), and reports them to `on_due`. Visits only segments that may have some. Each record
+    /// or member removed takes one from `budget`, and so does a visit that finds nothing; true if it ran out before
+    /// everything due was removed.
+    pub fn expire_due(&mut self, now_ms: i64, budget: usize, on_due: &mut dyn FnMut(Due)) -> bool {
         if self.directory.earliest_ms() >= now_ms {
             return false;
         }
@@ -153,7 +170,7 @@ impl Table {
                 if left == 0 {
                     return true;
                 }
-                self.expire_segment(first, now_ms, &mut left, on_expired);
+                self.expire_segment(first, now_ms, &mut left, on_due);
                 if self.directory.deadline(first) < now_ms {
                     return true;
                 }
@@ -180,6 +197,7 @@ impl Table {
         self.directory.set(0, self.directory.len(), SegmentPointer::new(1, 0, 0));
         self.len = 0;
         self.expires_len = 0;
+        self.deadlines_len = 0;
         self.bytes = SegmentPointer::size(1);
         self.segment_bytes = self.bytes;
         contents
@@ -191,6 +209,7 @@ impl Table {
         mem::swap(&mut self.hasher, &mut other.hasher);
         mem::swap(&mut self.len, &mut other.len);
         mem::swap(&mut self.expires_len, &mut other.expires_len);
+        mem::swap(&mut self.deadlines_len, &mut other.deadlines_len);
         mem::swap(&mut self.bytes, &mut other.bytes);
         mem::swap(&mut self.segment_bytes, &mut other.segment_bytes);
     }
@@ -199,16 +218,15 @@ impl Table {
     /// segment's pre-image here, the first time it is asked for in the snapshot's epoch.
     #[inline]
     fn segment_mut(&mut self, index: usize) -> SegmentMut<'_> {
-        self.segment_and_bytes_mut(index).0
-    }
-
-    /// [`segment_mut`](Self::segment_mut), and beside it the sum which a change may have to correct.
-    #[inline]
-    fn segment_and_bytes_mut(&mut self, index: usize) -> (SegmentMut<'_>, &mut usize) {
         let segment = self.directory.get(index).expect("an entry of the directory");
         // SAFETY: segments in the directory are alive and owned by this table, which is borrowed mutably. References
         // given out by `&self` methods borrow the table as well.
-        (unsafe { segment.get_mut() }, &mut self.bytes)
+        unsafe { segment.get_mut() }
+    }
+
+    fn record_mut(&mut self, index: usize, position: Position) -> &mut Record {
+        let segment = self.segment_mut(index);
+        segment.buckets[position.bucket].slots[position.slot].as_mut().expect("a position points to a record")
     }
 
     #[inline]
@@ -244,14 +262,16 @@ impl Table {
     /// Adds a record whose key is not there.
     fn insert(&mut self, hash: u64, record: Record) -> (usize, Position) {
         let index = self.make_room(hash);
-        let (size, expiry) = (record.heap_size(), record.expiry_ms());
+        let size = record.heap_size();
+        let (expires, deadline) = (record.expiry_ms().is_some(), record.deadline_ms());
         let mut segment = self.segment_mut(index);
         let position = segment.insert(tag(hash), record);
         self.len += 1;
         self.bytes += size;
-        if let Some(expiry_ms) = expiry {
-            self.expires_len += 1;
-            self.note_expiry(index, expiry_ms);
+        if let Some(deadline_ms) = deadline {
+            self.expires_len += usize::from(expires);
+            self.deadlines_len += 1;
+            self.note_deadline(index, deadline_ms);
         }
         (index, position)
     }
@@ -323,8 +343,8 @@ impl Table {
         let mut segments = pointers.map(|pointer| unsafe { pointer.get_mut() });
         for (record, high) in records.into_iter().zip(sides) {
             let target = &mut segments[usize::from(high)];
-            if let Some(expiry_ms) = record.expiry_ms() {
-                target.header.earliest_ms = target.header.earliest_ms.min(expiry_ms);
+            if let Some(deadline_ms) = record.deadline_ms() {
+                target.header.earliest_ms = target.header.earliest_ms.min(deadline_ms);
             }
             let tag = record.tag();
             target.insert(tag, record);
@@ -377,6 +397,7 @@ impl Table {
         self.len -= 1;
         self.bytes -= record.heap_size();
         self.expires_len -= usize::from(record.expiry_ms().is_some());
+        self.deadlines_len -= usize::from(record.deadline_ms().is_some());
         self.shrink(index);
         record
     }
@@ -386,67 +407,117 @@ impl Table {
         let segment = self.segment_mut(index);
         let slot = &mut segment.buckets[position.bucket].slots[position.slot];
         let old = slot.take().expect("a position points to a record");
-        let (old_size, old_expiry, tag) = (old.heap_size(), old.expiry_ms(), old.tag());
+        let (old_size, tag) = (old.heap_size(), old.tag());
+        let (old_expires, old_deadline) = (old.expiry_ms().is_some(), old.deadline_ms());
         let new = change(old);
-        let (new_size, new_expiry) = (new.heap_size(), new.expiry_ms());
+        let new_size = new.heap_size();
+        let (new_expires, new_deadline) = (new.expiry_ms().is_some(), new.deadline_ms());
         *slot = Some(new.tagged(tag));
         self.bytes = self.bytes - old_size + new_size;
-        self.expires_len =
-            self.expires_len - usize::from(old_expiry.is_some()) + usize::from(new_expiry.is_some());
-        if let Some(expiry_ms) = new_expiry {
-            self.note_expiry(index, expiry_ms);
+        if old_deadline.is_some() || new_deadline.is_some() {
+            self.expires_len = self.expires_len - usize::from(old_expires) + usize::from(new_expires);
+            self.change_deadline(index, old_deadline, new_deadline);
         }
     }
 
-    fn note_expiry(&mut self, index: usize, expiry_ms: i64) {
+    /// A record in the segment at `index` changed its deadline.
+    fn change_deadline(&mut self, index: usize, old: Option<i64>, new: Option<i64>) {
+        self.deadlines_len = self.deadlines_len - usize::from(old.is_some()) + usize::from(new.is_some());
+        if let Some(deadline_ms) = new {
+            self.note_deadline(index, deadline_ms);
+        }
+    }
+
+    fn note_deadline(&mut self, index: usize, deadline_ms: i64) {
         let segment = self.segment_mut(index);
-        if expiry_ms < segment.header.earliest_ms {
-            segment.header.earliest_ms = expiry_ms;
+        if deadline_ms < segment.header.earliest_ms {
+            segment.header.earliest_ms = deadline_ms;
             let local_depth = segment.header.local_depth;
             let first = self.first_entry(index, local_depth);
-            self.directory.set_deadline(first, expiry_ms);
+            self.directory.set_deadline(first, deadline_ms);
         }
     }
 
-    /// Removes what is due from one segment as far as the budget goes, then finds out its earliest expiry.
-    fn expire_segment(
-        &mut self,
-        first: usize,
-        now_ms: i64,
-        left: &mut usize,
-        on_expired: &mut dyn FnMut(Record),
-    ) {
+    /// Removes what is due from one segment as far as the budget goes, then finds out its earliest deadline.
+    fn expire_segment(&mut self, first: usize, now_ms: i64, left: &mut usize, on_due: &mut dyn FnMut(Due)) {
+        let budget = *left;
         let mut segment = self.segment_mut(first);
-        let mut removed_bytes = 0;
-        let mut removed = 0;
+        let (mut removed, mut expires, mut deadlines) = (0, 0, 0);
+        let (mut removed_bytes, mut shrunk_bytes) = (0, 0);
         let mut earliest_ms = i64::MAX;
         for bucket in 0..segment.buckets.len() {
             let mut slot = 0;
             while slot < BUCKET_SLOTS {
-                let Some(record) = &segment.buckets[bucket].slots[slot] else { break };
-                let expiry_ms = record.expiry_ms().unwrap_or(i64::MAX);
-                if expiry_ms < now_ms && removed < *left {
+                let Some(record) = &mut segment.buckets[bucket].slots[slot] else { break };
+                let Some(mut deadline_ms) = record.deadline_ms() else {
+                    slot += 1;
+                    continue;
+                };
+                let is_due = record.expiry_ms().is_some_and(|expiry_ms| expiry_ms < now_ms);
+                let mut emptied = false;
+                if !is_due && deadline_ms < now_ms && *left > 0 {
+                    let before = record.heap_size();
+                    emptied = expire_members(record, now_ms, left, on_due);
+                    shrunk_bytes += before - record.heap_size().min(before);
+                    let rest = record.deadline_ms();
+                    deadlines += usize::from(rest.is_none());
+                    deadline_ms = rest.unwrap_or(i64::MAX);
+                }
+                if emptied || (is_due && *left > 0) {
                     // Another record may move into this slot; none moves from a bucket ahead to one behind.
                     let record = segment.remove(Position { bucket, slot });
                     removed_bytes += record.heap_size();
                     removed += 1;
-                    on_expired(record);
+                    expires += usize::from(record.expiry_ms().is_some());
+                    deadlines += usize::from(record.deadline_ms().is_some());
+                    *left = left.saturating_sub(1);
+                    on_due(if emptied { Due::Emptied(record) } else { Due::Key(record) });
                 } else {
-                    earliest_ms = earliest_ms.min(expiry_ms);
+                    earliest_ms = earliest_ms.min(deadline_ms);
                     slot += 1;
                 }
             }
         }
         segment.header.earliest_ms = earliest_ms;
-        *left -= removed.max(1);
+        if *left == budget {
+            *left -= 1;
+        }
         self.directory.set_deadline(first, earliest_ms);
         self.len -= removed;
-        self.expires_len -= removed;
-        self.bytes -= removed_bytes;
+        self.expires_len -= expires;
+        self.deadlines_len -= deadlines;
+        self.bytes -= removed_bytes + shrunk_bytes;
         if removed > 0 {
             self.shrink(first);
         }
     }
+}
+
+/// What [`Table::expire_due`] found.
+#[derive(Debug)]
+pub enum Due<'a> {
+    /// The key's own time has come.
+    Key(Record),
+    /// The time of these members of the key's value has come; they are removed.
+    Members { key: &'a [u8], code: TypeCode, members: Members },
+    /// Its last member was removed, and so the key; follows `Members`.
+    Emptied(Record),
+}
+
+/// Names of members, in the order they were removed.
+pub type Members = Vec<Box<[u8]>>;
+
+/// Removes due members of a value, at most `left`; true when none remains.
+fn expire_members(record: &mut Record, now_ms: i64, left: &mut usize, on_due: &mut dyn FnMut(Due)) -> bool {
+    let mut members = Members::new();
+    let Some(value) = record.boxed_mut() else { return false };
+    value.remove_due(now_ms, *left, &mut |member| members.push(member.into()));
+    let (code, emptied) = (value.type_code(), value.is_empty());
+    *left -= members.len().min(*left);
+    if !members.is_empty() {
+        on_due(Due::Members { key: record.key(), code, members });
+    }
+    emptied
 }
 
 /// Maps a random number to 0..bound.
@@ -594,18 +665,26 @@ impl<'t> OccupiedEntry<'t> {
 
     /// The bytes of a string to be changed in place, as [`Record::bytes_mut`].
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
-        let segment = self.table.segment_mut(self.index);
-        let slot = &mut segment.buckets[self.position.bucket].slots[self.position.slot];
-        slot.as_mut().expect("the entry is occupied").bytes_mut()
+        self.record_mut().bytes_mut()
     }
 
-    /// The boxed value to be changed; the table learns its new size when the guard is dropped. `None` for values in any
-    /// other form.
+    /// The boxed value to be changed; the table learns its new size and deadline when the guard is dropped. `None` for
+    /// values in any other form.
     pub fn boxed_mut(&mut self) -> Option<BoxedMut<'_>> {
-        let (segment, bytes) = self.table.segment_and_bytes_mut(self.index);
-        let slot = &mut segment.buckets[self.position.bucket].slots[self.position.slot];
-        let value = slot.as_mut().expect("the entry is occupied").boxed_mut()?;
-        Some(BoxedMut { old_size: value.heap_size(), value, bytes })
+        let record = self.record();
+        let (old_size, old_deadline) = (record.heap_size(), record.deadline_ms());
+        self.record_mut().boxed_mut()?;
+        Some(BoxedMut {
+            table: self.table,
+            index: self.index,
+            position: self.position,
+            old_size,
+            old_deadline,
+        })
+    }
+
+    fn record_mut(&mut self) -> &mut Record {
+        self.table.record_mut(self.index, self.position)
     }
 
     /// Takes the record out of the table.
@@ -631,27 +710,39 @@ impl<'t> VacantEntry<'t> {
 
 /// A boxed value being changed; it must keep its type.
 pub struct BoxedMut<'e> {
-    value: &'e mut Value,
+    table: &'e mut Table,
+    index: usize,
+    position: Position,
     old_size: usize,
-    bytes: &'e mut usize,
+    old_deadline: Option<i64>,
 }
 
 impl ops::Deref for BoxedMut<'_> {
     type Target = Value;
 
     fn deref(&self) -> &Value {
-        self.value
+        let segment = self.table.segment(self.index).expect("an entry of the directory");
+        match segment.buckets[self.position.bucket].slots[self.position.slot].as_ref().map(Record::value) {
+            Some(ValueRef::Boxed(value)) => value,
+            _ => unreachable!("the guard was made for a boxed value"),
+        }
     }
 }
 
 impl ops::DerefMut for BoxedMut<'_> {
     fn deref_mut(&mut self) -> &mut Value {
-        self.value
+        let record = self.table.record_mut(self.index, self.position);
+        record.boxed_mut().expect("the guard was made for a boxed value")
     }
 }
 
 impl Drop for BoxedMut<'_> {
     fn drop(&mut self) {
-        *self.bytes = *self.bytes - self.old_size + self.value.heap_size();
+        let record = self.table.record_mut(self.index, self.position);
+        let (size, deadline) = (record.heap_size(), record.deadline_ms());
+        self.table.bytes = self.table.bytes - self.old_size + size;
+        if self.old_deadline != deadline {
+            self.table.change_deadline(self.index, self.old_deadline, deadline);
+        }
     }
 }

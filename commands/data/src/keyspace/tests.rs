@@ -48,6 +48,7 @@ impl Content {
             ValueRef::Int(value) => Self::Int(value),
             ValueRef::Bytes { bytes, encoding } => Self::Bytes(bytes.to_vec(), encoding),
             ValueRef::Boxed(Value::String(string)) => Self::Boxed(string.as_bytes().to_vec()),
+            other => panic!("no such value was stored: {other:?}"),
         }
     }
 
@@ -415,7 +416,7 @@ proptest! {
                         let boxed = matches!(entry.record().value(), ValueRef::Boxed(_));
                         prop_assert_eq!(entry.boxed_mut().is_some(), boxed);
                         if let Some(mut guard) = entry.boxed_mut() {
-                            let Value::String(string) = &mut *guard;
+                            let Value::String(string) = &mut *guard else { panic!("only strings are boxed here") };
                             string.append(&[7; 3000]);
                             let content = &mut model.get_mut(&key(number)).unwrap().0;
                             *content = Content::Boxed([content.string(), vec![7; 3000]].concat());
@@ -424,7 +425,8 @@ proptest! {
                 }
                 Op::ExpireDue(now_ms, budget) => {
                     let mut expired = BTreeSet::new();
-                    let more = table.expire_due(now_ms, budget, &mut |record| {
+                    let more = table.expire_due(now_ms, budget, &mut |due| {
+                        let super::Due::Key(record) = due else { panic!("no value has members") };
                         expired.insert(record.key().to_vec());
                     });
                     prop_assert!(expired.len() <= budget);

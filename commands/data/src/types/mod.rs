@@ -1,4 +1,5 @@
 //! The data structures behind the values, one file or folder per type: structure, codec and property tests only.
 
+pub mod collection;
 pub mod packed;
 pub mod string;

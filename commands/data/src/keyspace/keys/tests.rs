@@ -1,5 +1,6 @@
-use super::super::{Databases, KeyHasher, KeyLog, Reclaim};
+use super::super::{Databases, Due, ExpiredMembers, INLINE_PACKED_MAX, KeyHasher, KeyLog, Reclaim};
 use super::*;
+use crate::types::collection::probe::Probe;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -277,4 +278,146 @@ fn what_lookups_leave_behind() {
         all.with(number, |keys, key| keys.for_write(key).is_some());
     }
     assert_eq!(counts(&mut all), (0, 0, 0));
+}
+
+// ---- collections ---------------------------------------------------------------------------------------------
+
+fn add(shards: &mut Shards, number: u32, members: &[(u8, Option<i64>)]) {
+    shards.with(number, |keys, key| {
+        let mut probe = keys.write_or_create::<Probe>(key).expect("the key is new or of this type");
+        for (member, deadline_ms) in members {
+            probe.change().add(*member, *deadline_ms);
+        }
+    });
+}
+
+fn count(shards: &mut Shards, number: u32) -> Option<usize> {
+    shards.with(number, |keys, key| keys.read_as::<Probe>(key).expect("the key is of this type"))
+}
+
+fn names(shards: &Shards) -> Vec<&'static str> {
+    shards.log.events.iter().map(|event| event.name).collect()
+}
+
+/// Bytes the tables count, and what their records really take.
+fn assert_accounted(shards: &Shards) {
+    for databases in &shards.databases {
+        let table = databases.table(0);
+        let (mut bytes, mut deadlines) = (table.index_bytes(), 0);
+        table.for_each(&mut |record| {
+            bytes += record.heap_size();
+            deadlines += usize::from(record.deadline_ms().is_some());
+        });
+        assert_eq!(table.bytes(), bytes);
+        assert_eq!(table.deadlines_len(), deadlines);
+    }
+}
+
+#[test]
+fn a_collection_grows_out_of_its_record_and_leaves_when_it_is_empty() {
+    let mut shards = Shards::new(3);
+    add(&mut shards, 1, &[]);
+    assert_eq!(count(&mut shards, 1), None, "nothing was put into it");
+    assert_eq!(shards.log.changes, 0);
+    for len in 1..=2000 {
+        add(&mut shards, 1, &[(len as u8, None)]);
+        assert_eq!(count(&mut shards, 1), Some(len));
+        let inline = shards
+            .with(1, |keys, key| matches!(keys.view(key).map(Record::value), Some(ValueRef::Packed { .. })));
+        assert_eq!(inline, len <= INLINE_PACKED_MAX);
+    }
+    assert_accounted(&shards);
+    assert_eq!(names(&shards), ["keymiss", "new"]);
+    shards.with(1, |keys, key| {
+        let mut probe = keys.write_as::<Probe>(key).unwrap().expect("it is there");
+        probe.change().clear();
+        probe.event(EventClass::Set, "cleared");
+    });
+    assert_eq!(names(&shards), ["keymiss", "new", "cleared", "del"]);
+    assert_eq!(count(&mut shards, 1), None);
+    assert_accounted(&shards);
+}
+
+#[test]
+fn a_write_keeps_the_deadline_and_reading_changes_nothing() {
+    let mut shards = Shards::new(1);
+    add(&mut shards, 1, &[(1, None)]);
+    shards.with(1, |keys, key| keys.set_expiry(key, Some(NOW_MS + 5)));
+    let changes = shards.log.changes;
+    shards.with(1, |keys, key| {
+        assert_eq!(keys.write_as::<Probe>(key).unwrap().expect("it is there").view(), 1);
+    });
+    assert_eq!(shards.log.changes, changes, "looking through a write guard is no change");
+    for members in [1, 1000] {
+        add(&mut shards, 1, &vec![(7, None); members]);
+        let deadline = shards.with(1, |keys, key| keys.view(key).and_then(Record::expiry_ms));
+        assert_eq!(deadline, Some(NOW_MS + 5));
+    }
+    shards.set(2, Expiry::Clear);
+    shards.with(2, |keys, key| {
+        assert_eq!(keys.read_as::<Probe>(key), Err(WrongType));
+        assert_eq!(keys.write_as::<Probe>(key).err(), Some(WrongType));
+        assert_eq!(keys.write_or_create::<Probe>(key).err(), Some(WrongType));
+    });
+    shards.with(2, |keys, key| assert!(keys.store(key, Probe::Packed(vec![1, 2]))));
+    assert_eq!(count(&mut shards, 2), Some(2), "STORE overwrites any type");
+    shards.with(2, |keys, key| assert!(keys.store(key, Probe::default())));
+    assert_eq!(count(&mut shards, 2), None, "an empty result deletes the key");
+    assert_accounted(&shards);
+}
+
+#[test]
+fn due_members_go_at_the_first_touch() {
+    let mut shards = Shards::new(2);
+    add(&mut shards, 1, &[(1, None), (2, Some(NOW_MS + 1)), (3, Some(NOW_MS + 2))]);
+    add(&mut shards, 2, &[(4, Some(NOW_MS + 1))]);
+    shards.log = KeyLog { record_touched: true, record_events: true, ..KeyLog::default() };
+    shards.rules.now_ms = NOW_MS + 1;
+    assert_eq!(count(&mut shards, 1), Some(3), "a member lives through the millisecond of its deadline");
+    shards.rules.now_ms = NOW_MS + 2;
+    assert_eq!(count(&mut shards, 1), Some(2));
+    assert_eq!(count(&mut shards, 2), None, "the last member takes the key along");
+    assert_eq!(names(&shards), ["hexpired", "hexpired", "del", "keymiss"]);
+    let effects: Vec<_> = shards.log.expired_members.iter().map(ExpiredMembers::effect).collect();
+    assert_eq!(effects, [[b"HDEL".as_slice(), b"key:1", &[2]], [b"HDEL", b"key:2", &[4]]]);
+    assert_eq!(shards.log.touched.len(), 2, "whoever watches the key is told");
+    assert_accounted(&shards);
+}
+
+#[test]
+fn due_members_are_hidden_where_a_primary_decides() {
+    let mut shards = Shards::new(1);
+    add(&mut shards, 1, &[(1, None), (2, Some(NOW_MS))]);
+    add(&mut shards, 2, &[(4, Some(NOW_MS))]);
+    shards.log.clear();
+    shards.rules = Rules { now_ms: NOW_MS + 1, delete_expired: false, ..RULES };
+    assert_eq!(count(&mut shards, 1), Some(1));
+    assert_eq!(count(&mut shards, 2), None);
+    assert!(!shards.with(2, |keys, key| keys.exists(key)));
+    assert!(shards.log.expired_members.is_empty());
+    shards.rules.now_ms = NOW_MS;
+    assert_eq!(count(&mut shards, 1), Some(2), "nothing was removed");
+}
+
+#[test]
+fn the_sweep_removes_due_members() {
+    let mut shards = Shards::new(1);
+    add(&mut shards, 1, &[(1, None), (2, Some(NOW_MS))]);
+    add(&mut shards, 2, &[(3, Some(NOW_MS)), (4, Some(NOW_MS))]);
+    add(&mut shards, 3, &[(5, Some(NOW_MS + 9))]);
+    shards.set(4, Expiry::At(NOW_MS));
+    let table = shards.databases[0].table_mut(0);
+    let mut seen = Vec::new();
+    while table.expire_due(NOW_MS + 1, 1, &mut |due| {
+        seen.push(match due {
+            Due::Key(record) => format!("{} due", String::from_utf8_lossy(record.key())),
+            Due::Members { key, members, .. } => format!("{} {members:?}", String::from_utf8_lossy(key)),
+            Due::Emptied(record) => format!("{} emptied", String::from_utf8_lossy(record.key())),
+        });
+    }) {}
+    seen.sort();
+    assert_eq!(seen, ["key:1 [[2]]", "key:2 [[3]]", "key:2 [[4]]", "key:2 emptied", "key:4 due"]);
+    assert_eq!(table.earliest_expiry_ms(), Some(NOW_MS + 9));
+    assert_eq!((table.len(), table.expires_len(), table.deadlines_len()), (2, 0, 1));
+    assert_accounted(&shards);
 }
