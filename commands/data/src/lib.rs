@@ -20,6 +20,7 @@
 //! * Records that leave the keyspace go to the log, to be freed when no shard is held.
 
 pub mod keyspace;
+pub mod rdb;
 pub mod types;
 pub mod value;
 
