@@ -125,29 +125,78 @@ impl Table {
         }
     }
 
-    /// A record chosen at random with numbers from `random`: close to uniform, expected O(1) unless most keys were
-    /// deleted.
+    /// All records, in no particular order.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.segments_from(0).flat_map(|(_, segment)| segment.records())
+    }
+
+    /// A record chosen at random with numbers from `random`. Each is as likely as any other, unless most keys were
+    /// deleted, when it is only close to that. Expected O(1).
     pub fn random(&self, random: &mut dyn FnMut() -> u64) -> Option<&Record> {
-        const TRIES_MAX: usize = 64;
+        const TRIES_MAX: usize = 1024;
         if self.len == 0 {
             return None;
         }
-        // A slot out of as many for every segment, to give small segments their smaller share: a segment of n entries
-        // in the directory is expected to hold in proportion to n.
-        for _ in 0..TRIES_MAX {
-            let buckets = self.segment(self.pick(random))?.buckets;
-            let slot = below(random(), buckets.len() * BUCKET_SLOTS);
-            if let Some(record) = &buckets[slot / BUCKET_SLOTS].slots[slot % BUCKET_SLOTS] {
+        let tries = if self.is_sparse() { TRIES_MAX / 8 } else { TRIES_MAX };
+        for _ in 0..tries {
+            // Each entry of the directory stands for as many slots, most of which are empty. A segment's slots are
+            // those of its first entry; those of its other entries are all empty.
+            let index = self.pick(random);
+            let segment = self.segment(index)?;
+            let slots = segment.buckets.len() * BUCKET_SLOTS;
+            let all = if self.directory.len() == 1 { slots } else { slots.max(SPLIT_BUCKETS * BUCKET_SLOTS) };
+            let slot = below(random(), all);
+            if slot < slots
+                && let Some(record) = &segment.buckets[slot / BUCKET_SLOTS].slots[slot % BUCKET_SLOTS]
+                && index == self.first_entry(index, segment.header.local_depth)
+            {
                 return Some(record);
             }
         }
+        self.random_nearby(random)
+    }
+
+    /// A random record of a random neighbourhood, for tables that are next to empty.
+    fn random_nearby(&self, random: &mut dyn FnMut() -> u64) -> Option<&Record> {
+        const SEGMENTS: usize = 64;
         let start = self.pick(random);
-        let (_, segment) = self
-            .segments_from(start)
-            .chain(self.segments_from(0))
-            .find(|(_, segment)| segment.header.len > 0)
-            .expect("a table that is not empty has a segment that is not empty");
-        segment.records().nth(below(random(), segment.header.len))
+        let start = self.first_entry(start, self.segment(start)?.header.local_depth);
+        let before = self.segments_from(0).take_while(|(first, _)| *first < start);
+        let mut segments = self.segments_from(start).chain(before);
+        let mut found = Vec::new();
+        let mut visited = 0;
+        while found.is_empty() || visited < SEGMENTS {
+            let Some((_, segment)) = segments.next() else { break };
+            found.extend(segment.records());
+            visited += 1;
+        }
+        if found.is_empty() { None } else { Some(found[below(random(), found.len())]) }
+    }
+
+    /// True when so few keys are left of many that the directory is larger than what it leads to.
+    /// [`compact`](Self::compact) mends that.
+    #[inline]
+    pub fn is_sparse(&self) -> bool {
+        self.len * 2 < self.directory.len()
+    }
+
+    /// Moves all records to a directory as small as their number asks for. O(size of the directory).
+    ///
+    /// For tables that nobody has [hints](Self::hint) of. Of a [cursor](ScanCursor) from before only the prefix means
+    /// something afterwards: a scan must go on with tag 0.
+    pub fn compact(&mut self) {
+        let mut target = Self::new(self.hasher.clone());
+        let mut first = 0;
+        while first < self.directory.len() {
+            let mut segment = self.segment_mut(first);
+            let local_depth = segment.header.local_depth;
+            for record in segment.drain() {
+                let hash = target.hasher.hash(record.key());
+                target.insert(hash, record);
+            }
+            first += self.directory.span(local_depth);
+        }
+        *self = target;
     }
 
     /// The earliest time at which [`expire_due`](Self::expire_due) may find something; `None` without expiries.
