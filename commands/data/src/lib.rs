@@ -31,6 +31,7 @@ pub use keyspace::{
 };
 pub use types::{
     collection::Collection,
+    members::Members,
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,
 };
