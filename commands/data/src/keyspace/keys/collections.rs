@@ -81,6 +81,10 @@ impl<'a> Keys<'a> {
             value.remove_due(now_ms, usize::MAX, &mut |member| members.push(member.into()));
             (value.type_code(), value.is_empty())
         };
+        if members.is_empty() {
+            // What the value takes for its earliest deadline may be one that was changed since.
+            return true;
+        }
         let removed = emptied.then(|| entry.remove());
         self.touch(key);
         let expired = ExpiredMembers { key: self.touched(key), code, members };
@@ -218,6 +222,11 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     /// True when there was no key.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// False where somebody else decides when what is due goes: it must stay.
+    pub fn removes_due(&self) -> bool {
+        self.keys.rules.delete_expired
     }
 
     /// The value for reading.
