@@ -31,7 +31,7 @@ pub use keyspace::{
 };
 pub use types::{
     collection::Collection,
-    members::Members,
+    members::{Members, NEVER_MS},
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,
 };

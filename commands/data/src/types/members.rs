@@ -15,6 +15,9 @@ use crate::{
     value::StringEncoding,
 };
 
+/// Stands for the deadline of a member that has none: later than any other.
+pub const NEVER_MS: i64 = i64::MAX;
+
 /// Members by name, in no particular order.
 pub struct Members {
     table: Table,
@@ -187,6 +190,11 @@ impl Members {
     }
 
     // ---- deadlines -----------------------------------------------------------------------------------------
+
+    /// When a member is due, as unix time in ms, [`NEVER_MS`] if it has no deadline; `None` without such a member.
+    pub fn deadline_ms(&self, name: &[u8]) -> Option<i64> {
+        self.get(name).map(|record| record.expiry_ms().unwrap_or(NEVER_MS))
+    }
 
     /// Sets or removes a member's deadline, a unix time in ms; false when there is no such member.
     pub fn set_deadline(&mut self, name: &[u8], deadline_ms: Option<i64>) -> bool {

@@ -129,6 +129,10 @@ proptest! {
         let content: BTreeMap<_, _> =
             members.iter().map(|record| (record.key().to_vec(), kept(record))).collect();
         prop_assert_eq!(&content, &model);
+        for member in 0..40 {
+            let deadline = model.get(&name(member)).map(|kept| kept.deadline_ms.unwrap_or(NEVER_MS));
+            prop_assert_eq!(members.deadline_ms(&name(member)), deadline);
+        }
         let mut copy = members.clone();
         prop_assert!(copy == members);
         if copy.pop_random(&mut random).is_some() {
