@@ -7,7 +7,7 @@ use tidegate_commands::model::check::Bench;
 use tidegate_commands::model::{Command, Protocol};
 use tidegate_tests::oracle::generate::{Args, Generator};
 use tidegate_tests::resp::Reply;
-use tidegate_tests::twin::{Contents, Twin, collect, difference};
+use tidegate_tests::twin::{Contents, Seen, Twin, collect, difference};
 
 /// Commands of one sequence.
 const SEQUENCE: usize = 400;
@@ -22,6 +22,11 @@ fn every_command_has_lines() {
     let gone: Vec<_> = LINES.iter().filter(|(name, _)| !names.iter().any(|known| known == name)).collect();
     assert!(gone.is_empty(), "lines of commands that are not declared: {gone:?}");
 }
+
+/// Commands that may change a key without an event: BITFIELD makes room for a value that then overflows.
+const SILENT: &[&str] = &["bitfield"];
+
+type Pair<'a> = (&'a (usize, Vec<u8>), &'a Seen);
 
 #[test]
 fn effects_make_a_twin() {
@@ -97,7 +102,7 @@ fn step(bench: &mut Bench, twin: &mut Twin, args: &Args, changes: &mut u32) -> R
     if let Some(difference) = difference(&after, &replayed) {
         return Err(format!("{difference}; effects: {}", ran.effects.bytes().escape_ascii()));
     }
-    let changed = before != after;
+    let changed = differ(&before, &after);
     *changes += u32::from(changed);
     let nothing_told = ran.effects.is_empty() && ran.expired_elsewhere.is_empty();
     if changed && nothing_told {
@@ -106,13 +111,24 @@ fn step(bench: &mut Bench, twin: &mut Twin, args: &Args, changes: &mut u32) -> R
     // Each change of single keys is announced; emptying and exchanging databases is not, as in Redis.
     let events = ran.events.iter().filter(|event| !event.starts_with("keymiss ")).count();
     let whole = declared(&words).is_some_and(|command| command.specs().next().is_none());
-    if changed && !whole && events == 0 {
+    let silent = SILENT.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(words[0]));
+    if changed && !whole && events == 0 && !silent {
         return Err(format!("a change without event: {}", ran.effects.bytes().escape_ascii()));
     }
     if nothing_told && events > 0 {
         return Err(format!("events without a change: {:?}", ran.events));
     }
     Ok(())
+}
+
+/// Whether two states differ in more than the encoding of strings: SETBIT makes a string `raw` even where it changes no
+/// bit, and tells nobody, as in Redis.
+fn differ(before: &Contents, after: &Contents) -> bool {
+    let same = |((key, old), (other_key, new)): (Pair, Pair)| {
+        key == other_key
+            && (old.type_code, old.expiry_ms, &old.held) == (new.type_code, new.expiry_ms, &new.held)
+    };
+    before.len() != after.len() || !before.iter().zip(after).all(same)
 }
 
 fn declared(words: &[&[u8]]) -> Option<&'static Command> {

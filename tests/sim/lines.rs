@@ -14,6 +14,31 @@ pub(crate) type Lines = (&'static str, &'static [&'static str]);
 /// In alphabetical order.
 pub(crate) const LINES: &[Lines] = &[
     ("append", &["APPEND :key :value"]),
+    ("bitcount", &["BITCOUNT :key [:index :index]", "BITCOUNT :key :index :index BIT"]),
+    (
+        "bitfield",
+        &[
+            "BITFIELD :key SET u8 #1 :int [GET i5 3] [INCRBY i16 7 :int]",
+            "BITFIELD :key OVERFLOW SAT INCRBY u4 30 :int OVERFLOW FAIL INCRBY i8 0 :int",
+            "BITFIELD :key OVERFLOW FAIL SET u8 400 256",
+            "BITFIELD :key GET u8 0",
+        ],
+    ),
+    ("bitfield_ro", &["BITFIELD_RO :key [GET u8 0] [GET i64 #1]"]),
+    (
+        "bitop",
+        &[
+            "BITOP AND :key :key :key",
+            "BITOP OR :key :key [:key :key]",
+            "BITOP XOR :key :key :key",
+            "BITOP NOT :key :key",
+            "BITOP DIFF :key :key :key",
+            "BITOP DIFF1 :key :key :key :key",
+            "BITOP ANDOR :key :key :key",
+            "BITOP ONE :key :key :key :key",
+        ],
+    ),
+    ("bitpos", &["BITPOS :key 0 [:index]", "BITPOS :key 1 :index :index [BIT]"]),
     ("copy", &["COPY :key :key [DB :db] [REPLACE]"]),
     ("dbsize", &["DBSIZE"]),
     ("decr", &["DECR :key"]),
@@ -29,6 +54,7 @@ pub(crate) const LINES: &[Lines] = &[
     ("flushall", &["FLUSHALL [ASYNC]", "FLUSHALL SYNC"]),
     ("flushdb", &["FLUSHDB [ASYNC]", "FLUSHDB SYNC"]),
     ("get", &["GET :key"]),
+    ("getbit", &["GETBIT :key 5"]),
     ("getdel", &["GETDEL :key"]),
     (
         "getex",
@@ -97,6 +123,7 @@ pub(crate) const LINES: &[Lines] = &[
             "SET :key :value IFNE :value",
         ],
     ),
+    ("setbit", &["SETBIT :key 3 1", "SETBIT :key 70 0"]),
     ("setex", &["SETEX :key :s :value", "SETEX :key 1 :value"]),
     ("setnx", &["SETNX :key :value"]),
     ("setrange", &["SETRANGE :key 3 :value", "SETRANGE :key 70 x"]),

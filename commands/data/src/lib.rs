@@ -31,7 +31,6 @@ pub use keyspace::{
 };
 pub use types::{
     collection::Collection,
-    list::{List, ListRef, NodeLimit},
     members::{Members, NEVER_MS},
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,

@@ -2,6 +2,7 @@
 
 use crate::model::Family;
 
+mod bitmap;
 mod generic;
 mod keyspace;
 #[expect(dead_code, reason = "the first type with such members takes this away")]
@@ -11,4 +12,5 @@ mod string;
 pub use generic::{Case, glob_matches};
 
 /// Every family.
-pub static ALL: &[&Family] = &[&generic::CONTAINERS, &generic::FAMILY, &keyspace::FAMILY, &string::FAMILY];
+pub static ALL: &[&Family] =
+    &[&generic::CONTAINERS, &generic::FAMILY, &keyspace::FAMILY, &string::FAMILY, &bitmap::FAMILY];

@@ -13,6 +13,7 @@ use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
 use crate::value::{StringEncoding, TypeCode, WrongType};
 
 mod collections;
+mod strings;
 mod whole;
 
 use collections::Filtered;

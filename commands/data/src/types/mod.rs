@@ -1,7 +1,7 @@
 //! The data structures behind the values, one file or folder per type: structure, codec and property tests only.
 
+pub mod bits;
 pub mod collection;
-pub mod list;
 pub mod members;
 pub mod packed;
 pub mod sample;

@@ -1,6 +1,7 @@
 //! The one list of command families. A family is one file: which commands it may send, how often, and a function which
 //! makes its next few steps. To add one, write the file and name it here.
 
+mod bitmaps;
 mod connection;
 mod generic;
 mod introspection;
@@ -31,6 +32,7 @@ pub static FAMILIES: &[&Family] = &[
     &transactions::FAMILY,
     &introspection::FAMILY,
     &types::FAMILY,
+    &bitmaps::FAMILY,
 ];
 
 /// Keys outside the common pool that some family uses.
