@@ -6,3 +6,4 @@ pub mod members;
 pub mod packed;
 pub mod sample;
 pub mod string;
+pub mod zset;
