@@ -34,5 +34,6 @@ pub use types::{
     members::{Members, NEVER_MS},
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,
+    zset::{Zset, ZsetRef},
 };
 pub use value::{Boxed, StringEncoding, TypeCode, Value, WrongType};

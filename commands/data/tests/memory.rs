@@ -1,4 +1,4 @@
-//! What a table says about its memory is what the allocator gave it, and dropping gives everything back.
+//! What a table or a value says about its memory is what the allocator gave it, and dropping gives everything back.
 
 #![expect(unsafe_code, reason = "a counting global allocator")]
 
@@ -8,7 +8,8 @@ use std::{
 };
 
 use tidegate_data::{
-    Entry, KeyHasher, LongString, Record, StringEncoding, Table, Value, keyspace::size_class,
+    Collection, Entry, KeyHasher, LongString, Record, StringEncoding, Table, Value, Zset,
+    keyspace::size_class, types::zset,
 };
 
 struct Counting;
@@ -94,5 +95,48 @@ fn counted_bytes_are_allocated_bytes() {
     drop(contents);
     compare(&table);
     drop(table);
+    assert_eq!(LIVE.get(), before, "everything was given back");
+}
+
+#[test]
+fn a_sorted_set_counts_its_bytes_and_takes_few() {
+    let members = if cfg!(miri) { 300 } else { 100_000u32 };
+    let limits = zset::Limits { len: 128, name_len: 64 };
+    let name = |number: u32| format!("member:{number:09}").into_bytes();
+    // The seed of all tables of members stays.
+    KeyHasher::members();
+    let before = LIVE.get();
+    let mut zset = Zset::default();
+    let compare = |zset: &Zset| {
+        let (live, counted) = (LIVE.get().wrapping_sub(before), zset.heap_size());
+        assert!(live.abs_diff(counted) <= counted / 500 + 1024, "allocated {live}, counted {counted}");
+    };
+    for number in 0..members {
+        let name = name(number.wrapping_mul(0x9e37_79b1) % members);
+        zset.put(&name, f64::from(number % 1000), limits);
+        if number.is_multiple_of(members / 7) {
+            compare(&zset);
+        }
+    }
+    if !cfg!(miri) {
+        let per_member = zset.heap_size() as f64 / zset.view().len() as f64;
+        assert!(per_member < 66.0, "{per_member} bytes per member of 16 bytes");
+    }
+    for number in (0..members).step_by(3) {
+        zset.set_deadline(&name(number), Some(i64::from(number)));
+    }
+    compare(&zset);
+    zset.remove_due(i64::from(members / 2), usize::MAX, &mut |_| {});
+    let len = zset.view().len();
+    zset.remove_range(len / 10..len / 2);
+    compare(&zset);
+    for number in (0..members).step_by(2) {
+        zset.remove(&name(number));
+    }
+    compare(&zset);
+    let copy = zset.clone();
+    drop(zset);
+    compare(&copy);
+    drop(copy);
     assert_eq!(LIVE.get(), before, "everything was given back");
 }

@@ -34,6 +34,7 @@
 //! * `hash`: cluster slots and the seeded hash; which bits choose what.
 //! * `record`: one key with its value, as small as it can be.
 //! * `segment`: buckets and their probing; knows no directory.
+//! * `name`: the key in a record, for indexes over records.
 //! * `directory`: hash prefix to segment, readable without the lock for prefetching.
 //! * `table`: the public map; growth, expiry, accounting.
 //! * `scan`: cursors that survive growth, splits and deletions.
@@ -51,6 +52,7 @@ mod hash;
 mod key;
 mod keys;
 mod log;
+mod name;
 mod record;
 mod scan;
 mod segment;
@@ -64,6 +66,7 @@ pub use hash::{KeyHasher, hash_tag, slot};
 pub use key::Key;
 pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, Write};
 pub use log::{Event, EventClass, ExpiredMembers, KeyLog, Reclaim, Touched};
+pub(crate) use name::RecordName;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
 pub use table::{BoxedMut, Contents, Due, Entry, Members, OccupiedEntry, Table, VacantEntry};

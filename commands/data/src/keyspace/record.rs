@@ -725,6 +725,22 @@ impl Record {
     pub(super) fn address(&self) -> *const u8 {
         self.base()
     }
+
+    /// Where the record lies, for [`from_pointer`](Self::from_pointer).
+    #[inline]
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        // SAFETY: the address of an allocation is not null.
+        unsafe { NonNull::new_unchecked(self.base()) }
+    }
+
+    /// A second owner of the record at `pointer`.
+    ///
+    /// # Safety
+    /// The record exists, and only one of its owners is dropped or changed.
+    #[inline]
+    pub(super) unsafe fn from_pointer(pointer: NonNull<u8>) -> Self {
+        Self(pointer)
+    }
 }
 
 fn new_allocation(shape: Shape) -> *mut u8 {

@@ -116,8 +116,9 @@ impl Members {
         Some(record)
     }
 
+    /// The member's place, for what is not one of the above.
     #[inline]
-    fn entry(&mut self, name: &[u8]) -> Entry<'_> {
+    pub(super) fn entry(&mut self, name: &[u8]) -> Entry<'_> {
         let hash = self.table.hasher().hash(name);
         self.table.entry(hash, name)
     }

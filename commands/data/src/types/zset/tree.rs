@@ -86,7 +86,7 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Tree<H, LEAF, INNER> {
         self.len += 1;
         let Some(right) = self.root.insert(entry, true, &mut self.bytes) else { return };
         let left = std::mem::take(&mut self.root);
-        self.root = Node::Inner(Inner::of_two(left, right, &mut self.bytes));
+        self.root = Node::Inner(Box::new(Inner::of_two(left, right, &mut self.bytes)));
     }
 
     /// Takes a member out; false if it is not there. O(log n). All handles in the tree, also this one, must lead to
@@ -157,8 +157,9 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Tree<H, LEAF, INNER> {
                     return Some((before + at, entries[at].member));
                 }
                 Node::Inner(inner) => {
-                    let behind =
-                        inner.firsts.partition_point(|first| first.compare(score, member) != Ordering::Greater);
+                    let behind = inner
+                        .firsts
+                        .partition_point(|first| first.compare(score, member) != Ordering::Greater);
                     let child = behind.checked_sub(1)?;
                     before += inner.counts[..child].iter().sum::<usize>();
                     node = &inner.children[child];

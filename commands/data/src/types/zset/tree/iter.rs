@@ -80,7 +80,9 @@ impl<'a, H: Handle, const LEAF: usize, const INNER: usize> Walk<'a, H, LEAF, INN
 }
 
 /// Entries in order.
-pub(in crate::types::zset) struct Ascending<'a, H, const LEAF: usize, const INNER: usize>(Walk<'a, H, LEAF, INNER>);
+pub(in crate::types::zset) struct Ascending<'a, H, const LEAF: usize, const INNER: usize>(
+    Walk<'a, H, LEAF, INNER>,
+);
 
 impl<'a, H: Handle, const LEAF: usize, const INNER: usize> Ascending<'a, H, LEAF, INNER> {
     pub(super) fn new(root: &'a Node<H, LEAF, INNER>, range: Range<usize>) -> Self {
@@ -114,7 +116,9 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> ExactSizeIterator for Asc
 impl<H: Handle, const LEAF: usize, const INNER: usize> FusedIterator for Ascending<'_, H, LEAF, INNER> {}
 
 /// Entries, the last one first.
-pub(in crate::types::zset) struct Descending<'a, H, const LEAF: usize, const INNER: usize>(Walk<'a, H, LEAF, INNER>);
+pub(in crate::types::zset) struct Descending<'a, H, const LEAF: usize, const INNER: usize>(
+    Walk<'a, H, LEAF, INNER>,
+);
 
 impl<'a, H: Handle, const LEAF: usize, const INNER: usize> Descending<'a, H, LEAF, INNER> {
     pub(super) fn new(root: &'a Node<H, LEAF, INNER>, range: Range<usize>) -> Self {

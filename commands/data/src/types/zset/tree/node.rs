@@ -52,7 +52,9 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Node<H, LEAF, INNER> {
                 side.insert(at, entry);
                 Some(Self::Leaf(right))
             }
-            Self::Inner(inner) => inner.insert(entry, is_last, bytes).map(Self::Inner),
+            Self::Inner(inner) => {
+                inner.insert(entry, is_last, bytes).map(|right| Self::Inner(Box::new(right)))
+            }
         }
     }
 
@@ -107,8 +109,8 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Node<H, LEAF, INNER> {
                     return false;
                 };
                 let member = entry.member.bytes();
-                let fits =
-                    before.is_before(entry.score, member) && entry.is_before(after.score, after.member.bytes());
+                let fits = before.is_before(entry.score, member)
+                    && entry.is_before(after.score, after.member.bytes());
                 if fits {
                     entries[index] = entry;
                 }
@@ -176,7 +178,9 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Node<H, LEAF, INNER> {
         match (self, right) {
             (Self::Leaf(left), Self::Leaf(right)) => {
                 *bytes -= leaf_size(left) + leaf_size(&right);
-                left.reserve_exact((left.len() + right.len()).next_multiple_of(LEAF_STEP).min(LEAF) - left.len());
+                left.reserve_exact(
+                    (left.len() + right.len()).next_multiple_of(LEAF_STEP).min(LEAF) - left.len(),
+                );
                 left.extend_from_slice(&right);
                 *bytes += leaf_size(left);
             }
@@ -247,24 +251,21 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Inner<H, LEAF, INNER> {
         + size_class(INNER * size_of::<Node<H, LEAF, INNER>>());
 
     /// The parent of two nodes.
-    pub(super) fn of_two(
-        left: Node<H, LEAF, INNER>,
-        right: Node<H, LEAF, INNER>,
-        bytes: &mut usize,
-    ) -> Box<Self> {
+    pub(super) fn of_two(left: Node<H, LEAF, INNER>, right: Node<H, LEAF, INNER>, bytes: &mut usize) -> Self {
         let mut inner = Self::empty(bytes);
         inner.put(0, left);
         inner.put(1, right);
         inner
     }
 
-    fn empty(bytes: &mut usize) -> Box<Self> {
+    /// Counted with a box of its own.
+    fn empty(bytes: &mut usize) -> Self {
         *bytes += Self::SIZE;
-        Box::new(Self {
+        Self {
             firsts: Vec::with_capacity(INNER),
             counts: Vec::with_capacity(INNER),
             children: Vec::with_capacity(INNER),
-        })
+        }
     }
 
     fn put(&mut self, at: usize, child: Node<H, LEAF, INNER>) {
@@ -292,9 +293,10 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Inner<H, LEAF, INNER> {
         unreachable!("the place lies below this node")
     }
 
-    fn insert(&mut self, entry: Entry<H>, is_last: bool, bytes: &mut usize) -> Option<Box<Self>> {
+    fn insert(&mut self, entry: Entry<H>, is_last: bool, bytes: &mut usize) -> Option<Self> {
         let member = entry.member.bytes();
-        let child = self.firsts.partition_point(|first| first.is_before(entry.score, member)).saturating_sub(1);
+        let child =
+            self.firsts.partition_point(|first| first.is_before(entry.score, member)).saturating_sub(1);
         let is_last_child = child + 1 == self.children.len();
         let Some(new) = self.children[child].insert(entry, is_last && is_last_child, bytes) else {
             self.firsts[child] = self.children[child].first();
