@@ -16,6 +16,7 @@ pub mod flags;
 pub mod histogram;
 pub mod load;
 pub mod machine;
+pub mod members;
 pub mod process;
 pub mod report;
 pub mod stock;

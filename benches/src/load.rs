@@ -18,6 +18,10 @@ use crate::histogram::Histogram;
 use crate::workload::{Batches, Counting, Keyspace, write_counter, write_set};
 use crate::{cores, now};
 
+mod replies;
+
+pub use replies::{ErrorReply, Replies};
+
 /// A server that sends nothing for this long has lost a reply.
 const STALL: Duration = Duration::from_secs(10);
 /// Batches whose replies are compared exactly before a measurement.
@@ -98,6 +102,7 @@ fn wrong_reply(reply: &[u8]) -> LoadError {
 
 /// Checks a sample of replies, then drives `batches` over all connections and measures.
 pub fn run(server: SocketAddr, batches: &Batches, generator: &Generator) -> Result<Measured, LoadError> {
+    set_up(server, batches)?;
     check(server, batches)?;
     let threads = generator.cores.len().clamp(1, generator.connections.max(1));
     let mut shares: Vec<Vec<std::net::TcpStream>> = (0..threads).map(|_| Vec::new()).collect();
@@ -136,6 +141,23 @@ pub fn run(server: SocketAddr, batches: &Batches, generator: &Generator) -> Resu
     })
 }
 
+/// Sends what the batches need to be there.
+fn set_up(server: SocketAddr, batches: &Batches) -> Result<(), LoadError> {
+    let (requests, count) = batches.setup();
+    let mut connection = connect(server)?;
+    connection.set_read_timeout(Some(STALL))?;
+    connection.write_all(requests)?;
+    let (mut replies, mut answered, mut chunk) = (Replies::default(), 0, vec![0; READ_BUFFER]);
+    while answered < count {
+        let read = connection.read(&mut chunk)?;
+        if read == 0 {
+            return Err(LoadError::Closed);
+        }
+        answered += replies.feed(&chunk[..read]).map_err(|_| wrong_reply(&chunk[..read]))?;
+    }
+    Ok(())
+}
+
 /// Sends a sample of the batches one by one and compares every reply byte for byte.
 fn check(server: SocketAddr, batches: &Batches) -> Result<(), LoadError> {
     let mut connection = connect(server)?;
@@ -146,11 +168,13 @@ fn check(server: SocketAddr, batches: &Batches) -> Result<(), LoadError> {
         let index = sample * (batches.len() / CHECKED_BATCHES).max(1);
         connection.write_all(batches.request(index))?;
         reply.clear();
-        while progress(batches.counting(), &reply) < batches.batch(index).expected {
+        let (mut counter, mut seen) = (Counter::new(batches.counting()), 0);
+        while seen < batches.batch(index).expected {
             let read = connection.read(&mut chunk)?;
             reply.extend_from_slice(&chunk[..read]);
             // An error is shorter than the value it stands for: waiting for the rest would hide what it says.
-            let refused = reply.first().is_some_and(|first| *first != batches.batch(index).first);
+            let refused = !begins_as(batches.batch(index).first, &reply);
+            seen += counter.feed(&chunk[..read]).ok_or_else(|| wrong_reply(&reply))?;
             if read == 0 || refused {
                 return Err(if refused { wrong_reply(&reply) } else { LoadError::Closed });
             }
@@ -168,12 +192,40 @@ fn connect(server: SocketAddr) -> io::Result<std::net::TcpStream> {
     Ok(stream)
 }
 
-/// How much of a reply `bytes` is, in the unit its batch is counted in.
-fn progress(counting: Counting, bytes: &[u8]) -> usize {
-    match counting {
-        Counting::Bytes => bytes.len(),
-        // Summing the comparisons compiles to vector code; a search for each newline in turn does not.
-        Counting::Lines => bytes.iter().map(|byte| usize::from(*byte == b'\n')).sum(),
+/// Measures replies in the unit their batch is counted in.
+#[derive(Clone, Copy)]
+enum Counter {
+    Bytes,
+    Lines,
+    Replies(Replies),
+}
+
+impl Counter {
+    fn new(counting: Counting) -> Self {
+        match counting {
+            Counting::Bytes => Counter::Bytes,
+            Counting::Lines => Counter::Lines,
+            Counting::Replies => Counter::Replies(Replies::default()),
+        }
+    }
+
+    /// How much of a reply `bytes` is; `None` when an error is seen.
+    fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Counter::Bytes => Some(bytes.len()),
+            // Summing the comparisons compiles to vector code; a search for each newline in turn does not.
+            Counter::Lines => Some(bytes.iter().map(|byte| usize::from(*byte == b'\n')).sum()),
+            Counter::Replies(replies) => replies.feed(bytes).ok(),
+        }
+    }
+}
+
+/// Whether a reply may begin like this; nothing has come of an empty one.
+fn begins_as(first: Option<u8>, reply: &[u8]) -> bool {
+    match (first, reply.first()) {
+        (Some(wanted), Some(first)) => wanted == *first,
+        (None, Some(first)) => *first != b'-',
+        (_, None) => true,
     }
 }
 
@@ -191,6 +243,7 @@ struct Connection {
     batch: usize,
     sent: usize,
     missing: usize,
+    counter: Counter,
     started: Instant,
 }
 
@@ -211,10 +264,11 @@ impl Connection {
     /// Takes the bytes of one read into account; true when the batch is answered.
     fn receive(&mut self, batches: &Batches, bytes: &[u8]) -> Result<bool, LoadError> {
         let batch = batches.batch(self.batch);
-        if self.missing == batch.expected && bytes.first() != Some(&batch.first) {
+        if self.missing == batch.expected && !begins_as(batch.first, bytes) {
             return Err(wrong_reply(bytes));
         }
-        let Some(missing) = self.missing.checked_sub(progress(batches.counting(), bytes)) else {
+        let counted = self.counter.feed(bytes);
+        let Some(missing) = counted.and_then(|counted| self.missing.checked_sub(counted)) else {
             return Err(wrong_reply(bytes));
         };
         self.missing = missing;
@@ -250,7 +304,9 @@ impl<'a> Thread<'a> {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-            connections.push(Connection { stream, batch: 0, sent: 0, missing: 0, started: window.start });
+            let counter = Counter::new(batches.counting());
+            let started = window.start;
+            connections.push(Connection { stream, batch: 0, sent: 0, missing: 0, counter, started });
         }
         let measured = Measured {
             requests: 0,

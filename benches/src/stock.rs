@@ -9,7 +9,26 @@ use crate::cores;
 use crate::process::Tracked;
 
 /// The tests, as redis-benchmark's `-t` names them; its report names them otherwise.
-pub const TESTS: [&str; 6] = ["ping_inline", "ping_mbulk", "set", "get", "incr", "mset"];
+pub const TESTS: [&str; 15] = [
+    "ping_inline",
+    "ping_mbulk",
+    "set",
+    "get",
+    "incr",
+    "lpush",
+    "rpush",
+    "lpop",
+    "rpop",
+    "sadd",
+    "hset",
+    "spop",
+    "zadd",
+    "zpopmin",
+    "mset",
+];
+
+/// Tests whose replies have hundreds of elements: a tenth of the requests takes as long.
+pub const LONG_TESTS: [&str; 4] = ["lrange_100", "lrange_300", "lrange_500", "lrange_600"];
 
 /// One line of the report of redis-benchmark.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +40,8 @@ pub struct Stock {
     pub p99_us: f64,
 }
 
-/// Runs the tests with `requests` requests each at one pipeline depth, pinned on `generator_cores`, one thread each.
+/// Runs the tests with `requests` requests each (the long ones with a tenth) at one pipeline depth, pinned on
+/// `generator_cores`, one thread each.
 pub fn run(
     program: &Path,
     server: SocketAddr,
@@ -29,11 +49,25 @@ pub fn run(
     requests: u64,
     generator_cores: &[usize],
 ) -> io::Result<Vec<Stock>> {
+    let mut lines = run_tests(program, server, pipeline, requests, generator_cores, &TESTS)?;
+    let requests = (requests / 10).max(1);
+    lines.extend(run_tests(program, server, pipeline, requests, generator_cores, &LONG_TESTS)?);
+    Ok(lines)
+}
+
+fn run_tests(
+    program: &Path,
+    server: SocketAddr,
+    pipeline: usize,
+    requests: u64,
+    generator_cores: &[usize],
+    tests: &[&str],
+) -> io::Result<Vec<Stock>> {
     let mut command = Command::new(program);
     command.args(["-h", &server.ip().to_string(), "-p", &server.port().to_string()]);
     command.args([
         "-t",
-        &TESTS.join(","),
+        &tests.join(","),
         "-n",
         &requests.to_string(),
         "-P",
@@ -51,7 +85,7 @@ pub fn run(
     cores::pin(&ours)?;
     let (report, status) = started?.output()?;
     let lines = parse(&report);
-    if !status.success() || lines.len() != TESTS.len() {
+    if !status.success() || lines.len() != tests.len() {
         let last = report.lines().last().unwrap_or_default();
         return Err(io::Error::other(format!("redis-benchmark ended with {status}: {last}")));
     }
@@ -66,8 +100,10 @@ fn parse(report: &str) -> Vec<Stock> {
 fn parse_line(line: &str) -> Option<Stock> {
     // The name of the MSET test is "MSET (10 keys)": no commas within quotes.
     let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
-    let name = fields.first()?.split(' ').next()?.to_ascii_lowercase();
-    let test = TESTS.into_iter().find(|test| *test == name)?;
+    // "LPUSH (needed to benchmark LRANGE)" is no test.
+    let name = fields.first()?.split_once(" (needed").is_none().then(|| fields[0].split(' ').next())??;
+    let name = name.to_ascii_lowercase();
+    let test = TESTS.into_iter().chain(LONG_TESTS).find(|test| *test == name)?;
     let number = |index: usize| fields.get(index)?.parse::<f64>().ok();
     Some(Stock { test, per_second: number(1)?, p50_us: number(4)? * 1e3, p99_us: number(6)? * 1e3 })
 }
@@ -81,6 +117,7 @@ mod tests {
         let report = "WARNING: Could not fetch server CONFIG\n\
             \"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\"\n\
             \"PING_INLINE\",\"99800.40\",\"0.3\",\"0.1\",\"0.295\",\"0.463\",\"0.567\",\"6.031\"\n\
+            \"LPUSH (needed to benchmark LRANGE)\",\"99800.40\",\"0.3\",\"0.1\",\"0.295\",\"0.463\",\"0.567\",\"6.031\"\n\
             \"MSET (10 keys)\",\"50000.00\",\"0.3\",\"0.1\",\"0.400\",\"0.5\",\"0.600\",\"6\"\n";
         let lines = parse(report);
         assert_eq!(lines.iter().map(|line| line.test).collect::<Vec<_>>(), ["ping_inline", "mset"]);

@@ -7,6 +7,10 @@ use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
 
+pub mod tests_of_redis;
+
+use tests_of_redis::Test;
+
 /// Length of every key: `key:%012d`.
 pub const KEY_LEN: usize = 16;
 /// Keys written by one MSET request.
@@ -26,6 +30,8 @@ pub enum Op {
     Mset10,
     /// INCR on keys of their own (`cnt:%012d`).
     Incr,
+    /// One of redis-benchmark's tests, on the one key it has.
+    Test(Test),
 }
 
 /// How keys are drawn.
@@ -57,6 +63,7 @@ impl Cell {
             Op::Mix => "mix",
             Op::Mset10 => "mset10",
             Op::Incr => "incr",
+            Op::Test(test) => test.name(),
         };
         match (self.op, self.distribution) {
             (_, Distribution::Uniform) => op.to_owned(),
@@ -78,7 +85,10 @@ impl FromStr for Cell {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 hot")
+            format!(
+                "`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 hot, or one of \
+                 redis-benchmark's tests"
+            )
         };
         let (name, depth) = text.split_once(':').ok_or_else(wrong)?;
         let pipeline = depth.parse().ok().filter(|depth| (1..=1_000).contains(depth)).ok_or_else(wrong)?;
@@ -90,7 +100,10 @@ impl FromStr for Cell {
             "mix" => Op::Mix,
             "mset10" => Op::Mset10,
             "incr" => Op::Incr,
-            _ => return Err(wrong()),
+            _ => {
+                let test = Test::ALL.into_iter().find(|test| test.name() == op);
+                Op::Test(test.filter(|_| keys == "uniform").ok_or_else(wrong)?)
+            }
         };
         let distribution = match keys {
             "uniform" => Distribution::Uniform,
@@ -118,6 +131,8 @@ pub enum Counting {
     Bytes,
     /// Replies are single lines of unknown length (INCR).
     Lines,
+    /// Replies are of any kind but errors.
+    Replies,
 }
 
 /// One pipelined batch within [`Batches`].
@@ -127,8 +142,8 @@ pub struct Batch {
     end: usize,
     /// Bytes or lines of the whole reply, as [`Batches::counting`] says.
     pub expected: usize,
-    /// First byte of the first reply: an error reply differs here.
-    pub first: u8,
+    /// First byte of the first reply, where that is known: an error reply differs here.
+    pub first: Option<u8>,
 }
 
 /// Request bytes for about as many draws as there are keys, cut into batches of one pipeline each.
@@ -138,6 +153,7 @@ pub struct Batches {
     replies: Replies,
     counting: Counting,
     requests_per_batch: u64,
+    setup: (Vec<u8>, usize),
 }
 
 /// What is needed to write down the exact reply of a batch for the check before a measurement.
@@ -151,6 +167,7 @@ enum Request {
     Get(u32),
     Write,
     Incr,
+    Test,
 }
 
 impl Batches {
@@ -167,8 +184,13 @@ impl Batches {
                 requests: Vec::with_capacity(count * cell.pipeline),
                 value_len: keyspace.value_len,
             },
-            counting: if cell.op == Op::Incr { Counting::Lines } else { Counting::Bytes },
+            counting: match cell.op {
+                Op::Incr => Counting::Lines,
+                Op::Test(_) => Counting::Replies,
+                _ => Counting::Bytes,
+            },
             requests_per_batch: cell.pipeline as u64,
+            setup: if let Op::Test(test) = cell.op { test.setup() } else { (Vec::new(), 0) },
         };
         for _ in 0..count {
             built.push_batch(cell, &mut draw);
@@ -218,6 +240,10 @@ impl Batches {
                 write_key(&mut self.bytes, "cnt", draw.key());
                 Request::Incr
             }
+            Op::Test(test) => {
+                test.write(&mut self.bytes, self.replies.requests.len());
+                Request::Test
+            }
         }
     }
 
@@ -227,6 +253,11 @@ impl Batches {
 
     pub fn is_empty(&self) -> bool {
         self.cuts.is_empty()
+    }
+
+    /// Requests to send before a run, and how many they are.
+    pub fn setup(&self) -> (&[u8], usize) {
+        (&self.setup.0, self.setup.1)
     }
 
     pub fn counting(&self) -> Counting {
@@ -248,8 +279,12 @@ impl Batches {
         &self.bytes[batch.start..batch.end]
     }
 
-    /// Whether `reply` is the right answer to batch `index`, byte for byte (INCR: one integer line per request).
+    /// Whether `reply` is the right answer to batch `index`, byte for byte (INCR: one integer line per request; tests
+    /// of redis-benchmark: any complete reply, which was seen to be no error).
     pub fn answers(&self, index: usize, reply: &[u8]) -> bool {
+        if self.counting == Counting::Replies {
+            return true;
+        }
         let depth = self.requests_per_batch as usize;
         let requests = &self.replies.requests[index * depth..(index + 1) * depth];
         let mut rest = reply;
@@ -264,20 +299,22 @@ impl Batches {
 }
 
 impl Request {
-    /// Bytes of the reply; 1, meaning one line, for INCR.
+    /// Bytes of the reply; 1, meaning one line or reply, for INCR and tests.
     fn reply_size(self, value_len: usize) -> usize {
         match self {
             Self::Get(_) => 1 + decimal_len(value_len) + 2 + value_len + 2,
             Self::Write => b"+OK\r\n".len(),
-            Self::Incr => 1,
+            Self::Incr | Self::Test => 1,
         }
     }
 
-    fn first_byte(self) -> u8 {
+    /// `None` where it may be any but that of an error.
+    fn first_byte(self) -> Option<u8> {
         match self {
-            Self::Get(_) => b'$',
-            Self::Write => b'+',
-            Self::Incr => b':',
+            Self::Get(_) => Some(b'$'),
+            Self::Write => Some(b'+'),
+            Self::Incr => Some(b':'),
+            Self::Test => None,
         }
     }
 
@@ -294,6 +331,7 @@ impl Request {
                 let digits = reply[..end].strip_prefix(b":")?;
                 (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| &reply[end + 2..])
             }
+            Self::Test => None,
         }
     }
 }
@@ -404,10 +442,10 @@ mod tests {
 
     #[test]
     fn cells_read_back_as_they_print() {
-        for text in ["get:1", "set:16", "mix-zipf:64", "hot:16", "mset10:1", "incr-hot:2"] {
+        for text in ["get:1", "set:16", "mix-zipf:64", "hot:16", "mset10:1", "incr-hot:2", "lrange_600:16"] {
             assert_eq!(cell(text).to_string(), text);
         }
-        for text in ["get", "get:0", "get:x", "pop:1", "get-cold:1", ""] {
+        for text in ["get", "get:0", "get:x", "pop:1", "get-cold:1", "lpop-zipf:1", ""] {
             assert!(text.parse::<Cell>().is_err(), "{text}");
         }
     }
@@ -450,7 +488,7 @@ mod tests {
     #[test]
     fn a_mixed_load_writes_one_time_in_five() {
         let batches = Batches::build(cell("mix:1"), Keyspace { count: 20_000, value_len: 8 }, 5);
-        let writes = (0..batches.len()).filter(|index| batches.batch(*index).first == b'+').count();
+        let writes = (0..batches.len()).filter(|index| batches.batch(*index).first == Some(b'+')).count();
         let share = writes as f64 / batches.len() as f64;
         assert!((0.18..0.22).contains(&share), "{share}");
     }

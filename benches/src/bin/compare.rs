@@ -18,6 +18,7 @@ use tidegate_benches::now;
 use tidegate_benches::process::{Recipe, Server};
 use tidegate_benches::report::{Contender, Figure, Report, Source};
 use tidegate_benches::stock;
+use tidegate_benches::workload::tests_of_redis::Test;
 use tidegate_benches::workload::{Batches, Cell, Keyspace, Op};
 
 const HELP: &str = "\
@@ -30,7 +31,9 @@ Compares Tidegate with redis-server and with other servers of the protocol.
   --redis PATH            redis-server, the server the others are divided by [redis-server]
   --other NAME=PATH[:ARGS]  one more server, may be repeated; ARGS are added to Redis' usual options, or replace
                           them when they name {port}
-  --cells A:N,B:N         cells: op[-zipf|-hot]:pipeline, op one of get set mix incr mset10 hot
+  --cells A:N,B:N         cells: op[-zipf|-hot]:pipeline, op one of get set mix incr mset10 hot, or a test of
+                          redis-benchmark: ping lpush rpush lpop rpop sadd hset spop zadd zpopmin lrange_100
+                          lrange_300 lrange_500 lrange_600 xadd; `tests` means all of these at 1 and 16
                           [get set mix incr mset10 hot, each at 1, 16 and 64]
   --rounds N              times every cell is measured on every server [3]
   --seconds N             length of one measurement [2]
@@ -93,7 +96,10 @@ impl Settings {
             warm_up: Duration::from_secs_f64(if quick { 0.1 } else { 0.3 }),
             duration: Duration::from_secs_f64(seconds),
         };
-        let cells = flags.values("--cells")?.unwrap_or_else(|| usual_cells(quick));
+        let cells = match flags.values::<String>("--cells")? {
+            None => usual_cells(quick),
+            Some(names) => named_cells(&names)?,
+        };
         let rounds = flags.value("--rounds")?.unwrap_or(if quick { 1 } else { 3 }).max(1);
         let requests = flags.value("--stock-requests")?.unwrap_or(if quick { 20_000 } else { 300_000 });
         let program = flags.value("--redis-benchmark")?.unwrap_or_else(|| PathBuf::from("redis-benchmark"));
@@ -144,6 +150,21 @@ fn usual_cells(quick: bool) -> Vec<Cell> {
     };
     let cells = depths.iter().flat_map(|depth| names.iter().map(move |name| format!("{name}:{depth}")));
     cells.map(|cell| cell.parse().expect("the names above are cells")).collect()
+}
+
+/// The cells that were asked for; `tests` stands for those of redis-benchmark.
+fn named_cells(names: &[String]) -> Result<Vec<Cell>, String> {
+    let mut cells = Vec::new();
+    for name in names {
+        if name == "tests" {
+            let depths = [1, 16].into_iter();
+            let tests = depths.flat_map(|depth| Test::ALL.map(|test| format!("{}:{depth}", test.name())));
+            cells.extend(tests.map(|cell| cell.parse::<Cell>().expect("every test is a cell")));
+        } else {
+            cells.push(name.parse()?);
+        }
+    }
+    Ok(cells)
 }
 
 /// A started server, or why it takes no further part.

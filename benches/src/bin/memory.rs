@@ -15,6 +15,7 @@ use tidegate_benches::cores::{self, Division};
 use tidegate_benches::flags::{self, Flags};
 use tidegate_benches::histogram::Histogram;
 use tidegate_benches::load::{self, Content};
+use tidegate_benches::members::Kind;
 use tidegate_benches::process::{Recipe, Server, Tracked, ping_on};
 use tidegate_benches::workload::{Keyspace, write_set};
 use tidegate_benches::{machine, now};
@@ -26,9 +27,10 @@ Measures memory per key and per idle connection, and the worst SET while a keysp
   --io-threads N          threads of Tidegate [2]
   --redis PATH            redis-server [redis-server]
   --other NAME=PATH[:ARGS]  one more server, may be repeated
-  --only NAMES            some of: keys,growth,connections [all]
+  --only NAMES            some of: keys,collections,growth,connections [all]
   --value-sizes N,N       [16,64,256]
   --keys N,N              numbers of keys at which memory is read, ascending [1000000,5000000]
+  --elements N            elements of every collection [1000000]
   --growth-keys N         keys to grow to with unpipelined SETs [10000000]
   --connections N         idle connections [10000]
   --table-memory PATH     the table's own bench, whose worst insert is shown beside the socket's [beside this program]
@@ -55,6 +57,7 @@ struct Settings {
     only: Vec<String>,
     value_sizes: Vec<usize>,
     counts: Vec<u32>,
+    elements: u32,
     growth_keys: u32,
     connections: usize,
     table_memory: Option<PathBuf>,
@@ -86,6 +89,7 @@ impl Settings {
             only,
             value_sizes: flags.values("--value-sizes")?.unwrap_or_else(|| vec![16, 64, 256]),
             counts,
+            elements: flags.value("--elements")?.unwrap_or(if quick { 100_000 } else { 1_000_000 }).max(1),
             growth_keys: flags
                 .value("--growth-keys")?
                 .unwrap_or(if quick { 200_000 } else { 10_000_000 })
@@ -103,7 +107,7 @@ impl Settings {
     }
 }
 
-const PARTS: [&str; 3] = ["keys", "growth", "connections"];
+const PARTS: [&str; 4] = ["keys", "collections", "growth", "connections"];
 
 /// Tidegate first: the table reads target, Tidegate, others.
 fn read_recipes(
@@ -162,6 +166,9 @@ fn run(settings: &Settings) -> io::Result<bool> {
         for &value_len in &settings.value_sizes {
             key_rows(settings, value_len, &mut rows, &mut failures);
         }
+    }
+    if settings.wants("collections") {
+        collection_rows(settings, &mut rows, &mut failures);
     }
     if settings.wants("growth") {
         growth_rows(settings, &mut rows, &mut failures);
@@ -246,6 +253,20 @@ fn per_key(recipe: &Recipe, value_len: usize, counts: &[u32]) -> Result<Vec<f64>
         from = count;
     }
     Ok(bytes)
+}
+
+fn collection_rows(settings: &Settings, rows: &mut Vec<Row>, failures: &mut Vec<String>) {
+    for kind in Kind::ALL {
+        let what = format!("RSS per {}, {} of them", kind.what(), settings.elements);
+        let cells = column(settings, failures, &what, |recipe| {
+            let server = Server::start(recipe)?;
+            let empty = server.resident_bytes()?;
+            kind.fill(server.address, settings.elements)?;
+            let grown = server.resident_bytes()?.saturating_sub(empty);
+            Ok(figure(grown as f64 / f64::from(settings.elements), kind.target(), "B"))
+        });
+        rows.push(Row { what, target: format!("{:.0} B", kind.target()), cells });
+    }
 }
 
 /// Latencies of unpipelined SETs in microseconds.

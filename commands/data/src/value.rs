@@ -189,6 +189,7 @@ pub trait Boxed: Into<Value> {
 const _: () = assert!(size_of::<Value>() <= 32, "a boxed value takes a small size class");
 
 values! {
+    List(crate::types::list::List),
     Zset(crate::types::zset::Zset),
     #[cfg(test)]
     Probe(crate::types::collection::probe::Probe),

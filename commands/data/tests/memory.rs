@@ -71,7 +71,7 @@ fn counted_bytes_are_allocated_bytes() {
                 )),
             };
             if let Some(mut value) = entry.boxed_mut() {
-                let Value::String(string) = &mut *value;
+                let Value::String(string) = &mut *value else { panic!("a string was put there") };
                 string.append(b"a tail that takes more room");
             }
         });

@@ -29,7 +29,10 @@ use std::{
 };
 
 use crate::{
-    types::string::{INT_LEN_MAX, LongString, format_int},
+    types::{
+        collection::Collection,
+        string::{INT_LEN_MAX, LongString, format_int},
+    },
     value::{StringEncoding, TypeCode, Value, packed_encoding_name},
 };
 
@@ -116,6 +119,16 @@ impl<'a> ValueRef<'a> {
             Self::Int(value) => Some(format_int(value, scratch)),
             Self::Bytes { bytes, .. } => Some(bytes),
             Self::Boxed(Value::String(string)) => Some(string.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The collection, if it is one of this type.
+    #[inline]
+    pub fn collection<T: Collection>(self) -> Option<T::Ref<'a>> {
+        match self {
+            Self::Packed { code, bytes } if code == T::TYPE => Some(T::inline_view(bytes)),
+            Self::Boxed(value) => T::of(value).map(T::view),
             _ => None,
         }
     }

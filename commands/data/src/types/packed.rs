@@ -17,7 +17,7 @@ use std::{fmt, iter::FusedIterator};
 pub use entry::Item;
 use entry::{Back, Head};
 
-use crate::keyspace::size_class;
+use crate::keyspace::{INLINE_PACKED_MAX, size_class};
 
 /// Most items of one sequence.
 pub const PACKED_LEN_MAX: usize = u16::MAX as usize;
@@ -25,8 +25,8 @@ pub const PACKED_LEN_MAX: usize = u16::MAX as usize;
 /// Bytes of a sequence before its first entry.
 pub const PACKED_HEADER: usize = 2;
 
-/// Below this size a sequence keeps whatever memory it has.
-const SHRINK_SIZE_MIN: usize = 64;
+/// Up to this size a sequence keeps whatever memory it has: it may be the buffer that small values are written in.
+const SHRINK_SIZE_MIN: usize = 4 * INLINE_PACKED_MAX;
 
 /// A sequence to read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,8 +282,8 @@ impl FusedIterator for Iter<'_> {}
 /// A sequence that owns its bytes. `PREFIX` bytes before them belong to the user, zero at first (a set keeps there how
 /// its items are to be read).
 ///
-/// It grows to the allocator's next size, which is an eighth to a quarter more, and gives memory back when less than
-/// half of it is used.
+/// It grows to the allocator's next size, which is an eighth to a quarter more, and a large one gives memory back when
+/// less than half of it is used.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Packed<const PREFIX: usize = 0> {
     bytes: Vec<u8>,
@@ -385,27 +385,8 @@ impl<const PREFIX: usize> Packed<PREFIX> {
     /// Writes the entry of `item` over the `old_size` bytes at `pos`.
     fn put(&mut self, pos: usize, old_size: usize, item: Item<'_>) {
         self.begin();
-        let head = Head::of(item);
-        let body = item.body();
-        let back = Back::of(head.len() + body.len());
-        let size = head.len() + body.len() + back.as_bytes().len();
-        let at = Self::ENTRIES + pos;
-        let old_end = self.bytes.len();
-        self.reserve((old_end + size).saturating_sub(old_size));
-        if size > old_size {
-            self.bytes.resize(old_end + size - old_size, 0);
-        }
-        if size != old_size {
-            self.bytes.copy_within(at + old_size..old_end, at + size);
-        }
-        if size < old_size {
-            self.bytes.truncate(old_end - (old_size - size));
-        }
-        let (head_place, rest) = self.bytes[at..at + size].split_at_mut(head.len());
-        let (body_place, back_place) = rest.split_at_mut(body.len());
-        head_place.copy_from_slice(head.as_bytes());
-        body_place.copy_from_slice(body);
-        back_place.copy_from_slice(back.as_bytes());
+        self.reserve((self.bytes.len() + item.entry_size()).saturating_sub(old_size));
+        splice(&mut self.bytes, Self::ENTRIES + pos, old_size, item);
     }
 
     /// Gives a sequence that never had an item its prefix and length.
@@ -431,6 +412,40 @@ impl<const PREFIX: usize> Packed<PREFIX> {
             self.bytes.shrink_to(size_class(self.bytes.len()));
         }
     }
+}
+
+/// Writes the entry of `item` over the `old_size` bytes at `at`, moving what is behind them.
+pub(crate) fn splice(bytes: &mut Vec<u8>, at: usize, old_size: usize, item: Item<'_>) {
+    let size = item.entry_size();
+    let old_end = bytes.len();
+    if size > old_size {
+        bytes.resize(old_end + size - old_size, 0);
+    }
+    if size != old_size {
+        bytes.copy_within(at + old_size..old_end, at + size);
+    }
+    if size < old_size {
+        bytes.truncate(old_end - (old_size - size));
+    }
+    write_entry(&mut bytes[at..at + size], item);
+}
+
+/// Writes the entry of `item` into a place of exactly its size.
+pub(crate) fn write_entry(place: &mut [u8], item: Item<'_>) {
+    let (head, body) = (Head::of(item), item.body());
+    let (head_place, rest) = place.split_at_mut(head.len());
+    let (body_place, back_place) = rest.split_at_mut(body.len());
+    head_place.copy_from_slice(head.as_bytes());
+    body_place.copy_from_slice(body);
+    back_place.copy_from_slice(Back::of(head.len() + body.len()).as_bytes());
+}
+
+/// Writes the entry of `item` at the end.
+pub(crate) fn append_entry(bytes: &mut Vec<u8>, item: Item<'_>) {
+    let (head, body) = (Head::of(item), item.body());
+    bytes.extend_from_slice(head.as_bytes());
+    bytes.extend_from_slice(body);
+    bytes.extend_from_slice(Back::of(head.len() + body.len()).as_bytes());
 }
 
 impl<const PREFIX: usize> fmt::Debug for Packed<PREFIX> {

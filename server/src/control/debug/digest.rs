@@ -6,8 +6,7 @@
 use sha1::{Digest as _, Sha1};
 use std::fmt;
 use tidegate_data::types::string::INT_LEN_MAX;
-use tidegate_data::value::Value;
-use tidegate_data::{Record, ValueRef};
+use tidegate_data::{List, Record};
 
 /// A SHA-1 sum that things are mixed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,9 +53,11 @@ impl Digest {
     fn add_value(&mut self, record: &Record) {
         // Redis numbers its types in the same order as far as strings and lists go.
         self.mix(&(record.type_code() as u32).to_be_bytes());
-        match record.value() {
-            ValueRef::Boxed(Value::String(string)) => self.mix(string.as_bytes()),
-            value => self.mix(value.string(&mut [0; INT_LEN_MAX]).unwrap_or_default()),
+        let value = record.value();
+        if let Some(string) = value.string(&mut [0; INT_LEN_MAX]) {
+            self.mix(string);
+        } else if let Some(list) = value.collection::<List>() {
+            list.iter().for_each(|item| self.mix(item.bytes(&mut [0; INT_LEN_MAX])));
         }
         if record.expiry_ms().is_some() {
             self.add(b"!!expire!!");
@@ -73,6 +74,7 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_data::NodeLimit;
     use tidegate_data::value::StringEncoding;
 
     fn string(key: &str, value: &str, expiry_ms: Option<i64>) -> Record {
@@ -87,6 +89,12 @@ mod tests {
         assert_ne!(hello, Digest::of_value(&string("a", "hello", Some(1))).to_string());
         let five = Digest::of_value(&Record::new_int(b"n", 5, None));
         assert_eq!(five, Digest::of_value(&string("n", "5", None)));
+        let mut list = List::default();
+        for item in ["a", "5"] {
+            list.push_back(item.as_bytes(), NodeLimit::default());
+        }
+        let list = Record::new_boxed(b"l", Box::new(list.into()), None);
+        assert_eq!(Digest::of_value(&list).to_string(), REDIS_LIST);
 
         let mut keys = Digest::default();
         keys.add_entry(&string("a", "hello", None));
@@ -98,6 +106,8 @@ mod tests {
 
     /// `SET a hello`, `DEBUG DIGEST-VALUE a`
     const REDIS_HELLO: &str = "36b23a1456b2dce2c3ed252c456761301dba8060";
+    /// `RPUSH l a 5`, `DEBUG DIGEST-VALUE l`
+    const REDIS_LIST: &str = "2d837d75e9d1e9499fc39f6eb9cc751acbb26977";
     /// `SET a hello`, `SET b world EX 1000`, `DEBUG DIGEST`
     const REDIS_TWO_KEYS: &str = "db38eef8017f2de0c885fb275b34b02df713a86c";
 }

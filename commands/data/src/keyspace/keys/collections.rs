@@ -3,7 +3,7 @@
 
 use super::super::key::Key;
 use super::super::log::{EventClass, ExpiredMembers};
-use super::super::record::{INLINE_PACKED_MAX, Record, ValueRef};
+use super::super::record::{INLINE_PACKED_MAX, Record, ValueRef, size_class};
 use super::super::table::{Entry, Members};
 use super::{Access, Keys};
 use crate::types::collection::Collection;
@@ -178,11 +178,9 @@ impl<'a> Keys<'a> {
 
 #[inline]
 fn collection_of<T: Collection>(record: Option<&Record>) -> Result<Option<T::Ref<'_>>, WrongType> {
-    match record.map(Record::value) {
+    match record {
         None => Ok(None),
-        Some(ValueRef::Packed { code, bytes }) if code == T::TYPE => Ok(Some(T::inline_view(bytes))),
-        Some(ValueRef::Boxed(value)) => Ok(Some(T::of(value).ok_or(WrongType)?.view())),
-        Some(_) => Err(WrongType),
+        Some(record) => record.value().collection::<T>().map(Some).ok_or(WrongType),
     }
 }
 
@@ -329,8 +327,10 @@ impl Keys<'_> {
     fn keep_inline<T: Collection>(&mut self, value: T) -> Result<(), T> {
         /// A buffer larger than this is not kept.
         const KEPT: usize = 4 * INLINE_PACKED_MAX;
-        let bytes = value.into_inline()?;
+        let mut bytes = value.into_inline()?;
         if bytes.len() > INLINE_PACKED_MAX {
+            // It was written in the buffer, which is larger.
+            bytes.shrink_to(size_class(bytes.len()));
             return Err(T::from_inline(bytes));
         }
         if bytes.capacity() <= KEPT {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Item, Malformed, PACKED_HEADER, PACKED_LEN_MAX, Packed, PackedRef};
+use super::{INLINE_PACKED_MAX, Item, Malformed, PACKED_HEADER, PACKED_LEN_MAX, Packed, PackedRef};
 
 fn cases(native: u32) -> ProptestConfig {
     ProptestConfig {
@@ -112,7 +112,7 @@ fn check_changes<const PREFIX: usize>(changes: &[Change], needle: &Vec<u8>) {
     for change in changes {
         make(&mut packed, &mut model, change);
         assert!(packed.heap_size() >= packed.as_bytes().len());
-        assert!(packed.heap_size() <= 64.max(3 * packed.as_bytes().len()), "{packed:?}");
+        assert!(packed.heap_size() <= (4 * INLINE_PACKED_MAX).max(3 * packed.as_bytes().len()), "{packed:?}");
     }
     compare(packed.view(), &model);
     compare_find(packed.view(), &model, needle);
