@@ -369,6 +369,11 @@ impl<'a> Keys<'a> {
         let access = self.rules.access;
         match self.table(key).entry(key.hash(), key.bytes()) {
             Entry::Occupied(mut entry) => {
+                if let (StringValue::Bytes(bytes, encoding), Expiry::Clear) = (value, expiry)
+                    && entry.overwrite_bytes(bytes, encoding, access)
+                {
+                    return false;
+                }
                 let old = entry.record();
                 let word = access.next(old.access());
                 let expiry = match expiry {

@@ -390,6 +390,22 @@ impl Record {
         record
     }
 
+    /// Overwrites an inline string without expiry by another one of the same length; false, and nothing done, for any
+    /// other record.
+    #[inline]
+    pub fn overwrite_bytes(&mut self, value: &[u8], encoding: StringEncoding) -> bool {
+        let shape = self.shape();
+        let is_inline = matches!(self.form(), Form::Embstr | Form::Raw);
+        if !is_inline || shape.flags & EXPIRY != 0 || shape.inline_len != value.len() {
+            return false;
+        }
+        let form = if encoding == StringEncoding::Embstr { Form::Embstr } else { Form::Raw };
+        self.put_form(form, TypeCode::String);
+        // SAFETY: `inline_len` bytes follow the key, and `value` does not overlap with what is borrowed mutably.
+        unsafe { ptr::copy_nonoverlapping(value.as_ptr(), self.inline_start(shape), value.len()) };
+        true
+    }
+
     /// The same key with another string; in place if the size class allows. Boxes like [`new_bytes`](Self::new_bytes).
     #[must_use = "the record may have moved"]
     pub fn replace_bytes(mut self, value: &[u8], encoding: StringEncoding, expiry_ms: Option<i64>) -> Self {

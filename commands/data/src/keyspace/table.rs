@@ -13,6 +13,7 @@
 use std::{fmt, mem, ops};
 
 use super::{
+    Access,
     directory::{Directory, DirectoryHint},
     hash::{KeyHasher, PREFIX_BITS, tag},
     record::{Record, ValueRef},
@@ -695,6 +696,22 @@ impl<'t> OccupiedEntry<'t> {
     /// Sets or removes the expiry, a unix time in ms.
     pub fn set_expiry(&mut self, expiry_ms: Option<i64>) {
         self.update(|record| record.with_expiry(expiry_ms));
+    }
+
+    /// Overwrites a short string that never expires with another of the same length, as [`Record::overwrite_bytes`]:
+    /// the commonest of all writes, and the only one after which no sum has to be corrected.
+    #[inline]
+    pub fn overwrite_bytes(&mut self, value: &[u8], encoding: StringEncoding, access: Access) -> bool {
+        let record = self.record_mut();
+        if !record.overwrite_bytes(value, encoding) {
+            return false;
+        }
+        let old = record.access();
+        let word = access.next(old);
+        if word != old {
+            record.set_access(word);
+        }
+        true
     }
 
     /// Overwrites value and expiry with a string; allocates nothing if the size class stays the same.

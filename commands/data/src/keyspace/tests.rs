@@ -229,6 +229,25 @@ mod record {
     }
 
     #[test]
+    fn only_strings_of_the_same_length_that_never_expire_are_overwritten() {
+        let mut record = Record::new_bytes(b"k", b"abc", StringEncoding::Raw, None);
+        assert!(record.overwrite_bytes(b"xyz", StringEncoding::Embstr));
+        assert_eq!(record.value(), ValueRef::Bytes { bytes: b"xyz", encoding: StringEncoding::Embstr });
+        assert!(!record.overwrite_bytes(b"xy", StringEncoding::Embstr));
+        assert!(!record.overwrite_bytes(b"wxyz", StringEncoding::Embstr));
+        let mut others = [
+            record.with_expiry(Some(7)),
+            Record::new_int(b"k", 123, None),
+            Record::new_packed(b"k", TypeCode::Set, b"abc", None),
+            Record::new_bytes(b"k", &[1; 2000], StringEncoding::Raw, None),
+        ];
+        for record in &mut others {
+            assert!(!record.overwrite_bytes(b"abc", StringEncoding::Embstr), "{record:?}");
+        }
+        assert_eq!(others[0].value(), ValueRef::Bytes { bytes: b"xyz", encoding: StringEncoding::Embstr });
+    }
+
+    #[test]
     fn a_long_value_reuses_its_box() {
         let record = Record::new_bytes(b"k", &[1; 5000], StringEncoding::Raw, None);
         let place = |record: &Record| match record.value() {
