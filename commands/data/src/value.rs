@@ -1,7 +1,7 @@
 //! The types of values: their codes, the names TYPE and OBJECT ENCODING answer, and the enum of all structures that
 //! live outside a record. A new type is one line in each list here.
 
-use crate::types::{collection::Collection, string::LongString};
+use crate::types::{collection::Collection, stream::Stream, string::LongString};
 
 /// What kind of value a key holds. The code is stored in four bits of a record, so there can be 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,4 +193,5 @@ values! {
     Zset(crate::types::zset::Zset),
     #[cfg(test)]
     Probe(crate::types::collection::probe::Probe),
+    Stream(Stream),
 }

@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
 };
 
+use tidegate_data::types::stream::{Group, NodeLimits, Stream, StreamId};
 use tidegate_data::{
     Collection, Entry, KeyHasher, LongString, Record, StringEncoding, Table, Value, Zset,
     keyspace::size_class, types::zset,
@@ -139,4 +140,44 @@ fn a_sorted_set_counts_its_bytes_and_takes_few() {
     compare(&copy);
     drop(copy);
     assert_eq!(LIVE.get(), before, "everything was given back");
+}
+
+#[test]
+fn a_stream_is_small_and_knows_its_size() {
+    let entries = if cfg!(miri) { 500 } else { 1_000_000u64 };
+    let limits = NodeLimits { bytes_max: 4096, entries_max: 100 };
+    let before = LIVE.get();
+    let live = || LIVE.get().wrapping_sub(before);
+    let mut stream = Stream::default();
+    for number in 0..entries {
+        // 50 in each millisecond, a field, and a value of 16 bytes.
+        let id = StreamId::new(1_700_000_000_000 + number / 50, number % 50);
+        let value = format!("value-{number:010}");
+        stream.parts_mut().entries.add(id, limits, 1, |_| (b"field", value.as_bytes()));
+    }
+    let (in_entries, counted) = (live(), stream.heap_size());
+    assert!(
+        in_entries.abs_diff(counted) <= counted / 100 + 1024,
+        "allocated {in_entries}, counted {counted}"
+    );
+    let per_entry = in_entries as f64 / entries as f64;
+    assert!(per_entry <= 34.0, "{per_entry} bytes per entry");
+
+    // What is pending in a group is kept in trees, whose size is estimated.
+    let pending = entries / 10;
+    stream.parts_mut().groups.add(b"group", Group::new(StreamId::MIN, None));
+    stream.parts_mut().groups.change(b"group", |group| {
+        for number in 0..pending {
+            let name = format!("consumer-{}", number % 5);
+            let (consumer, _) = group.consumer_named(name.as_bytes(), 0);
+            let id = StreamId::new(1_700_000_000_000 + number / 50, number % 50);
+            group.deliver(id, consumer, 0, 1);
+        }
+    });
+    let (in_group, counted) = (live() - in_entries, stream.heap_size() - counted);
+    assert!(in_group.abs_diff(counted) <= in_group / 5 + 4096, "allocated {in_group}, counted {counted}");
+    drop(stream);
+    assert_eq!(live(), 0, "everything was given back");
+    let per_pending = in_group as f64 / pending as f64;
+    println!("{per_entry:.1} bytes per entry, {per_pending:.1} per pending entry");
 }

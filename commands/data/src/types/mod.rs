@@ -6,5 +6,6 @@ pub mod list;
 pub mod members;
 pub mod packed;
 pub mod sample;
+pub mod stream;
 pub mod string;
 pub mod zset;

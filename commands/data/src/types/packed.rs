@@ -14,8 +14,11 @@ mod tests;
 
 use std::{fmt, iter::FusedIterator};
 
-pub use entry::Item;
 use entry::{Back, Head};
+pub use entry::{
+    Item, push as push_entry, read as read_entry, read_checked as read_checked_entry, size as entry_size,
+    size_of_last as size_of_last_entry,
+};
 
 use crate::keyspace::{INLINE_PACKED_MAX, size_class};
 

@@ -208,6 +208,15 @@ impl Back {
     }
 }
 
+/// Writes an entry at the end of `entries`.
+pub fn push<'n>(entries: &mut Vec<u8>, item: impl Into<Item<'n>>) {
+    let item = item.into();
+    let (head, body) = (Head::of(item), item.body());
+    entries.extend_from_slice(head.as_bytes());
+    entries.extend_from_slice(body);
+    entries.extend_from_slice(Back::of(head.len() + body.len()).as_bytes());
+}
+
 /// Bytes in which the size of head and body is written. The limits are Redis', one below what would fit.
 const fn back_size(size: usize) -> usize {
     match size {
@@ -221,7 +230,7 @@ const fn back_size(size: usize) -> usize {
 
 /// Size of the entry `bytes` begins with.
 #[inline]
-pub(super) fn size(bytes: &[u8]) -> usize {
+pub fn size(bytes: &[u8]) -> usize {
     match SIZES[usize::from(bytes[0])] {
         0 => long_size(bytes),
         size => usize::from(size),
@@ -239,7 +248,7 @@ fn long_size(bytes: &[u8]) -> usize {
 
 /// The item of the entry `bytes` begins with, and the size of that entry.
 #[inline]
-pub(super) fn read(bytes: &[u8]) -> (Item<'_>, usize) {
+pub fn read(bytes: &[u8]) -> (Item<'_>, usize) {
     match bytes[0] {
         small @ 0..STRING_6 => (Item::Int(i64::from(small)), 2),
         short @ STRING_6..INT_13 => {
@@ -288,7 +297,7 @@ fn len_32(bytes: &[u8]) -> usize {
 
 /// Size of the entry `bytes` ends with.
 #[inline]
-pub(super) fn size_of_last(bytes: &[u8]) -> usize {
+pub fn size_of_last(bytes: &[u8]) -> usize {
     let last = bytes[bytes.len() - 1];
     if last < 0x80 {
         return usize::from(last) + 1;
@@ -304,7 +313,7 @@ pub(super) fn size_of_last(bytes: &[u8]) -> usize {
 }
 
 /// Like [`read`] for bytes of unknown origin: `None` unless they begin with a whole entry in the one form it may have.
-pub(super) fn read_checked(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
+pub fn read_checked(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
     let head = match *bytes.first()? {
         0..INT_13 => 1,
         INT_13..STRING_32 => 2,
