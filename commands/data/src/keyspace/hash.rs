@@ -59,7 +59,7 @@ fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
 #[inline]
 fn crc16(bytes: &[u8]) -> u16 {
     let (odd, blocks) = bytes.as_rchunks::<16>();
-    let mut crc = crc_of_block(word_of(odd));
+    let mut crc = if odd.is_empty() { 0 } else { crc_of_block(word_of(odd)) };
     for block in blocks {
         crc = crc_of_block(u128::from_be_bytes(*block) ^ (u128::from(crc) << 112));
     }
