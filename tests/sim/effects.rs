@@ -86,8 +86,8 @@ fn step(bench: &mut Bench, twin: &mut Twin, args: &Args, changes: &mut u32) -> R
         Ok(Some((_, used))) if used == ran.reply.len() => {}
         other => return Err(format!("not one reply: {} ({other:?})", ran.reply.escape_ascii())),
     }
-    for (db, key) in &ran.expired_elsewhere {
-        twin.delete(*db, key);
+    for (db, effects) in &ran.expired_elsewhere {
+        twin.replay(*db, effects.bytes())?;
     }
     let commands = twin.replay(bench.db, ran.effects.bytes())?;
     if commands != ran.effects.len() {

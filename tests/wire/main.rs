@@ -17,6 +17,7 @@ mod protocol;
 mod pushback;
 mod refused;
 mod server;
+mod sets;
 mod strings;
 mod transactions;
 mod transcript;

@@ -191,6 +191,7 @@ const _: () = assert!(size_of::<Value>() <= 32, "a boxed value takes a small siz
 values! {
     List(crate::types::list::List),
     Zset(crate::types::zset::Zset),
+    Set(crate::types::set::Set),
     #[cfg(test)]
     Probe(crate::types::collection::probe::Probe),
     Stream(Stream),

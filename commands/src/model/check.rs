@@ -58,9 +58,9 @@ pub struct Ran {
     pub wait: Option<Box<Wait>>,
     /// What must be replayed on a twin: the commands, lazily expired keys first.
     pub effects: Effects,
-    /// Keys of databases other than the selected one that were deleted because their time had come, to be deleted on a
-    /// twin before `effects` are replayed.
-    pub expired_elsewhere: Vec<(usize, Box<[u8]>)>,
+    /// What must be replayed in databases other than the selected one before `effects` are: keys and members that were
+    /// deleted because their time had come.
+    pub expired_elsewhere: Vec<(usize, Effects)>,
     /// Keyspace events: `set k`.
     pub events: Vec<String>,
     /// Lookups that count as hits, and those that count as misses.
@@ -125,15 +125,20 @@ impl Bench {
         let mut effects = Effects::default();
         let mut waits = None;
         let mut expired_elsewhere = Vec::new();
-        for expired in &self.log.expired_members {
-            effects.push(&expired.effect());
-        }
-        for expired in &self.log.expired {
-            if expired.db as usize == self.db {
-                effects.push(&[b"DEL", &expired.key]);
+        let mut expire = |db: u16, effect: &[&[u8]]| {
+            if usize::from(db) == self.db {
+                effects.push(effect);
             } else {
-                expired_elsewhere.push((expired.db as usize, expired.key.clone()));
+                let mut elsewhere = Effects::default();
+                elsewhere.push(effect);
+                expired_elsewhere.push((usize::from(db), elsewhere));
             }
+        };
+        for expired in &self.log.expired {
+            expire(expired.db, &[b"DEL", &expired.key]);
+        }
+        for expired in &self.log.expired_members {
+            expire(expired.key.db, &expired.effect());
         }
         let changed = self.log.changes > 0;
         match result {

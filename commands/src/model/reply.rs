@@ -49,6 +49,14 @@ impl<'a> Reply<'a> {
         self.out.truncate(mark);
     }
 
+    /// Writes something in front of what was written since `mark`: a header for which one had to count first.
+    pub fn before(&mut self, mark: usize, write: impl FnOnce(&mut Self)) {
+        let end = self.out.len();
+        write(self);
+        let len = self.out.len() - end;
+        self.out[mark..].rotate_right(len);
+    }
+
     /// Replies that are already encoded.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
@@ -314,6 +322,18 @@ mod tests {
         both(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
         both(|r| r.integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n");
         both(|r| r.bulk_integer(-10), "$3\r\n-10\r\n", "$3\r\n-10\r\n");
+    }
+
+    #[test]
+    fn a_header_can_follow_its_elements() {
+        let text = written(Protocol::Resp3, |r| {
+            r.array(1);
+            let mark = r.mark();
+            r.bulk(b"a");
+            r.integer(5);
+            r.before(mark, |r| r.set(2));
+        });
+        assert_eq!(text, "*1\r\n~2\r\n$1\r\na\r\n:5\r\n");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Compare {
     AnyOrder,
     /// The same kind of reply; errors still need the same text.
     Kind,
+    /// The same kinds of replies, as many of them, at every place: members chosen at random.
+    Shape,
     /// HELLO: the id may differ.
     Hello,
     /// One cursor and some keys, of which neither the number nor the order is promised.
@@ -73,6 +75,7 @@ impl Compare {
             Self::Near(limit) => near(a, b, limit),
             Self::AnyOrder => sorted(a) == sorted(b),
             Self::Kind => a.kind() == b.kind() && a.kind() != "error",
+            Self::Shape => same_shape(a, b),
             Self::Hello => without_id(a) == without_id(b),
             Self::ScanPage => {
                 let is_page =
@@ -112,6 +115,18 @@ fn near(a: &Reply, b: &Reply, limit: i64) -> bool {
             left.len() == right.len() && left.iter().zip(right).all(|(a, b)| near(a, b, limit))
         }
         _ => a == b,
+    }
+}
+
+fn same_shape(a: &Reply, b: &Reply) -> bool {
+    if a.kind() != b.kind() || a.kind() == "error" {
+        return false;
+    }
+    match (a.items(), b.items()) {
+        (Some(left), Some(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(a, b)| same_shape(a, b))
+        }
+        (left, right) => left.is_none() && right.is_none(),
     }
 }
 
@@ -230,6 +245,15 @@ mod tests {
         assert!(Compare::Kind.accepts(b":1\r\n", b":2\r\n"));
         assert!(!Compare::Kind.accepts(b"-ERR a\r\n", b"-ERR b\r\n"));
         assert!(!Compare::Kind.accepts(b":1\r\n", b"$1\r\n1\r\n"));
+    }
+
+    #[test]
+    fn of_a_random_choice_the_shape_counts() {
+        assert!(Compare::Shape.accepts(b"*2\r\n$1\r\na\r\n$1\r\nb\r\n", b"*2\r\n$1\r\nc\r\n$2\r\ndd\r\n"));
+        assert!(Compare::Shape.accepts(b"$1\r\na\r\n", b"$2\r\nbb\r\n"));
+        assert!(!Compare::Shape.accepts(b"*1\r\n$1\r\na\r\n", b"*2\r\n$1\r\na\r\n$1\r\nb\r\n"));
+        assert!(!Compare::Shape.accepts(b"*1\r\n$1\r\na\r\n", b"*1\r\n:1\r\n"));
+        assert!(!Compare::Shape.accepts(b"$1\r\na\r\n", b"$-1\r\n"));
     }
 
     #[test]

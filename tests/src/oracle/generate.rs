@@ -171,7 +171,7 @@ impl Generator {
             let made = (family.generate)(self);
             let lacking = |step: &Step| {
                 step.ops().iter().any(|op| lacks(&op.name()))
-                    || (matches!(step.action, Action::Scan(_)) && lacks("scan"))
+                    || matches!(&step.action, Action::Scan(scan) if lacks(&scan.name()))
             };
             if !made.iter().any(lacking) {
                 steps.extend(made);
@@ -223,6 +223,8 @@ impl Generator {
             ":float" => self.float(),
             ":index" => self.index(),
             ":db" => self.database(),
+            ":set" => self.key_among(families::SET_KEYS),
+            ":member" => self.member(),
             ":s" => self.relative_s(),
             ":ms" => self.relative_ms(),
             ":at" => self.at_s(),
@@ -236,6 +238,20 @@ impl Generator {
         // The first few are used more often, so that commands meet each other's keys.
         let limit = if self.one_in(2) { 6 } else { PLAIN_KEYS.len() };
         PLAIN_KEYS[self.random.below(limit)].to_vec()
+    }
+
+    /// A key of those where a type has its values; rarely any other, to meet the wrong type.
+    pub fn key_among(&mut self, keys: &[&[u8]]) -> Vec<u8> {
+        if self.one_in(15) { self.key() } else { self.random.pick(keys).to_vec() }
+    }
+
+    /// A member of a set: out of a few, so that sets have members in common, and now and then anything.
+    pub fn member(&mut self) -> Vec<u8> {
+        match self.random.below(12) {
+            0..=4 => self.random.between(-3, 16).to_string().into_bytes(),
+            5..=8 => format!("m{}", self.random.below(12)).into_bytes(),
+            _ => self.value(),
+        }
     }
 
     /// Several keys, rarely none, sometimes the same one twice.

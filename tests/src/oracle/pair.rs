@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 
 use super::allow::AllowList;
 use super::compare::{Compare, accepts_exec};
-use super::step::{Action, Arg, Op, Step, scan_command};
+use super::step::{Action, Arg, Op, Scan, Step};
 use crate::clock::wait_until;
 use crate::resp::{Escaped, Reply, RespClient, encode_command};
 use crate::server::TestServer;
@@ -243,7 +243,7 @@ impl Pair {
                 let ops: Vec<(usize, &Op)> = ops.iter().map(|op| (0, op)).collect();
                 self.run_ops(step.conn, &ops).map_err(|(_, difference)| difference)
             }
-            Action::Scan(args) => self.scan(step.conn, args),
+            Action::Scan(scan) => self.scan(step.conn, scan),
             Action::Close(ops) => self.run_closing(step.conn, ops, step.conn),
             Action::Kill(ops, victim) => self.run_closing(step.conn, ops, *victim),
         }
@@ -266,15 +266,15 @@ impl Pair {
     }
 
     /// Iterates on both sides to the end. Each side has its own cursors and may repeat keys, so sets are compared.
-    fn scan(&mut self, conn: usize, args: &[Vec<u8>]) -> Result<(), Difference> {
-        let first = Op::with(scan_command(b"0", args), Compare::ScanPage);
+    fn scan(&mut self, conn: usize, scan: &Scan) -> Result<(), Difference> {
+        let first = Op::with(scan.page(b"0"), Compare::ScanPage);
         self.send_both_and_judge(conn, &first)?;
         let mut sets = Vec::new();
         for side in 0..2 {
             let mut keys = Vec::new();
             let mut cursor = b"0".to_vec();
             for _ in 0..100_000 {
-                let op = Op::exact(scan_command(&cursor, args));
+                let op = Op::exact(scan.page(&cursor));
                 self.send(conn, side, std::iter::once(&op)).map_err(|error| lost(&op, &error, side))?;
                 let raw = self.read(conn, side, &op)?;
                 let Ok(Some((reply, _))) = Reply::decode(&raw) else { return Ok(()) };

@@ -105,12 +105,36 @@ fn is_plain(bytes: &[u8]) -> bool {
 pub enum Action {
     /// Commands sent without waiting in between; they belong together and are dropped together.
     Run(Vec<Op>),
-    /// A whole SCAN iteration from cursor 0 with these further arguments; the sets of keys are compared.
-    Scan(Vec<Vec<u8>>),
+    /// A whole iteration of SCAN, SSCAN, ... from cursor 0; the sets of what they visit are compared.
+    Scan(Scan),
     /// Commands after which the server closes this connection; it is opened again on both sides.
     Close(Vec<Op>),
     /// Commands which make the server close another connection; that one is opened again on both sides.
     Kill(Vec<Op>, usize),
+}
+
+/// A command that is called with cursor after cursor.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The words before the cursor: `SCAN`, or `SSCAN key`.
+    pub command: Vec<Vec<u8>>,
+    /// Those behind it.
+    pub options: Vec<Vec<u8>>,
+}
+
+impl Scan {
+    /// One call.
+    pub fn page(&self, cursor: &[u8]) -> Vec<Vec<u8>> {
+        let mut words = self.command.clone();
+        words.push(cursor.to_vec());
+        words.extend_from_slice(&self.options);
+        words
+    }
+
+    /// Lower-case name of the command.
+    pub fn name(&self) -> String {
+        self.command.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default()
+    }
 }
 
 /// Something that happens on one connection.
@@ -138,8 +162,8 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.action {
-            Action::Scan(args) => {
-                write!(f, "c{}> (whole iteration) {}", self.conn, Op::exact(scan_command(b"0", args)))?;
+            Action::Scan(scan) => {
+                write!(f, "c{}> (whole iteration) {}", self.conn, Op::exact(scan.page(b"0")))?;
             }
             Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) => {
                 for (index, op) in ops.iter().enumerate() {
@@ -156,11 +180,4 @@ impl fmt::Display for Step {
             _ => Ok(()),
         }
     }
-}
-
-/// SCAN with a cursor and further arguments.
-pub fn scan_command(cursor: &[u8], args: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut command = vec![b"SCAN".to_vec(), cursor.to_vec()];
-    command.extend_from_slice(args);
-    command
 }

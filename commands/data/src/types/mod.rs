@@ -6,6 +6,7 @@ pub mod list;
 pub mod members;
 pub mod packed;
 pub mod sample;
+pub mod set;
 pub mod stream;
 pub mod string;
 pub mod zset;

@@ -54,6 +54,9 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 impl<'a> PackedRef<'a> {
+    /// A sequence without items.
+    pub const EMPTY: PackedRef<'static> = PackedRef { entries: &[], len: 0 };
+
     /// The sequence with these bytes, which must come from a [`Packed`] (or have passed [`Self::validate`]): others may
     /// panic later.
     #[inline]

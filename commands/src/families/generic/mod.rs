@@ -10,6 +10,7 @@ mod transfer;
 mod walk;
 
 pub use glob::{Case, glob_matches};
+pub(crate) use walk::{MemberScan, reply_scan, scan_cursor};
 
 pub(super) static FAMILY: Family = family(
     "generic",

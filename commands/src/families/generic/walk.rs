@@ -18,13 +18,14 @@ pub(super) static KEYS: Command = command("KEYS", "pattern", keys)
 
 fn keys(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let filter = Filter { pattern: Some(args.next()?), type_name: None };
-    let mut found = List::new(reply);
+    let (mark, mut found) = (reply.mark(), 0);
     cx.keys.for_each(|record| {
         if filter.wants(record.key()) {
-            found.push(record.key());
+            reply.bulk(record.key());
+            found += 1;
         }
     });
-    found.end(reply);
+    reply.before(mark, |reply| reply.array(found));
     Ok(Outcome::Same)
 }
 
@@ -43,15 +44,12 @@ pub(super) static SCAN: Command =
 
 fn scan(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let cursor = scan_cursor(args.next()?)?;
-    let mut count = 10;
+    let mut limit = 10;
     let mut filter = Filter { pattern: None, type_name: None };
     while !args.is_done() {
         let has_value = args.remaining() >= 2;
         if has_value && args.take_word("COUNT") {
-            count = args.integer()?;
-            if count < 1 {
-                return Err(Error::Syntax);
-            }
+            limit = count(args)?;
         } else if has_value && args.take_word("MATCH") {
             filter.pattern = Some(args.next()?);
         } else if has_value && args.take_word("TYPE") {
@@ -60,17 +58,18 @@ fn scan(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
             return Err(Error::Syntax);
         }
     }
-    let mut found = List::new(reply);
+    let (mark, mut found) = (reply.mark(), 0);
     let mut looked_up = 0;
     let expired = cx.keys.log().expired.len();
     let next = cx.keys.scan(
         KeyspaceCursor::from_number(cursor),
-        usize::try_from(count).unwrap_or(usize::MAX),
+        limit,
         |key| filter.wants(key),
         |record| {
             looked_up += 1;
             if filter.wants_type(record.type_code().name()) {
-                found.push(record.key());
+                reply.bulk(record.key());
+                found += 1;
             }
         },
     );
@@ -80,10 +79,7 @@ fn scan(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         log.hits += looked_up;
         log.misses += (log.expired.len() - expired) as u64;
     }
-    reply.array(2);
-    let next = next.map_or(0, KeyspaceCursor::to_number);
-    reply.bulk(next.to_string().as_bytes());
-    found.end(reply);
+    reply_scan(reply, mark, next.map_or(0, KeyspaceCursor::to_number), found);
     Ok(Outcome::Same)
 }
 
@@ -125,6 +121,7 @@ pub(super) static RANDOMKEY: Command = command("RANDOMKEY", "", |cx, _, reply| {
 .whole_keyspace();
 
 /// Which keys are wanted.
+#[derive(Debug)]
 struct Filter<'a> {
     pattern: Option<&'a [u8]>,
     type_name: Option<&'a [u8]>,
@@ -142,27 +139,53 @@ impl Filter<'_> {
     }
 }
 
-/// An array whose length is known only at its end.
-struct List {
-    elements: Vec<u8>,
-    len: usize,
-    protocol: crate::model::Protocol,
+/// The options of `SSCAN`, `HSCAN` and `ZSCAN`, which walk over the members of one value.
+#[derive(Debug)]
+pub(crate) struct MemberScan<'a> {
+    /// About how many members a step visits.
+    pub(crate) count: usize,
+    filter: Filter<'a>,
 }
 
-impl List {
-    fn new(reply: &Reply) -> Self {
-        List { elements: Vec::new(), len: 0, protocol: reply.protocol() }
+impl<'a> MemberScan<'a> {
+    /// Reads the options behind the cursor. Redis does so only once it has found the value.
+    pub(crate) fn options(args: &mut Args<'a>) -> Result<Self, Error> {
+        let mut options = MemberScan { count: 10, filter: Filter { pattern: None, type_name: None } };
+        while !args.is_done() {
+            let has_value = args.remaining() >= 2;
+            if has_value && args.take_word("COUNT") {
+                options.count = count(args)?;
+            } else if has_value && args.take_word("MATCH") {
+                options.filter.pattern = Some(args.next()?);
+            } else {
+                return Err(Error::Syntax);
+            }
+        }
+        Ok(options)
     }
 
-    fn push(&mut self, element: &[u8]) {
-        Reply::new(&mut self.elements, self.protocol).bulk(element);
-        self.len += 1;
+    /// True when the pattern matches, or there is none.
+    pub(crate) fn wants(&self, member: &[u8]) -> bool {
+        self.filter.wants(member)
     }
+}
 
-    fn end(self, reply: &mut Reply) {
-        reply.array(self.len);
-        reply.raw(&self.elements);
+/// Reads the value of `COUNT`.
+fn count(args: &mut Args) -> Result<usize, Error> {
+    match args.integer()? {
+        ..1 => Err(Error::Syntax),
+        count => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
     }
+}
+
+/// Finishes the reply of a step, whose `len` elements were written since `mark`: a cursor to go on with (0 at the end)
+/// and the elements.
+pub(crate) fn reply_scan(reply: &mut Reply, mark: usize, cursor: u64, len: usize) {
+    reply.before(mark, |reply| {
+        reply.array(2);
+        reply.bulk(cursor.to_string().as_bytes());
+        reply.array(len);
+    });
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{Family, choose, options};
 use crate::oracle::compare::Compare;
 use crate::oracle::generate::{self, Generator};
-use crate::oracle::step::{Action, Op, Step};
+use crate::oracle::step::{Action, Op, Scan, Step};
 
 pub(super) static FAMILY: Family = Family {
     name: "keyspace",
@@ -110,7 +110,8 @@ fn generate(generator: &mut Generator) -> Vec<Step> {
                 3,
                 &["COUNT 3", "COUNT 1000", "TYPE string", "TYPE hash", "TYPE nosuch"],
             );
-            vec![Step { conn: generator.conn, action: Action::Scan(args) }]
+            let scan = Scan { command: generator.fill("SCAN"), options: args };
+            vec![Step { conn: generator.conn, action: Action::Scan(scan) }]
         }
         Maker::ScanPage => {
             let template = *generator.random.pick(&[

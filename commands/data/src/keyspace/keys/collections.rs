@@ -86,8 +86,11 @@ impl<'a> Keys<'a> {
             return true;
         }
         let removed = emptied.then(|| entry.remove());
-        self.touch(key);
         let expired = ExpiredMembers { key: self.touched(key), code, members };
+        // Watchers notice it, but it is no change that the command made: that one may only read.
+        if self.log.record_touched {
+            self.log.touched.push(expired.key.clone());
+        }
         let (class, name) = expired.event();
         self.event(class, name, key);
         self.log.expired_members.push(expired);
@@ -241,12 +244,32 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     #[inline]
     pub fn change(&mut self) -> &mut T {
         if !self.changed {
-            self.changed = true;
-            self.keys.touch(self.key);
-            if self.is_new {
-                self.keys.event(EventClass::New, "new", self.key);
-            }
+            self.note_change();
         }
+        self.value()
+    }
+
+    /// Makes a change which tells whether it really changed something; returns that. Each one that did is counted.
+    #[inline]
+    pub fn change_if(&mut self, change: impl FnOnce(&mut T) -> bool) -> bool {
+        let changed = change(self.value());
+        if changed && self.changed {
+            self.count_changes(1);
+        } else if changed {
+            self.note_change();
+        }
+        changed
+    }
+
+    fn note_change(&mut self) {
+        self.changed = true;
+        self.keys.touch(self.key);
+        if self.is_new {
+            self.keys.event(EventClass::New, "new", self.key);
+        }
+    }
+
+    fn value(&mut self) -> &mut T {
         match &mut self.lent {
             Lent::Boxed(value) => T::of_mut(value).expect("its type was checked"),
             Lent::Owned(value) => value,
