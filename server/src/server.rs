@@ -284,7 +284,7 @@ async fn sweep(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
                     return;
                 }
                 let started_us = clock::unix_us();
-                let more = worker.exec.sweep_shard(shard as u16, SWEEP_BUDGET);
+                let more = worker.sweep_shard(shard as u16, SWEEP_BUDGET);
                 note_sweep(shared, clock::unix_us() - started_us);
                 more
             };

@@ -1,4 +1,4 @@
-//! Copies the server's lock and hold as they are, and with one mistake each: a model that passes with the mistake proves
+//! Copies the server's lock, hold and waiting as they are, and with one mistake each: a model that passes with the mistake proves
 //! nothing. A mistake whose place is gone from the source fails the build.
 
 use std::env;
@@ -29,13 +29,38 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "self.shards[shard as usize].lock.lock();\n",
         "self.shards[shard as usize].lock.lock(); self.shards[shard as usize].lock.unlock();\n",
     ),
+    (
+        "relaxed_end",
+        "waiting.rs",
+        "self.waiting.word.store(self.number << STATE_BITS | how as u64, Release)",
+        "self.waiting.word.store(self.number << STATE_BITS | how as u64, Relaxed)",
+    ),
+    (
+        "relaxed_look",
+        "waiting.rs",
+        "match self.word.load(Acquire) & STATE",
+        "match self.word.load(Relaxed) & STATE",
+    ),
+    (
+        "busy_is_over",
+        "waiting.rs",
+        "Err(word) if word == claimed => pause(&mut tries)",
+        "Err(_) if tries > 1 => pause(&mut tries)",
+    ),
+    ("unfenced_begin", "waiting.rs", "fence(SeqCst);\n        number", "number"),
+    (
+        "unnumbered",
+        "waiting.rs",
+        "(self.word.load(Relaxed) >> STATE_BITS) + 1",
+        "(self.word.load(Relaxed) >> STATE_BITS)",
+    ),
 ];
 
 fn main() {
-    let source = Path::new("../../server/src/shard");
+    let source = Path::new("../../server/src");
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    for file in ["lock.rs", "hold.rs"] {
-        let path = source.join(file);
+    for (folder, file) in [("shard", "lock.rs"), ("shard", "hold.rs"), ("session", "waiting.rs")] {
+        let path = source.join(folder).join(file);
         println!("cargo::rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).expect("the server has this file");
         for (name, wrong_file, right, wrong) in MISTAKES {

@@ -53,7 +53,7 @@ pub struct Awaited {
 pub struct Wait {
     /// When the time is up, Unix milliseconds; `None` for never.
     pub deadline_ms: Option<i64>,
-    /// The keys that are waited for, each once.
+    /// The keys that are waited for. Of one that is named more than once, only the first counts.
     pub keys: Vec<Awaited>,
     /// The answer where nothing may wait.
     pub refused: Null,
@@ -67,20 +67,16 @@ impl Wait {
         Wait { deadline_ms, keys: Vec::new(), refused, effects: Effects::default() }
     }
 
-    /// Waits for `key`: when it is touched, `command` is run, with `Env::is_retry` set. What it gives is the reply of
-    /// the request, unless it is to wait again. A key that is named already stays as it is.
-    ///
-    /// O(keys named so far).
+    /// Waits for `key`: when it is touched, `command` is run, with `Env::is_retry` set. It must be the same command,
+    /// only about less. What it gives is the reply of the request, unless it is to wait again.
     pub fn on(&mut self, key: Key<'_>, command: &[&[u8]]) -> &mut Self {
-        if self.keys.iter().all(|awaited| *awaited.key != *key.bytes()) {
-            self.keys.push(Awaited {
-                key: key.bytes().into(),
-                hash: key.hash(),
-                shard: key.shard(),
-                command: StoredRequest::of_words(command),
-                retry_at_ms: None,
-            });
-        }
+        self.keys.push(Awaited {
+            key: key.bytes().into(),
+            hash: key.hash(),
+            shard: key.shard(),
+            command: StoredRequest::of_words(command),
+            retry_at_ms: None,
+        });
         self
     }
 
@@ -120,10 +116,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_waited_for_once() {
+    fn keys_are_named_with_their_commands() {
         let mut wait = Wait::new(None, Null::Array);
         let (a, b) = (Key::new(b"a", 1, 0), Key::new(b"b", 2, 0));
-        wait.on(a, &[b"BLPOP", b"a", b"0"]).on(b, &[b"BLPOP", b"b", b"0"]).or_at(7).on(a, &[b"other"]);
+        wait.on(a, &[b"BLPOP", b"a", b"0"]).on(b, &[b"BLPOP", b"b", b"0"]).or_at(7);
         let keys: Vec<_> = wait.keys.iter().map(|awaited| (&*awaited.key, awaited.retry_at_ms)).collect();
         assert_eq!(keys, [(&b"a"[..], None), (b"b", Some(7))]);
         assert_eq!(wait.keys[0].command.words().collect::<Vec<_>>(), [&b"BLPOP"[..], b"a", b"0"]);

@@ -174,10 +174,7 @@ fn close_idle_clients(shared: &Shared) {
     if timeout_s > 0 {
         let oldest_ms = crate::clock::unix_ms() - (timeout_s * 1000) as i64;
         shared.clients.each(|client| {
-            if client.last_ms.load(Relaxed) < oldest_ms
-                && !client.blocked.load(Relaxed)
-                && !client.is_exempt()
-            {
+            if client.last_ms.load(Relaxed) < oldest_ms && !client.is_blocked() && !client.is_exempt() {
                 tracing::debug!("Closing idle client id={} addr={}", client.id, client.addr);
                 client.kill();
             }

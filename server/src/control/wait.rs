@@ -1,7 +1,7 @@
 //! `WAIT`: for the replicas to have what this connection wrote.
 
 use super::{Control, ControlCtx, Flow, control};
-use crate::session::{Parked, Then};
+use crate::session::Parked;
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, deadline_of_millis, family};
 
 pub(super) static FAMILY: Family<Control> = family("generic", Acl::NONE, &[&WAIT]);
@@ -31,5 +31,5 @@ fn wait(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
     }
     let mut answer = Vec::new();
     Reply::new(&mut answer, cx.session.protocol).integer(acknowledged);
-    Ok(Flow::Park(Parked { until_ms: until_ms.unwrap_or(i64::MAX), then: Then::Answer(answer) }))
+    Ok(Flow::Park(Parked::for_time(until_ms, answer, cx.entry)))
 }

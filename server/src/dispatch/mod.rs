@@ -7,6 +7,7 @@
 mod gate;
 mod lookup;
 mod route;
+mod serve;
 mod transact;
 
 pub use lookup::Lookup;
@@ -15,7 +16,7 @@ use crate::clock::{self, Stopwatch};
 use crate::control::{ControlCtx, Flow};
 use crate::net::decode::{self, Step};
 use crate::registry::{Body, Entry};
-use crate::session::{Parked, ReplyMode, Session, StoredRequest, Then, Unblock};
+use crate::session::{Client, Parked, ReplyMode, Session, StoredRequest};
 use crate::shard::exec::{Call, Executor, Grip};
 use crate::shard::{Hold, HoldOne};
 use crate::shared::{PauseKind, Shared, ThreadStats, add};
@@ -118,6 +119,8 @@ pub struct Worker {
     turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
     out_of_memory: bool,
+    /// Requests that could not be served under the hold of whoever touched their keys.
+    postponed: Vec<serve::Postponed>,
 }
 
 impl Worker {
@@ -137,6 +140,7 @@ impl Worker {
             group: Group::default(),
             turn: Turn::default(),
             out_of_memory: false,
+            postponed: Vec::new(),
         }
     }
 
@@ -177,7 +181,12 @@ impl Worker {
 
     /// How a command of this session marks the keys it reads.
     pub fn access(&mut self, session: &Session) -> Access {
-        if session.no_touch {
+        self.access_of(session.no_touch)
+    }
+
+    #[inline]
+    fn access_of(&mut self, no_touch: bool) -> Access {
+        if no_touch {
             return Access::Untouched;
         }
         match self.turn.lfu {
@@ -343,7 +352,7 @@ impl Worker {
                     result = Some(Progress::Close);
                 }
                 Flow::Park(parked) => {
-                    self.begin_wait(session, parked);
+                    Self::begin_wait(session, parked);
                     result = Some(Progress::Parked);
                 }
             }
@@ -416,9 +425,11 @@ impl Worker {
                     args: Args::new(request.buf, request.spans, request.keys, entry.words),
                     db: session.db,
                     access: self.access(session),
+                    is_retry: false,
                 };
                 let mut reply = Reply::new(out, session.protocol);
                 let mut wide = None;
+                let mut parked = None;
                 let result = match request.route {
                     Route::One(shard) => {
                         if held.as_ref().is_none_or(|hold| hold.index() != shard) {
@@ -448,18 +459,43 @@ impl Worker {
                 if shared.clients.is_monitored() {
                     self.feed_monitors(session, request, entry);
                 }
-                drop(wide);
-                self.finished(session, request, entry, started, result.err());
-                Flow::Done
+                if self.exec.needs_attention {
+                    let mut grip = match (&mut wide, &mut *held) {
+                        (Some(wide), _) => Grip::Many(wide),
+                        (None, Some(held)) => Grip::One(held),
+                        (None, None) => Grip::None,
+                    };
+                    parked = self.attend(&mut grip, session, request, entry, started);
+                    drop(wide);
+                    if !self.postponed.is_empty() {
+                        *held = None;
+                        self.serve_postponed();
+                    }
+                } else {
+                    drop(wide);
+                }
+                match parked {
+                    None => {
+                        self.finished(session, request, entry, started, result.err());
+                        Flow::Done
+                    }
+                    Some(parked) => {
+                        self.finished_for_now(session, entry, started);
+                        Flow::Park(parked)
+                    }
+                }
             }
             Body::Control(control) => {
                 *held = None;
                 let args = Args::new(request.buf, request.spans, request.keys, entry.words);
                 let flow = self.control(session, control, entry, args, None, out);
-                let (flow, error) = match flow {
+                let (mut flow, error) = match flow {
                     Ok(flow) => (flow, None),
                     Err(error) => (Flow::Done, Some(error)),
                 };
+                if let Flow::Park(parked) = &mut flow {
+                    parked.is_silent = session.reply_mode.is_silent();
+                }
                 if shared.clients.is_monitored() {
                     self.feed_monitors(session, request, entry);
                 }
@@ -523,6 +559,17 @@ impl Worker {
         }
     }
 
+    /// Counts a command that waits from now on. The rest is counted when it is served.
+    #[cold]
+    fn finished_for_now(&mut self, session: &mut Session, entry: &'static Entry, started: &mut u64) {
+        let now = self.stopwatch.ticks();
+        let stats = &self.stats.commands[entry.id];
+        add(&stats.calls, 1);
+        add(&stats.nanos, self.stopwatch.nanos(*started, now));
+        *started = now;
+        session.redacted.clear();
+    }
+
     #[cold]
     fn count_failure(&self, entry: &Entry, error: &Error) {
         add(&self.stats.commands[entry.id].failed, 1);
@@ -543,15 +590,18 @@ impl Worker {
 
     #[cold]
     fn log_slow(&self, session: &Session, request: &Request<'_>, entry: &Entry, micros: i64) {
+        let words = request.visible_words(entry, &session.redacted);
+        let words: Vec<&[u8]> = words.iter().map(|word| &**word).collect();
+        self.log_slow_words(&session.client, entry, &words, micros);
+    }
+
+    fn log_slow_words(&self, client: &Client, entry: &Entry, words: &[&[u8]], micros: i64) {
         let max = self.shared.config.hot().slowlog_max_len.get();
         if entry.flags.has(Flag::SkipSlowlog) || max == 0 {
             return;
         }
-        let words = request.visible_words(entry, &session.redacted);
-        let client = &session.client;
-        let name = client.name.get();
         let time_s = clock::unix_ms() / 1000;
-        self.shared.slowlog.add(words.iter().map(|word| &**word), micros, time_s, &client.addr, &name, max);
+        self.shared.slowlog.add(words.iter().copied(), micros, time_s, &client.addr, &client.name.get(), max);
     }
 
     #[cold]
@@ -594,67 +644,27 @@ impl Worker {
 
     /// Keeps a request until the pause is over.
     fn park(&self, request: &Request<'_>) -> Flow {
-        let stored = StoredRequest::copy_of(request.buf, request.spans);
-        Flow::Park(Parked { until_ms: self.shared.pause.until_ms(), then: Then::Retry(stored) })
+        Flow::Park(Parked::for_pause(self.shared.pause.until_ms(), request.to_stored()))
     }
 
-    /// The connection waits from now on.
-    fn begin_wait(&self, session: &mut Session, parked: Parked) {
-        let (may_end, args) = match &parked.then {
-            Then::Retry(stored) => (false, stored.bytes.len()),
-            Then::Answer(_) => (true, 0),
-        };
-        session.client.begin_wait(may_end);
-        session.client.parked_args.store(args, Relaxed);
-        self.shared.clients.blocked.fetch_add(1, Relaxed);
-        session.parked = Some(parked);
-    }
-
-    /// Goes on with a parked request. `None` while it has to wait longer.
-    pub fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<Progress> {
-        self.begin_turn();
-        let parked = session.parked.as_mut()?;
-        let paused = self.shared.pause.kind(self.exec.now_ms) != PauseKind::None;
-        let ready = match &parked.then {
-            Then::Retry(_) if paused => {
-                parked.until_ms = self.shared.pause.until_ms();
-                false
+    /// Tries a request again that was put off.
+    fn retry(
+        &mut self,
+        session: &mut Session,
+        stored: &StoredRequest,
+        out: &mut Vec<u8>,
+    ) -> Option<Progress> {
+        match self.stored(session, stored, out) {
+            Flow::Done => Some(Progress::NeedInput(1)),
+            Flow::Close => {
+                session.close_after_reply = true;
+                Some(Progress::Close)
             }
-            Then::Retry(_) => true,
-            Then::Answer(_) => {
-                self.exec.now_ms >= parked.until_ms || session.client.asked_to_end() != Unblock::No
-            }
-        };
-        if !ready {
-            return None;
-        }
-        let parked = session.parked.take()?;
-        let unblock = session.client.end_wait();
-        session.client.parked_args.store(0, Relaxed);
-        self.shared.clients.blocked.fetch_sub(1, Relaxed);
-        match parked.then {
-            Then::Answer(_) if unblock == Unblock::Error => {
-                let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-                self.count_error("UNBLOCKED");
-                Reply::new(out, session.protocol).error(&error);
-            }
-            Then::Answer(answer) => out.extend_from_slice(&answer),
-            Then::Retry(stored) => {
-                let flow = self.stored(session, &stored, out);
-                match flow {
-                    Flow::Done => {}
-                    Flow::Close => {
-                        session.close_after_reply = true;
-                        return Some(Progress::Close);
-                    }
-                    Flow::Park(parked) => {
-                        self.begin_wait(session, parked);
-                        return None;
-                    }
-                }
+            Flow::Park(parked) => {
+                Self::begin_wait(session, parked);
+                None
             }
         }
-        Some(Progress::NeedInput(1))
     }
 
     fn stored(&mut self, session: &mut Session, stored: &StoredRequest, out: &mut Vec<u8>) -> Flow {
@@ -713,6 +723,11 @@ impl<'r> Request<'r> {
             _ => Route::None,
         };
         Request { buf: &stored.bytes, spans: &stored.args, keys, lookup, route }
+    }
+
+    /// A copy to keep.
+    fn to_stored(self) -> StoredRequest {
+        StoredRequest::copy_of(self.buf, self.spans)
     }
 
     /// Argument `index`.

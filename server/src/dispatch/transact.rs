@@ -79,6 +79,7 @@ impl Worker {
         }
         let shared = Arc::clone(&self.shared);
         let flow = self.exec_held(&shared, session, &transaction, reply);
+        self.serve_postponed();
         self.unwatch(session);
         self.exec.free_garbage();
         Ok(flow)
@@ -128,6 +129,10 @@ impl Worker {
             }
         }
         self.exec.finish_unit();
+        // Whoever waited sees the whole transaction, never the middle of it.
+        if self.exec.needs_attention {
+            self.serve_ready(&mut Grip::Many(&mut hold));
+        }
         flow
     }
 
@@ -144,9 +149,14 @@ impl Worker {
         reply.set_protocol(session.protocol);
         let (flow, error) = match entry.body {
             Body::Data(handler) => {
-                let mut call = Call { handler, args, db: session.db, access: self.access(session) };
+                let access = self.access(session);
+                let mut call = Call { handler, args, db: session.db, access, is_retry: false };
                 let mut grip = if request.route == Route::None { Grip::None } else { Grip::Many(hold) };
-                (Flow::Done, self.exec.run(&mut grip, &mut call, reply).err())
+                let error = self.exec.run(&mut grip, &mut call, reply).err();
+                if let Some(wait) = self.exec.take_wait() {
+                    wait.refused.write(reply);
+                }
+                (Flow::Done, error)
             }
             Body::Control(control) => {
                 let mut out = Vec::new();
@@ -155,7 +165,7 @@ impl Worker {
                 match result {
                     // Nothing waits inside a transaction: what would, answers as if its time had run out.
                     Ok(Flow::Park(parked)) => {
-                        reply.raw(&parked.timed_out());
+                        parked.write_timed_out(reply);
                         (Flow::Done, None)
                     }
                     Ok(flow) => (flow, None),

@@ -72,8 +72,8 @@ pub struct Conn {
     pending_sent: usize,
     /// Since when the output is above the soft limit, Unix milliseconds.
     soft_since_ms: Option<i64>,
-    /// When the waiting request is looked at again.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// When the waiting request is looked at again, in Unix milliseconds and as what wakes this task then.
+    timer: Option<(i64, Pin<Box<Sleep>>)>,
     /// When the output has been above the soft limit for too long.
     limit_timer: Option<Pin<Box<Sleep>>>,
 }
@@ -120,9 +120,7 @@ impl Conn {
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
         worker.unwatch(&mut self.session);
-        if self.session.parked.is_some() {
-            worker.shared.clients.blocked.fetch_sub(1, Relaxed);
-        }
+        worker.end_wait(&mut self.session);
         worker.shared.clients.remove(&self.client);
         worker.shared.clients.release();
     }
@@ -451,11 +449,15 @@ impl Conn {
             }
             return Poll::Ready(());
         }
-        let until_ms = self.session.parked.as_ref().map_or(0, |parked| parked.until_ms);
-        let wait = until_ms.saturating_sub(local.worker.now_ms()).max(0) as u64;
-        let wait = Duration::from_millis(wait).min(WAIT_MAX);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
-        ready!(timer.as_mut().poll(cx));
+        let at_ms = self.session.parked.as_ref().map_or(0, |parked| local.worker.wakes_at_ms(parked));
+        if self.timer.as_ref().is_none_or(|(set_ms, _)| *set_ms != at_ms) {
+            let wait = at_ms.saturating_sub(local.worker.now_ms()).max(0) as u64;
+            let wait = Duration::from_millis(wait).min(WAIT_MAX);
+            self.timer = Some((at_ms, Box::pin(tokio::time::sleep(wait))));
+        }
+        if let Some((_, timer)) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+        }
         self.timer = None;
         Poll::Ready(())
     }

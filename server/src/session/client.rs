@@ -1,6 +1,7 @@
 //! The public face of a connection: what `CLIENT LIST` shows and what other threads may ask of it.
 
 use super::WatchFlag;
+use super::waiting::{Ending, Waiting};
 use atomic_waker::AtomicWaker;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
@@ -59,33 +60,6 @@ impl Mailbox {
             std::mem::swap(out, &mut bytes);
         } else {
             out.append(&mut bytes);
-        }
-    }
-}
-
-/// How a waiting client is let go by `CLIENT UNBLOCK`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Unblock {
-    /// It is not.
-    No = 0,
-    /// As if its time had run out.
-    Timeout = 1,
-    /// With an `UNBLOCKED` error.
-    Error = 2,
-}
-
-/// [`Client::waiting`] of a client that does not wait, or must not be let go.
-const NOT_WAITING: u8 = Unblock::No as u8;
-/// [`Client::waiting`] of a client that nobody has let go so far.
-const WAITING: u8 = 3;
-
-impl Unblock {
-    fn of(waiting: u8) -> Self {
-        match waiting {
-            1 => Unblock::Timeout,
-            2 => Unblock::Error,
-            _ => Unblock::No,
         }
     }
 }
@@ -179,10 +153,10 @@ pub struct Client {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`
     pub no_touch: AtomicBool,
-    /// A request is parked or waits for keys.
-    pub blocked: AtomicBool,
-    /// Whether `CLIENT UNBLOCK` may end the waiting, and how it did.
-    waiting: AtomicU8,
+    /// Its request is put off by `CLIENT PAUSE`.
+    pub paused: AtomicBool,
+    /// Its request waits for keys, or for replicas.
+    pub waiting: Waiting,
     /// It is closed at the next chance.
     pub killed: AtomicBool,
     /// It closes after the reply.
@@ -240,8 +214,8 @@ impl Client {
             readonly: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
-            blocked: AtomicBool::new(false),
-            waiting: AtomicU8::new(NOT_WAITING),
+            paused: AtomicBool::new(false),
+            waiting: Waiting::default(),
             killed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             mailbox: Mailbox::default(),
@@ -249,38 +223,41 @@ impl Client {
         }
     }
 
-    /// Closes the connection from any thread. False when somebody else did already.
+    /// Closes the connection from any thread. False when somebody else did already. A request of it that waits is not
+    /// served any more.
     pub fn kill(&self) -> bool {
         let first = !self.killed.swap(true, Relaxed);
+        if let Some(claim) = self.waiting.claim_present() {
+            claim.end(Ending::Closed);
+        }
         self.waker.wake();
         first
     }
 
-    /// The connection waits from now on; `may_end` when `CLIENT UNBLOCK` may end that.
-    pub fn begin_wait(&self, may_end: bool) {
-        self.blocked.store(true, Relaxed);
-        self.waiting.store(if may_end { WAITING } else { NOT_WAITING }, Relaxed);
-    }
-
-    /// What `CLIENT UNBLOCK` asked for since [`Client::begin_wait`].
-    pub fn asked_to_end(&self) -> Unblock {
-        Unblock::of(self.waiting.load(Relaxed))
-    }
-
-    /// The connection waits no longer. Whatever is returned was promised to the one who asked for it.
-    pub fn end_wait(&self) -> Unblock {
-        self.blocked.store(false, Relaxed);
-        Unblock::of(self.waiting.swap(NOT_WAITING, Relaxed))
-    }
-
-    /// Lets a waiting connection go on, from any thread. False when it does not wait, or not for something that may
-    /// be given up.
-    pub fn unblock(&self, how: Unblock) -> bool {
-        let asked = self.waiting.compare_exchange(WAITING, how as u8, Relaxed, Relaxed).is_ok();
-        if asked {
-            self.waker.wake();
+    /// The connection waits from now on: see [`Waiting::begin`]. One that is being killed does not wait.
+    pub fn begin_wait(&self) -> u64 {
+        let wait = self.waiting.begin();
+        // Either this sees the mark, or whoever set it sees the wait.
+        if self.killed.load(Relaxed)
+            && let Some(claim) = self.waiting.claim(wait)
+        {
+            claim.end(Ending::Closed);
         }
-        asked
+        wait
+    }
+
+    /// Lets a waiting connection go on, from any thread: `CLIENT UNBLOCK`. False when it does not wait, or not for
+    /// something that may be given up.
+    pub fn unblock(&self, how: Ending) -> bool {
+        let Some(claim) = self.waiting.claim_present() else { return false };
+        claim.end(how);
+        self.waker.wake();
+        true
+    }
+
+    /// True while a request of it waits for anything.
+    pub fn is_blocked(&self) -> bool {
+        self.paused.load(Relaxed) || self.waiting.is_waiting()
     }
 
     /// The flag that a change of its watched keys raises.

@@ -1,14 +1,18 @@
 //! What a connection remembers between commands: plain state, no I/O.
 
 mod client;
+mod waiting;
 
-pub use client::{Client, ClientKind, Label, Mailbox, Unblock};
+pub use client::{Client, ClientKind, Label, Mailbox};
+pub use waiting::{Claim, Ending, Waiting};
 
 use crate::net::decode::Decoder;
+use crate::registry::Entry;
+use crate::shard::block::Waiter;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate_commands::model::Protocol;
+use tidegate_commands::model::{Protocol, Reply};
 
 pub use tidegate_commands::model::StoredRequest;
 
@@ -73,25 +77,56 @@ pub enum ReplyMode {
 pub struct Parked {
     /// When waiting ends by itself, Unix milliseconds; `i64::MAX` for never.
     pub until_ms: i64,
-    /// What happens then.
+    /// What for, and what happens then.
     pub then: Then,
+    /// `CLIENT REPLY`: nobody wants the reply.
+    pub is_silent: bool,
 }
 
-/// What happens at the end of waiting.
+/// What a request waits for, and what happens then.
 #[derive(Debug)]
 pub enum Then {
-    /// The request is tried again.
+    /// For the end of a pause: it is tried again.
     Retry(StoredRequest),
-    /// This is its reply.
-    Answer(Vec<u8>),
+    /// For time to pass.
+    Answer(Answer),
+    /// For keys. Whoever touches one of them sends the reply; when time runs out it is a null array.
+    Keys(Arc<Waiter>),
+}
+
+/// A request that waits for nothing but time.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its reply.
+    pub reply: Vec<u8>,
+    /// The command.
+    pub entry: &'static Entry,
 }
 
 impl Parked {
-    /// The reply when time runs out.
-    pub fn timed_out(self) -> Vec<u8> {
-        match self.then {
-            Then::Answer(answer) => answer,
-            Then::Retry(_) => Vec::new(),
+    /// Waits for the end of a pause.
+    pub fn for_pause(until_ms: i64, request: StoredRequest) -> Self {
+        Parked { until_ms, then: Then::Retry(request), is_silent: false }
+    }
+
+    /// Waits for time to pass: `None` for ever.
+    pub fn for_time(deadline_ms: Option<i64>, reply: Vec<u8>, entry: &'static Entry) -> Self {
+        let then = Then::Answer(Answer { reply, entry });
+        Parked { until_ms: deadline_ms.unwrap_or(i64::MAX), then, is_silent: false }
+    }
+
+    /// Waits for keys, until `deadline_ms` or for ever.
+    pub fn for_keys(deadline_ms: Option<i64>, waiter: Arc<Waiter>) -> Self {
+        let is_silent = waiter.is_silent;
+        Parked { until_ms: deadline_ms.unwrap_or(i64::MAX), then: Then::Keys(waiter), is_silent }
+    }
+
+    /// Writes the reply when time has run out, or where nothing may wait for time.
+    pub fn write_timed_out(&self, reply: &mut Reply<'_>) {
+        match &self.then {
+            Then::Answer(answer) => reply.raw(&answer.reply),
+            Then::Keys(_) => reply.null_array(),
+            Then::Retry(_) => {}
         }
     }
 }

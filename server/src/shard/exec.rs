@@ -3,15 +3,13 @@
 //! Settling is the only place that marks watchers, journals, counts and announces. It runs while every touched
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
-use super::hold::{Hold, HoldOne};
-use super::watch::WatchTable;
+use super::hold::{Hold, HoldOne, ShardData};
 use crate::shared::{Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng};
-use tidegate_data::{
-    Access, Databases, Due, ExpiredMembers, Held, KeyLog, Keys, Reclaim, Record, Rules, Touched,
-};
+use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, Wait};
+use tidegate_data::{Access, Due, ExpiredMembers, Held, KeyLog, Keys, Reclaim, Record, Rules, Touched};
 use tidegate_persistence::journal::Part;
 
 /// The shards held for a command.
@@ -35,40 +33,43 @@ impl Grip<'_, '_> {
         }
     }
 
-    /// True when a held shard has watched keys.
+    /// True when somebody wants to know which keys of a held shard are touched.
     #[inline]
-    fn is_watched(&mut self) -> bool {
+    fn is_observed(&mut self) -> bool {
         match self {
             Grip::None => false,
-            Grip::One(hold) => !hold.data().watched.is_empty(),
+            Grip::One(hold) => hold.data().is_observed(),
             Grip::Many(hold) => {
-                let mut watched = false;
-                hold.each(|_, data| watched |= !data.watched.is_empty());
-                watched
+                let mut observed = false;
+                hold.each(|_, data| observed |= data.is_observed());
+                observed
             }
         }
     }
 
-    fn with_watched(&mut self, shard: u16, act: impl FnOnce(&WatchTable)) {
+    /// True when shard `shard` is held.
+    pub fn has(&self, shard: u16) -> bool {
         match self {
-            Grip::None => {}
-            Grip::One(hold) => act(&hold.data().watched),
-            Grip::Many(hold) => {
-                if let Some(data) = hold.shard_mut(shard) {
-                    act(&data.watched);
-                }
-            }
+            Grip::None => false,
+            Grip::One(hold) => hold.index() == shard,
+            Grip::Many(hold) => hold.has(shard),
         }
     }
 
-    fn each(&mut self, mut act: impl FnMut(&WatchTable, &Databases)) {
+    /// The data of shard `shard`, if it is held.
+    pub fn shard_mut(&mut self, shard: u16) -> Option<&mut ShardData> {
+        match self {
+            Grip::One(hold) if hold.index() == shard => Some(hold.data_mut()),
+            Grip::None | Grip::One(_) => None,
+            Grip::Many(hold) => hold.shard_mut(shard),
+        }
+    }
+
+    fn each(&mut self, mut act: impl FnMut(u16, &mut ShardData)) {
         match self {
             Grip::None => {}
-            Grip::One(hold) => {
-                let data = hold.data();
-                act(&data.watched, &data.databases);
-            }
-            Grip::Many(hold) => hold.each(|_, data| act(&data.watched, &data.databases)),
+            Grip::One(hold) => act(hold.index(), hold.data_mut()),
+            Grip::Many(hold) => hold.each(act),
         }
     }
 }
@@ -84,6 +85,29 @@ pub struct Call<'a> {
     pub db: usize,
     /// How accesses are remembered.
     pub access: Access,
+    /// The request has waited. What it looks up does not count as hit or miss.
+    pub is_retry: bool,
+}
+
+/// Keys with waiting requests that a unit touched.
+#[derive(Debug, Default)]
+struct Ready {
+    /// In order, each once.
+    keys: VecDeque<Touched>,
+    /// The number of the unit, once it has one: see [`super::block::WaitTable::note_touched`].
+    unit: Option<u64>,
+}
+
+impl Ready {
+    /// Remembers a key if somebody waits for it.
+    fn note(&mut self, grip: &mut Grip<'_, '_>, touched: &Touched, shared: &Shared) {
+        let data = grip.shard_mut(touched.shard).filter(|data| !data.awaited.is_empty());
+        let Some(data) = data else { return };
+        let unit = *self.unit.get_or_insert_with(|| shared.clients.next_ticket());
+        if data.awaited.note_touched(touched.db, &touched.key, unit) {
+            self.keys.push_back(touched.clone());
+        }
+    }
 }
 
 /// Runs handlers on one thread. Everything it needs for the common case is allocated once.
@@ -103,6 +127,12 @@ pub struct Executor {
     unit: SmallVec<[Part; 1]>,
     /// The journal keeps what it is given.
     journaled: bool,
+    /// What the present unit touched that somebody waits for.
+    ready: Ready,
+    /// What the last command waits for.
+    wait: Option<Box<Wait>>,
+    /// There are ready keys, or there is something to wait for.
+    pub needs_attention: bool,
 }
 
 impl Executor {
@@ -118,6 +148,9 @@ impl Executor {
             now_ms: 0,
             delete_expired: true,
             unit: SmallVec::new(),
+            ready: Ready::default(),
+            wait: None,
+            needs_attention: false,
         }
     }
 
@@ -127,7 +160,8 @@ impl Executor {
     }
 
     /// Runs one command under `grip` and settles it as part of the present unit; an error reply is written like
-    /// any other. The unit is not complete before [`Executor::finish_unit`].
+    /// any other. The unit is not complete before [`Executor::finish_unit`]. See [`Executor::take_wait`] for a command
+    /// that cannot go on.
     #[inline]
     pub fn run(
         &mut self,
@@ -135,20 +169,20 @@ impl Executor {
         call: &mut Call<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
-        self.log.record_touched = grip.is_watched();
+        self.log.record_touched = grip.is_observed();
         let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired: self.delete_expired };
         let mark = reply.mark();
         let mut cx = Ctx {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
-            env: Env::new(self.now_ms, &mut self.rng, &self.limits),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits).retrying(call.is_retry),
         };
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
         drop(cx);
         let (outcome, error) = match result {
             Ok(Outcome::Wait(wait)) => {
-                wait.refused.write(reply);
-                (Outcome::ChangedAs(wait.effects), Ok(()))
+                reply.truncate(mark);
+                (self.keep_wait(wait), Ok(()))
             }
             Ok(outcome) => (outcome, Ok(())),
             Err(error) => {
@@ -169,14 +203,28 @@ impl Executor {
         error
     }
 
+    #[cold]
+    fn keep_wait(&mut self, mut wait: Box<Wait>) -> Outcome {
+        let effects = std::mem::take(&mut wait.effects);
+        self.wait = Some(wait);
+        self.needs_attention = true;
+        if effects.is_empty() { Outcome::Same } else { Outcome::ChangedAs(effects) }
+    }
+
+    /// What the last command waits for, unless it is done.
+    pub fn take_wait(&mut self) -> Option<Box<Wait>> {
+        self.needs_attention = !self.ready.keys.is_empty();
+        self.wait.take()
+    }
+
     /// What a command did becomes visible to everything but the keyspace itself: watchers, the unit, the figures.
     #[inline]
     fn settle(&mut self, grip: &mut Grip<'_, '_>, call: &Call<'_>, outcome: Outcome) {
         let log = &mut self.log;
-        if log.hits > 0 {
+        if log.hits > 0 && !call.is_retry {
             add(&self.stats.hits, log.hits);
         }
-        if log.misses > 0 {
+        if log.misses > 0 && !call.is_retry {
             add(&self.stats.misses, log.misses);
         }
         if log.changes > 0 {
@@ -187,7 +235,7 @@ impl Executor {
             add(&self.stats.expired_members, members);
         }
         if !log.expired.is_empty() || !log.touched.is_empty() || !log.whole_databases.is_empty() {
-            self.mark_watchers(grip);
+            self.tell_observers(grip);
         }
         if self.journaled {
             self.collect(call, outcome);
@@ -196,24 +244,64 @@ impl Executor {
     }
 
     #[cold]
-    fn mark_watchers(&mut self, grip: &mut Grip<'_, '_>) {
-        let now_ms = self.now_ms;
+    fn tell_observers(&mut self, grip: &mut Grip<'_, '_>) {
         add(&self.stats.expired, self.log.expired.len() as u64);
-        for expired in &self.log.expired {
-            grip.with_watched(expired.shard, |watched| watched.touch_expired(expired.db, &expired.key));
-        }
-        for touched in &self.log.touched {
-            grip.with_watched(touched.shard, |watched| watched.touch(touched.db, &touched.key));
+        self.mark_watchers(grip);
+        let expired_members = self.log.expired_members.iter().map(|expired| &expired.key);
+        for touched in self.log.expired.iter().chain(expired_members).chain(&self.log.touched) {
+            self.ready.note(grip, touched, &self.shared);
         }
         for &db in &self.log.whole_databases {
-            grip.each(|watched, databases| {
-                let table = databases.table(db as usize);
-                watched.touch_database(db, |key| {
+            let mut awaited = Vec::new();
+            grip.each(|shard, data| {
+                data.awaited.each_key(db, |key| awaited.push(Touched { db, shard, key: key.into() }));
+            });
+            for touched in &awaited {
+                self.ready.note(grip, touched, &self.shared);
+            }
+        }
+        self.needs_attention |= !self.ready.keys.is_empty();
+    }
+
+    fn mark_watchers(&mut self, grip: &mut Grip<'_, '_>) {
+        let now_ms = self.now_ms;
+        for expired in &self.log.expired {
+            if let Some(data) = grip.shard_mut(expired.shard) {
+                data.watched.touch_expired(expired.db, &expired.key);
+            }
+        }
+        for touched in &self.log.touched {
+            if let Some(data) = grip.shard_mut(touched.shard) {
+                data.watched.touch(touched.db, &touched.key);
+            }
+        }
+        for &db in &self.log.whole_databases {
+            grip.each(|_, data| {
+                let table = data.databases.table(db as usize);
+                data.watched.touch_database(db, |key| {
                     let record = table.get(table.hasher().hash(key), key);
                     record.is_some_and(|record| record.expiry_ms().is_none_or(|deadline| now_ms <= deadline))
                 });
             });
         }
+    }
+
+    /// Treats keys as if they had been touched, because requests that wait for them may now go on.
+    pub fn touch_awaited(&mut self, grip: &mut Grip<'_, '_>, keys: &[Touched]) {
+        for key in keys {
+            self.ready.note(grip, key, &self.shared);
+        }
+        self.needs_attention |= !self.ready.keys.is_empty();
+    }
+
+    /// The next key whose waiting requests may now go on. `None` ends the unit.
+    pub fn next_ready(&mut self) -> Option<Touched> {
+        let next = self.ready.keys.pop_front();
+        if next.is_none() {
+            self.ready.unit = None;
+            self.needs_attention = self.wait.is_some();
+        }
+        next
     }
 
     fn collect(&mut self, call: &Call<'_>, outcome: Outcome) {
@@ -290,10 +378,11 @@ impl Executor {
     }
 
     /// Deletes keys of one shard whose time has come, at most `budget` of them. Returns true when more are due.
-    pub fn sweep_shard(&mut self, shard: u16, budget: usize) -> bool {
+    pub fn sweep(&mut self, hold: &mut HoldOne<'_>, budget: usize) -> bool {
         let shared = Arc::clone(&self.shared);
-        let Some(mut hold) = shared.shards.try_hold_one(shard) else { return true };
+        let shard = hold.index();
         let data = hold.data_mut();
+        let mut touched = Vec::new();
         let mut more = false;
         // A key lives through the millisecond of its deadline.
         let due_ms = self.now_ms - 1;
@@ -305,10 +394,17 @@ impl Executor {
             let journal = shared.journal.is_enabled().then_some(&shared.journal);
             let garbage = &mut self.log.garbage;
             let watched = &data.watched;
+            let is_awaited = !data.awaited.is_empty();
+            let mut touch = |key: &[u8]| {
+                if is_awaited {
+                    touched.push(Touched { db: db as u16, shard, key: key.into() });
+                }
+            };
             let (mut swept, mut swept_members) = (0, 0);
             more |= table.expire_due(due_ms, budget, &mut |due| match due {
                 Due::Key(record) => {
                     watched.touch_expired(db as u16, record.key());
+                    touch(record.key());
                     if let Some(journal) = journal {
                         journal.append(&[part(db as u16, &[b"DEL", record.key()])]);
                     }
@@ -317,6 +413,7 @@ impl Executor {
                 }
                 Due::Members { key, code, members } => {
                     watched.touch(db as u16, key);
+                    touch(key);
                     swept_members += members.len() as u64;
                     let key = Touched { db: db as u16, shard, key: key.into() };
                     let expired = ExpiredMembers { key, code, members };
@@ -331,8 +428,7 @@ impl Executor {
             add(&self.stats.expired_by_sweep, swept);
             add(&self.stats.expired_members, swept_members);
         }
-        drop(hold);
-        self.log.free();
+        self.touch_awaited(&mut Grip::One(hold), &touched);
         more
     }
 }

@@ -4,6 +4,7 @@
 //! value that releases on drop; it must never live across an `.await` (handlers are no futures, so it cannot).
 #![expect(unsafe_code, reason = "the data of a shard is guarded by a lock of our own; benches/lock.rs")]
 
+use super::block::WaitTable;
 use super::lock::ShardLock;
 use super::watch::WatchTable;
 use smallvec::SmallVec;
@@ -17,6 +18,16 @@ pub struct ShardData {
     pub databases: Databases,
     /// Clients that watch its keys.
     pub watched: WatchTable,
+    /// Requests that wait for its keys.
+    pub awaited: WaitTable,
+}
+
+impl ShardData {
+    /// True when somebody wants to know which keys are touched here.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        !(self.watched.is_empty() & self.awaited.is_empty())
+    }
 }
 
 /// One shard. The lock has its own cache line, so that waiting for it does not slow down its holder.
@@ -60,7 +71,11 @@ impl Shards {
             Shard {
                 lock: ShardLock::default(),
                 hints: Line(hints),
-                data: Line(UnsafeCell::new(ShardData { databases, watched: WatchTable::default() })),
+                data: Line(UnsafeCell::new(ShardData {
+                    databases,
+                    watched: WatchTable::default(),
+                    awaited: WaitTable::default(),
+                })),
             }
         };
         Shards { shards: (0..count).map(shard).collect() }
@@ -190,6 +205,11 @@ impl Hold<'_> {
         self.held.binary_search(&index).ok()?;
         // SAFETY: the shard's lock is held by this guard (it is in `held`), and `&mut self` makes it the only way in.
         Some(unsafe { &mut *self.shards[index as usize].data.0.get() })
+    }
+
+    /// True when shard `index` is held.
+    pub fn has(&self, index: u16) -> bool {
+        self.held.binary_search(&index).is_ok()
     }
 
     /// The databases of all held shards, as a command's view of the keyspace wants them.

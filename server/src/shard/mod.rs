@@ -1,5 +1,6 @@
 //! The sharded keyspace: locks, holds, execution and settling.
 
+pub mod block;
 pub mod exec;
 pub mod hold;
 mod lock;

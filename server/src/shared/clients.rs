@@ -16,14 +16,24 @@ pub struct Clients {
     monitor_count: AtomicUsize,
     /// Connections let in and not yet closed, those on their way to their thread included.
     admitted: AtomicUsize,
-    /// Connections being parked or waiting for keys.
-    pub blocked: AtomicUsize,
+    /// The number given last by [`Clients::next_ticket`].
+    last_ticket: AtomicU64,
 }
 
 impl Clients {
     /// An id that was never given before.
     pub fn next_id(&self) -> u64 {
         self.last_id.fetch_add(1, Relaxed) + 1
+    }
+
+    /// A number that was never given before, above all that were.
+    pub fn next_ticket(&self) -> u64 {
+        self.last_ticket.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Number of connections with a request that waits. O(N).
+    pub fn blocked(&self) -> usize {
+        self.by_id.iter().filter(|client| client.is_blocked()).count()
     }
 
     /// Number of connections.

@@ -1,8 +1,12 @@
-//! The shard locks under every interleaving and every reordering the memory model allows, as far as loom models it.
+//! The shard locks, and who ends a wait, under every interleaving and every reordering the memory model allows, as far as
+//! loom models it.
 //!
-//! The server's `shard/lock.rs` and `shard/hold.rs` are compiled here as they are, with loom's atomics, beside copies with
-//! one mistake each (see `build.rs`): the models must pass with the former and fail with each of the latter.
+//! The server's `shard/lock.rs`, `shard/hold.rs` and `session/waiting.rs` are compiled here as they are, with loom's
+//! atomics, beside copies with one mistake each (see `build.rs`): the models must pass with the former and fail with each
+//! of the latter.
 #![cfg(all(test, loom))]
+
+mod waiting;
 
 use loom::cell::UnsafeCell;
 
@@ -80,6 +84,15 @@ macro_rules! variant {
             mod watch {
                 #[derive(Debug, Default)]
                 pub struct WatchTable;
+
+                impl WatchTable {
+                    pub fn is_empty(&self) -> bool {
+                        true
+                    }
+                }
+            }
+            mod block {
+                pub use super::watch::WatchTable as WaitTable;
             }
 
             use super::{Guarded, explore};

@@ -3,7 +3,7 @@
 use super::super::ControlCtx;
 use super::super::auth::DEFAULT_USER;
 use super::{Control, Flow, TypeFilter, sub, unknown_form};
-use crate::session::{Client, Unblock};
+use crate::session::{Client, Ending};
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, parse_i64};
 
 pub(super) static KILL: Command<Control> = sub(
@@ -140,9 +140,9 @@ fn unblock(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Fl
     }
     let id = args.next()?;
     let how = match args.peek() {
-        None => Unblock::Timeout,
-        Some(word) if word.eq_ignore_ascii_case(b"timeout") => Unblock::Timeout,
-        Some(word) if word.eq_ignore_ascii_case(b"error") => Unblock::Error,
+        None => Ending::TimedOut,
+        Some(word) if word.eq_ignore_ascii_case(b"timeout") => Ending::TimedOut,
+        Some(word) if word.eq_ignore_ascii_case(b"error") => Ending::Failed,
         Some(_) => return Err(Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     let id = parse_i64(id).ok_or(Error::NotInteger)?;

@@ -98,7 +98,7 @@ fn flags(client: &Client) -> String {
         ('S', kind == ClientKind::Replica as u8),
         ('P', kind == ClientKind::Pubsub as u8),
         ('x', client.multi.load(Relaxed) >= 0),
-        ('b', is(&client.blocked)),
+        ('b', client.is_blocked()),
         ('d', client.is_dirty()),
         ('c', is(&client.closing)),
         ('A', is(&client.killed)),

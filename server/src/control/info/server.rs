@@ -65,7 +65,7 @@ pub(super) fn clients(view: &View<'_>, page: &mut Page) {
     page.field("maxclients", view.shared.config.hot().maxclients.get());
     page.field("client_recent_max_input_buffer", stats.largest_input.load(Relaxed));
     page.field("client_recent_max_output_buffer", stats.largest_output.load(Relaxed));
-    page.field("blocked_clients", clients.blocked.load(Relaxed));
+    page.field("blocked_clients", clients.blocked());
     page.zeros(&["tracking_clients", "clients_in_timeout_table"]);
 }
 
