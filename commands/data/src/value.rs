@@ -192,6 +192,7 @@ values! {
     List(crate::types::list::List),
     Zset(crate::types::zset::Zset),
     Set(crate::types::set::Set),
+    Hash(crate::types::hash::Hash),
     #[cfg(test)]
     Probe(crate::types::collection::probe::Probe),
     Stream(Stream),
