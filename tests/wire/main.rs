@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod generic;
 mod help;
+mod lists;
 mod observe;
 mod protocol;
 mod pushback;

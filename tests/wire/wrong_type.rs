@@ -1,21 +1,6 @@
 //! String commands on keys of another type: refused, except where Redis replaces or skips the value.
 
-use crate::transcript::{converse, show};
-use tidegate_tests::server::TestServer;
-
-/// Holds a conversation that needs a list. A server that has no lists yet must say so; there is then nothing of
-/// another type to be refused, and the conversation begins by itself as soon as there is.
-fn check(text: &str) {
-    let server = TestServer::tidegate();
-    let mut client = server.client();
-    let probe = show(&client.call(&[&b"RPUSH"[..], b"probe", b"x"]));
-    if probe == "-ERR unknown command 'RPUSH', with args beginning with: 'probe' 'x' " {
-        eprintln!("skipped: strings are the only type so far, nothing can have the wrong one");
-        return;
-    }
-    assert_eq!(probe, "1", "RPUSH makes a list of one");
-    converse(&mut client, text);
-}
+use crate::transcript::check;
 
 #[test]
 fn set_replaces_any_type_but_cannot_return_it() {

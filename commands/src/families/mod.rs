@@ -5,6 +5,7 @@ use crate::model::Family;
 mod bitmap;
 mod generic;
 mod keyspace;
+mod list;
 mod member_expiry;
 mod set;
 mod string;
@@ -17,6 +18,7 @@ pub static ALL: &[&Family] = &[
     &generic::FAMILY,
     &keyspace::FAMILY,
     &bitmap::FAMILY,
+    &list::FAMILY,
     &set::FAMILY,
     &string::FAMILY,
 ];

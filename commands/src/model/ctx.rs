@@ -1,7 +1,7 @@
 //! What a handler gets besides its arguments and its reply.
 
 use std::cell::Cell;
-use tidegate_data::Keys;
+use tidegate_data::{Keys, NodeLimit};
 
 /// The keyspace under the held shards, and the outside world in small doses.
 #[derive(Debug)]
@@ -93,6 +93,8 @@ pub struct Encodings {
     pub hash_max_listpack_value: usize,
     /// `list-max-listpack-size`: entries of a node, or -1 to -5: 4, 8, 16, 32 or 64 KiB of a node
     pub list_max_listpack_size: i32,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of so many bytes get nodes of their own
+    pub list_alone_len: usize,
     /// `list-compress-depth`
     pub list_compress_depth: u32,
     /// `set-max-intset-entries`, members
@@ -119,6 +121,7 @@ impl Default for Encodings {
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             list_max_listpack_size: -2,
+            list_alone_len: NodeLimit::ALONE_LEN,
             list_compress_depth: 0,
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,

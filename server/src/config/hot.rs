@@ -238,6 +238,8 @@ impl Hot {
             hll_sparse_max_bytes: self.hll_sparse_max_bytes.get(),
             stream_node_max_bytes: self.stream_node_max_bytes.get(),
             stream_node_max_entries: self.stream_node_max_entries.get(),
+            // What no directive sets.
+            ..Encodings::default()
         }
     }
 }

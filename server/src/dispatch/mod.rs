@@ -23,7 +23,7 @@ use crate::shared::{PauseKind, Shared, ThreadStats, add};
 use route::Route;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_commands::model::{Args, Error, Flag, Limits, Protocol, Reply, RoutedKey, Span};
+use tidegate_commands::model::{Args, Encodings, Error, Flag, Limits, Protocol, Reply, RoutedKey, Span};
 use tidegate_data::Access;
 
 /// Commands decoded and prefetched together.
@@ -168,7 +168,10 @@ impl Worker {
             shared_integers: maxmemory == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
-            encodings: hot.encodings(),
+            encodings: Encodings {
+                list_alone_len: self.shared.debug.list_alone_len.load(Relaxed),
+                ..hot.encodings()
+            },
         };
         self.exec.now_ms = now_ms;
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;

@@ -27,9 +27,9 @@ use crate::registry::Registry;
 use crate::shard::Shards;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate_data::KeyHasher;
+use tidegate_data::{KeyHasher, NodeLimit};
 use tidegate_persistence::journal::Journal;
 
 /// Everything that connections on different threads have in common.
@@ -105,6 +105,8 @@ pub struct DebugSwitches {
     pub active_expire: AtomicBool,
     /// `DEBUG PAUSE-CRON`
     pub pause_cron: AtomicBool,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes are not packed with others.
+    pub list_alone_len: AtomicUsize,
     /// `DEBUG SET-DISABLE-DENY-SCRIPTS`: scripts may call what they normally may not.
     pub allow_all_in_scripts: AtomicBool,
 }
@@ -114,6 +116,7 @@ impl Default for DebugSwitches {
         DebugSwitches {
             active_expire: AtomicBool::new(true),
             pause_cron: AtomicBool::new(false),
+            list_alone_len: AtomicUsize::new(NodeLimit::ALONE_LEN),
             allow_all_in_scripts: AtomicBool::new(false),
         }
     }

@@ -8,10 +8,11 @@ use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
 use crate::config::{Extent, value};
 use crate::shared::random_hex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tidegate_commands::families::{Case, glob_matches};
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, Rng};
+use tidegate_data::NodeLimit;
 
 pub(super) static DEBUG: Command<Control> = control("DEBUG", "", debug)
     .about("1.0.0", "Depends on subcommand.", "Looks inside, and changes what should stay alone.")
@@ -49,7 +50,7 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         (b"digest-value", keys) => return Ok(inspect::digest_values(cx, keys, reply)),
         (b"populate", [count, rest @ ..]) if rest.len() <= 2 => sample::populate(cx, count, rest)?,
         (b"protocol", [kind]) => return sample::protocol(kind, reply),
-        (b"quicklist-packed-threshold", [size]) => packed_threshold(size)?,
+        (b"quicklist-packed-threshold", [size]) => packed_threshold(&cx.shared().debug.list_alone_len, size)?,
         (b"replybuffer", [what, setting]) => reply_buffer(args, what, setting)?,
         (b"stringmatch-len", [pattern, text]) => {
             reply.integer(i64::from(glob_matches(pattern, text, Case::Sensitive)));
@@ -87,12 +88,18 @@ fn sleep(cx: &mut ControlCtx, seconds: &[u8]) {
     }
 }
 
-/// Checks the size; there are no packed nodes it could be about.
-fn packed_threshold(size: &[u8]) -> Result<(), Error> {
+/// Elements of this size are not packed with others from now on; 0 restores the usual size.
+fn packed_threshold(threshold: &AtomicUsize, size: &[u8]) -> Result<(), Error> {
+    /// Redis' limit: slightly below 4 GB.
+    const SIZE_MAX: u64 = (1 << 32) - (1 << 20);
     match value::parse_memory(size) {
-        Some(0..=0xffff_ffff) => Ok(()),
-        _ => Err(Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb")),
+        Some(0) => threshold.store(NodeLimit::ALONE_LEN, Relaxed),
+        Some(size @ 1..=SIZE_MAX) => threshold.store(size as usize, Relaxed),
+        _ => {
+            return Err(Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
+        }
     }
+    Ok(())
 }
 
 /// Checks the words; output buffers shrink by themselves whenever they are empty.
@@ -146,7 +153,7 @@ const HELP: [&str; 45] = [
     "    Answers with a reply of this type: string, integer, double, bignum, null, array, set, map,",
     "    attrib, push, verbatim, true or false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
-    "    Accepted; long elements of lists are never packed.",
+    "    Sets the size from which elements of lists are not packed with others; 0 restores it.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
     "    Accepted; output buffers are given back when they are empty.",
     "REPLYBUFFER RESIZING <0|1>",

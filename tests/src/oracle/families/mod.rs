@@ -6,6 +6,7 @@ mod connection;
 mod generic;
 mod introspection;
 mod keyspace;
+mod lists;
 mod sets;
 mod strings;
 mod transactions;
@@ -34,6 +35,7 @@ pub static FAMILIES: &[&Family] = &[
     &transactions::FAMILY,
     &introspection::FAMILY,
     &types::FAMILY,
+    &lists::FAMILY,
     &bitmaps::FAMILY,
 ];
 
@@ -42,7 +44,7 @@ pub use sets::KEYS as SET_KEYS;
 
 /// Keys outside the common pool that some family uses.
 pub fn extra_keys() -> Vec<Vec<u8>> {
-    types::KEYS.iter().chain(SET_KEYS).map(|key| key.to_vec()).collect()
+    types::KEYS.iter().chain(SET_KEYS).chain(lists::KEYS).map(|key| key.to_vec()).collect()
 }
 
 /// Picks one maker from a weighted table.
