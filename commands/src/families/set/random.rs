@@ -50,10 +50,10 @@ fn spop_count(cx: &mut Ctx, key: Key, args: &mut Args, reply: &mut Reply) -> Res
     let count = args.clone().integer();
     args.skip(1);
     args.end()?;
-    let count = match count? {
-        ..0 => return Err(Error::new("ERR value is out of range, must be positive")),
-        count => usize::try_from(count).unwrap_or(usize::MAX),
+    let Ok(count @ 0..) = count else {
+        return Err(Error::new("ERR value is out of range, must be positive"));
     };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
     let limits = limits(cx);
     let Some(mut set) = cx.keys.write_as::<Set>(key)? else {
         reply.set(0);
@@ -238,7 +238,7 @@ mod tests {
         check_events(&["SADD s a", "SPOP s 0"], &[]);
         check(&["SADD s a", "SPOP s -1"], "-ERR value is out of range, must be positive");
         check(&["SPOP s -1"], "-ERR value is out of range, must be positive");
-        check(&["SPOP s x"], "-ERR value is not an integer or out of range");
+        check(&["SPOP s x"], "-ERR value is out of range, must be positive");
         check(&["SPOP s 1 2"], "-ERR syntax error");
         check(&["SPOP s x 2"], "-ERR syntax error");
         check(&["SET s x", "SPOP s 0"], WRONG_TYPE);

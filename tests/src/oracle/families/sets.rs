@@ -129,9 +129,9 @@ fn spop(generator: &mut Generator) -> Vec<Step> {
         2 => args.push(generator.int()),
         _ => {}
     }
+    let args = generator.spoil(args, false);
     let everything = args.get(2).is_some_and(|count| count == b"100000");
     let compare = if everything { Compare::AnyOrder } else { Compare::Shape };
-    let args = generator.spoil(args, false);
     let mut ops = vec![Op::with(args, compare), on_key("SCARD")];
     if generator.one_in(2) {
         ops.push(on_key("TYPE"));
@@ -151,7 +151,7 @@ fn srandmember(generator: &mut Generator) -> Vec<Step> {
         0 => {}
         1 => args.push(b"-9223372036854775808".to_vec()),
         2 => args.push(generator.random.pick(&["x", "", "1.5", "9223372036854775807"]).as_bytes().to_vec()),
-        _ => args.push(generator.index()),
+        _ => args.push(generator.random.between(-40, 40).to_string().into_bytes()),
     }
     if args.len() == 3 && generator.one_in(20) {
         args.push(b"1".to_vec());
