@@ -361,7 +361,8 @@ impl Worker {
             }
             if result.is_none() && out.len() > OUTPUT_PAUSE.min(session.output_left) {
                 if out.len() > session.output_left {
-                    out.clear();
+                    // The limit is there to bound memory: what was too much is not kept for the next reply.
+                    *out = Vec::new();
                     self.close_for_output(session);
                     result = Some(Progress::Close);
                 } else if done < commands {
