@@ -55,6 +55,7 @@ pub(crate) const LINES: &[Lines] = &[
     ("delex", &["DELEX :key", "DELEX :key IFEQ :value", "DELEX :key IFNE :value", "DELEX :key IFEQ 1"]),
     ("delifeq", &["DELIFEQ :key :value", "DELIFEQ :key 1"]),
     ("digest", &["DIGEST :key"]),
+    ("dump", &["DUMP :key"]),
     ("exists", &["EXISTS :key :key"]),
     ("expire", &["EXPIRE :key :s [NX]", "EXPIRE :key 1 [XX]", "EXPIRE :key :s [GT]", "EXPIRE :key 1 [LT]"]),
     ("expireat", &["EXPIREAT :key :at [NX]", "EXPIREAT :key :at [LT]"]),
@@ -138,6 +139,15 @@ pub(crate) const LINES: &[Lines] = &[
     ("rpush", &["RPUSH :key :value", "RPUSH :key 1 x :value 1 x", "RPUSH :key :value :value :value"]),
     ("rpushx", &["RPUSHX :key :value", "RPUSHX :key 1 x"]),
     ("sadd", &["SADD :set :member :member", "SADD :set :member", "SADD ints 1 2 3 4 5 6 7 8 9"]),
+    (
+        "restore",
+        &[
+            "RESTORE :key 0 :payload [REPLACE]",
+            "RESTORE :key :soon :payload [REPLACE] [IDLETIME :s]",
+            "RESTORE :key :soonat :payload [REPLACE] ABSTTL [FREQ 5]",
+        ],
+    ),
+    ("restore-asking", &["RESTORE-ASKING :key :soon :payload [REPLACE]"]),
     ("scan", &["SCAN 0 [MATCH *a*] [COUNT 100]", "SCAN :int [TYPE string]"]),
     ("scard", &["SCARD :set"]),
     ("sdiff", &["SDIFF :set :set", "SDIFF :set :set :set"]),

@@ -10,6 +10,7 @@ mod bitmaps;
 mod clients;
 mod command;
 mod connection;
+mod dump;
 mod generic;
 mod help;
 mod lists;

@@ -31,6 +31,7 @@ pub use keyspace::{
 };
 pub use types::{
     collection::Collection,
+    encodings::Encodings,
     hash::{Field, Hash, HashLimits, HashRef},
     list::{List, ListRef, NodeLimit},
     members::{Members, NEVER_MS},

@@ -16,6 +16,7 @@ pub use generic::{Case, glob_matches};
 pub static ALL: &[&Family] = &[
     &generic::CONTAINERS,
     &generic::FAMILY,
+    &generic::FOR_NODES,
     &keyspace::FAMILY,
     &bitmap::FAMILY,
     &list::FAMILY,

@@ -1,7 +1,7 @@
 //! What a handler gets besides its arguments and its reply.
 
 use std::cell::Cell;
-use tidegate_data::{Keys, NodeLimit};
+use tidegate_data::{Encodings, Keys};
 
 /// The keyspace under the held shards, and the outside world in small doses.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ impl<'a> Env<'a> {
 
 /// Settings that handlers obey; a snapshot of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a directive of its own")]
 pub struct Limits {
     /// `proto-max-bulk-len`: the largest string, in bytes.
     pub max_bulk_len: u64,
@@ -82,57 +83,8 @@ pub struct Limits {
     pub databases: usize,
     /// When collections change their encoding.
     pub encodings: Encodings,
-}
-
-/// The directives that decide when a small collection becomes a large one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Encodings {
-    /// `hash-max-listpack-entries`, fields
-    pub hash_max_listpack_entries: usize,
-    /// `hash-max-listpack-value`, bytes
-    pub hash_max_listpack_value: usize,
-    /// `list-max-listpack-size`: entries of a node, or -1 to -5: 4, 8, 16, 32 or 64 KiB of a node
-    pub list_max_listpack_size: i32,
-    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of so many bytes get nodes of their own
-    pub list_alone_len: usize,
-    /// `list-compress-depth`
-    pub list_compress_depth: u32,
-    /// `set-max-intset-entries`, members
-    pub set_max_intset_entries: usize,
-    /// `set-max-listpack-entries`, members
-    pub set_max_listpack_entries: usize,
-    /// `set-max-listpack-value`, bytes
-    pub set_max_listpack_value: usize,
-    /// `zset-max-listpack-entries`, members
-    pub zset_max_listpack_entries: usize,
-    /// `zset-max-listpack-value`, bytes
-    pub zset_max_listpack_value: usize,
-    /// `hll-sparse-max-bytes`
-    pub hll_sparse_max_bytes: usize,
-    /// `stream-node-max-bytes`; 0 means no limit
-    pub stream_node_max_bytes: usize,
-    /// `stream-node-max-entries`; 0 means no limit
-    pub stream_node_max_entries: u64,
-}
-
-impl Default for Encodings {
-    fn default() -> Self {
-        Encodings {
-            hash_max_listpack_entries: 512,
-            hash_max_listpack_value: 64,
-            list_max_listpack_size: -2,
-            list_alone_len: NodeLimit::ALONE_LEN,
-            list_compress_depth: 0,
-            set_max_intset_entries: 512,
-            set_max_listpack_entries: 128,
-            set_max_listpack_value: 64,
-            zset_max_listpack_entries: 128,
-            zset_max_listpack_value: 64,
-            hll_sparse_max_bytes: 3000,
-            stream_node_max_bytes: 4096,
-            stream_node_max_entries: 100,
-        }
-    }
+    /// `rdbcompression`: `DUMP` compresses long strings.
+    pub compress_dumps: bool,
 }
 
 impl Default for Limits {
@@ -144,6 +96,7 @@ impl Default for Limits {
             cluster: false,
             databases: 16,
             encodings: Encodings::default(),
+            compress_dumps: true,
         }
     }
 }

@@ -20,7 +20,7 @@ pub use args::{Args, RoutedKey, Span, StoredRequest};
 pub use command::{
     Acl, Command, Family, Flag, Flags, Group, Handler, KeyFinder, Scope, Tip, command, container, family,
 };
-pub use ctx::{Ctx, Encodings, Env, Limits, Rng};
+pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;
 pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
 pub use long_double::LongDouble;
@@ -28,4 +28,5 @@ pub use number::{format_double, format_double_17, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};
 pub use syntax::{Argument, ArgumentKind, SyntaxError, arguments};
+pub use tidegate_data::Encodings;
 pub use wait::{Awaited, Null, Wait, deadline_of_millis, deadline_of_seconds};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::choices::{AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload};
 use super::value::{ClientClass, Events, OutputLimit, Value};
-use tidegate_commands::model::Encodings;
+use tidegate_data::Encodings;
 
 /// A value that fits a [`Cell`].
 pub trait Word {
@@ -197,6 +197,7 @@ hot! {
     no_appendfsync_on_rewrite: bool,
     stop_writes_on_bgsave_error: bool,
     sanitize_dump_payload: SanitizeDumpPayload,
+    rdbcompression: bool,
     /// Whether this server replicates another one.
     replicaof: bool,
     replica_read_only: bool,

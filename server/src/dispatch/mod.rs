@@ -172,6 +172,7 @@ impl Worker {
                 list_alone_len: self.shared.debug.list_alone_len.load(Relaxed),
                 ..hot.encodings()
             },
+            compress_dumps: hot.rdbcompression.get(),
         };
         self.exec.now_ms = now_ms;
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;

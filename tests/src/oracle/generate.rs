@@ -229,6 +229,7 @@ impl Generator {
             ":ms" => self.relative_ms(),
             ":at" => self.at_s(),
             ":atms" => self.at_ms(),
+            ":payload" => super::payload::payload(self),
             other => self.word(other),
         }
     }

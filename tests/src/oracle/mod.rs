@@ -7,6 +7,7 @@ pub mod compare;
 pub mod families;
 pub mod generate;
 pub mod pair;
+pub mod payload;
 pub mod shrink;
 pub mod state;
 pub mod step;

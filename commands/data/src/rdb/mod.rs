@@ -15,16 +15,31 @@
 //! * `read`, `write`: lengths, strings, numbers; where bytes come from and go to.
 //! * `lzf`: the compression of strings. `checksum`: CRC-64.
 //! * `blob`: the packed encodings: listpack, ziplist, zipmap, intset.
+//! * `code`: the numbers of the encodings. `decode`: each of them, element by element;
+//!   `module`: what can be said of modules' values.
+//! * `load`, `save`: from them to our own records, and back; `stream`: both for streams. `payload`: `DUMP` and `RESTORE`.
 
 mod checksum;
+
+mod load;
 mod lzf;
+mod payload;
 mod read;
+mod save;
+mod stream;
 mod write;
 
 pub mod blob;
+pub mod code;
+pub mod decode;
+pub mod module;
 
 pub use checksum::Checksum;
+pub use code::Dialect;
+pub use load::{Rules, load};
+pub use payload::{PayloadError, VERSION_OWN, dump, is_known_version, restore, version_of};
 pub use read::{Reader, Source};
+pub use save::{encoding_of, save};
 pub use write::{Output, Writer};
 
 use std::fmt;

@@ -250,6 +250,15 @@ impl<'a> ListRef<'a> {
         }
     }
 
+    /// The items in runs, as files hold them.
+    pub fn nodes(self) -> impl Iterator<Item = PackedRef<'a>> + use<'a> {
+        let (packed, chunks) = match self.0 {
+            View::Packed(items) => (Some(items), None),
+            View::Chunked(chunks) => (None, Some(chunks)),
+        };
+        packed.into_iter().chain(chunks.into_iter().flat_map(|chunks| chunks.nodes().iter().map(Node::view)))
+    }
+
     /// All items.
     pub fn iter(self) -> Iter<'a> {
         match self.0 {

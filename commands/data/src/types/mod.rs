@@ -2,6 +2,7 @@
 
 pub mod bits;
 pub mod collection;
+pub mod encodings;
 pub mod hash;
 pub mod list;
 pub mod members;

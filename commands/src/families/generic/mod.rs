@@ -2,6 +2,7 @@
 
 use crate::model::{Acl, Family, family};
 
+mod dump;
 mod expiry;
 mod glob;
 mod object;
@@ -25,6 +26,8 @@ pub(super) static FAMILY: Family = family(
         &transfer::RENAMENX,
         &transfer::COPY,
         &transfer::MOVE,
+        &dump::DUMP,
+        &dump::RESTORE,
         &expiry::EXPIRE,
         &expiry::PEXPIRE,
         &expiry::EXPIREAT,
@@ -39,6 +42,9 @@ pub(super) static FAMILY: Family = family(
         &walk::RANDOMKEY,
     ],
 );
+
+/// What nodes of a cluster send each other counts as a command about the server.
+pub(super) static FOR_NODES: Family = family("server", Acl::KEYSPACE, &[&dump::RESTORE_ASKING]);
 
 /// Containers belong to no ACL category of their own; their subcommands do.
 pub(super) static CONTAINERS: Family = family("generic", Acl::NONE, &[&object::OBJECT]);

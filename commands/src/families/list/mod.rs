@@ -143,11 +143,7 @@ fn reply_item(reply: &mut Reply, item: Item) {
 
 /// How much a node of a list takes, by the configuration.
 fn node_limit(env: &Env) -> NodeLimit {
-    let encodings = env.limits().encodings;
-    NodeLimit {
-        alone_len: encodings.list_alone_len,
-        ..NodeLimit::of_directive(encodings.list_max_listpack_size)
-    }
+    env.limits().encodings.list_limit()
 }
 
 /// Reads a number that must not be below `min`, refused with one text whatever is wrong with it.

@@ -46,12 +46,7 @@ pub(super) static FAMILY: Family = family(
 
 /// When sets change their form, as configured.
 fn limits(cx: &Ctx) -> SetLimits {
-    let encodings = &cx.env.limits().encodings;
-    SetLimits {
-        ints_len_max: encodings.set_max_intset_entries,
-        strings_len_max: encodings.set_max_listpack_entries,
-        string_len_max: encodings.set_max_listpack_value,
-    }
+    cx.env.limits().encodings.set_limits()
 }
 
 #[inline]

@@ -10,7 +10,7 @@ pub(super) static ROWS: &[Directive] = &[
     directive("save", Kind::Save).multi(),
     yes_no("stop-writes-on-bgsave-error", true)
         .hot(|hot, value| hot.stop_writes_on_bgsave_error.store(value)),
-    yes_no("rdbcompression", true),
+    yes_no("rdbcompression", true).hot(|hot, value| hot.rdbcompression.store(value)),
     yes_no("rdbchecksum", true).immutable(),
     text("dbfilename", "dump.rdb").protected().check(|value| base_name(value, "dbfilename", "filename")),
     yes_no("rdb-del-sync-files", false),

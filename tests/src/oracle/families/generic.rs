@@ -28,6 +28,9 @@ pub(super) static FAMILY: Family = Family {
         "renamenx",
         "copy",
         "move",
+        "dump",
+        "restore",
+        "restore-asking",
         "object|encoding",
         "object|refcount",
         "object|idletime",
@@ -46,6 +49,7 @@ enum Maker {
     Keys(&'static str),
     Expire,
     Copy,
+    Restore,
 }
 
 const TABLE: &[(u32, Maker)] = &[
@@ -64,6 +68,8 @@ const TABLE: &[(u32, Maker)] = &[
     (4, Maker::Line("RENAMENX :key :key", Compare::Exact)),
     (7, Maker::Copy),
     (5, Maker::Line("MOVE :key :db", Compare::Exact)),
+    (3, Maker::Line("DUMP :key", Compare::Kind)),
+    (5, Maker::Restore),
     (5, Maker::Line("OBJECT ENCODING :key", Compare::Exact)),
     (1, Maker::Line("OBJECT REFCOUNT :key", Compare::Exact)),
     (1, Maker::Line("OBJECT IDLETIME :key", Compare::Near(60))),
@@ -97,6 +103,18 @@ fn generate(generator: &mut Generator) -> Vec<Step> {
             let mut args = generator.fill("COPY :key :key");
             options(generator, &mut args, 2, &["DB :db", "REPLACE"]);
             (args, Compare::Exact, false)
+        }
+        Maker::Restore => {
+            let template = *generator.random.pick(&[
+                "RESTORE :key 0 :payload",
+                "RESTORE :key :ms :payload",
+                "RESTORE :key :atms :payload ABSTTL",
+                "RESTORE :key :int :payload",
+                "RESTORE-ASKING :key 0 :payload",
+            ]);
+            let mut args = generator.fill(template);
+            options(generator, &mut args, 3, &["REPLACE", "ABSTTL", "IDLETIME :s", "FREQ :int"]);
+            (args, Compare::Exact, true)
         }
     };
     let args = generator.spoil(args, timed);

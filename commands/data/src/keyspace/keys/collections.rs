@@ -148,7 +148,7 @@ impl<'a> Keys<'a> {
             return self.remove(key);
         }
         let existed = self.exists(key);
-        let record = record_of(key, value);
+        let record = Record::new_collection(key.bytes(), value, None);
         record.set_access(self.rules.access.initial());
         self.put(key, record);
         existed
@@ -187,13 +187,16 @@ fn collection_of<T: Collection>(record: Option<&Record>) -> Result<Option<T::Ref
     }
 }
 
-fn record_of<T: Collection>(key: Key, value: T) -> Record {
-    match value.into_inline() {
-        Ok(bytes) if bytes.len() <= INLINE_PACKED_MAX => {
-            Record::new_packed(key.bytes(), T::TYPE, &bytes, None)
+impl Record {
+    /// A collection, inline if its form and size allow.
+    pub fn new_collection<T: Collection>(key: &[u8], value: T, expiry_ms: Option<i64>) -> Self {
+        match value.into_inline() {
+            Ok(bytes) if bytes.len() <= INLINE_PACKED_MAX => {
+                Record::new_packed(key, T::TYPE, &bytes, expiry_ms)
+            }
+            Ok(bytes) => Record::new_boxed(key, Box::new(T::from_inline(bytes).into()), expiry_ms),
+            Err(value) => Record::new_boxed(key, Box::new(value.into()), expiry_ms),
         }
-        Ok(bytes) => Record::new_boxed(key.bytes(), Box::new(T::from_inline(bytes).into()), None),
-        Err(value) => Record::new_boxed(key.bytes(), Box::new(value.into()), None),
     }
 }
 

@@ -11,6 +11,8 @@ mod zipmap;
 pub use intset::IntSet;
 pub use listpack::{Listpack, listpack_header};
 pub use ziplist::Ziplist;
+#[cfg(test)]
+pub(super) use ziplist::tests::ziplist as ziplist_for_tests;
 pub use zipmap::Zipmap;
 
 use super::Error;

@@ -221,6 +221,17 @@ impl Group {
         self.released_len
     }
 
+    /// What was given back, in that order, and how often each was delivered before. O(pending) if there is any.
+    pub fn released(&self) -> Vec<(StreamId, u64)> {
+        if self.released_len == 0 {
+            return Vec::new();
+        }
+        let released = self.pending.iter().filter(|(_, pending)| pending.owner == NOBODY);
+        let mut released: Vec<_> = released.collect();
+        released.sort_unstable_by_key(|(_, pending)| pending.delivered_ms);
+        released.into_iter().map(|(id, pending)| (*id, pending.deliveries)).collect()
+    }
+
     /// What is pending, in the order of IDs.
     pub fn pending(&self) -> btree_map::Iter<'_, StreamId, Pending> {
         self.pending.iter()

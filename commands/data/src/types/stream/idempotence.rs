@@ -69,6 +69,17 @@ impl PartialEq for Idempotence {
 }
 
 impl Idempotence {
+    /// No messages yet.
+    pub fn new(limits: IdempotenceLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Sets how many messages were ever remembered, and how many were not added again: what a file says.
+    pub fn set_counts(&mut self, added: u64, duplicates: u64) {
+        self.added = added;
+        self.duplicates = AtomicU64::new(duplicates);
+    }
+
     /// How long and how many messages are remembered.
     pub fn limits(&self) -> IdempotenceLimits {
         self.limits

@@ -178,6 +178,10 @@ impl Large {
         true
     }
 
+    pub(super) fn deadlines_len(&self) -> usize {
+        self.members.deadlines_len()
+    }
+
     pub(super) fn earliest_deadline_ms(&self) -> Option<i64> {
         self.members.earliest_deadline_ms()
     }

@@ -271,6 +271,16 @@ impl<'a> ZsetRef<'a> {
     }
 }
 
+impl ZsetRef<'_> {
+    /// Number of members that have a deadline.
+    pub fn deadlines_len(self) -> usize {
+        match self {
+            Self::Packed(_) => 0,
+            Self::Large(large) => large.deadlines_len(),
+        }
+    }
+}
+
 impl<'a> IntoIterator for ZsetRef<'a> {
     type Item = (Member<'a>, f64);
     type IntoIter = Iter<'a>;
