@@ -125,12 +125,41 @@ fn home(tag: u16, bucket_count: usize) -> usize {
 /// The slots of a bucket whose tag is `tag`, one bit each. Looks at all of them without branching: which slot a key has
 /// is random, so a loop that stops at it would be mispredicted every time. Empty slots count as tag 0.
 #[inline]
+#[cfg(any(not(target_arch = "x86_64"), miri))]
 fn candidates(slots: &[Option<Record>; BUCKET_SLOTS], tag: u16) -> u32 {
     let mut found = 0;
     for (slot, record) in slots.iter().enumerate() {
         found |= u32::from(record.as_ref().map_or(0, Record::tag) == tag) << slot;
     }
     found
+}
+
+/// The same with the vector instructions every x86-64 has: 15 instructions instead of 60, twice per command.
+#[inline]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn candidates(slots: &[Option<Record>; BUCKET_SLOTS], tag: u16) -> u32 {
+    use std::arch::x86_64::{
+        __m128i, _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi16, _mm_load_si128, _mm_movemask_epi8,
+        _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi16, _mm_setzero_si128, _mm_shuffle_ps, _mm_srai_epi32,
+    };
+    /// The upper halves of four slots: the second and fourth word of both vectors.
+    const UPPER: i32 = 0b11_01_11_01;
+    const {
+        assert!(BUCKET_SLOTS == 8 && size_of::<Option<Record>>() == 8 && align_of::<Bucket>() >= 16);
+    }
+    let words = slots.as_ptr().cast::<__m128i>();
+    // SAFETY: SSE2 is part of x86-64. A bucket is 64 initialised bytes and aligned to as many; a slot is a pointer, or
+    // zero when it is empty, so its upper sixteen bits are the record's tag or 0.
+    unsafe {
+        let upper = |first: usize| {
+            let (a, b) = (_mm_load_si128(words.add(first)), _mm_load_si128(words.add(first + 1)));
+            let both = _mm_shuffle_ps::<UPPER>(_mm_castsi128_ps(a), _mm_castsi128_ps(b));
+            _mm_srai_epi32::<16>(_mm_castps_si128(both))
+        };
+        let tags = _mm_packs_epi32(upper(0), upper(2));
+        let equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(tag as i16));
+        _mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) as u32
+    }
 }
 
 /// Finds the record of `key`.
