@@ -44,6 +44,8 @@ pub struct Entry {
     pub key_finder: Option<KeyFinder>,
     /// The one key is at this argument: the common case, decided once.
     pub single_key: Option<usize>,
+    /// It needs constant or logarithmic time for each of its arguments, and never waits.
+    pub is_short: bool,
     /// What of the keyspace it needs.
     pub scope: Scope,
     /// Words of its name: 1, or 2 for a subcommand.
@@ -341,17 +343,22 @@ impl Builder {
             }
             _ => None,
         };
+        let body = command.handler.map_or(Body::Container, body);
+        let is_short = matches!(body, Body::Data(_))
+            && ["O(1)", "O(log(N))"].iter().any(|start| command.complexity.starts_with(start))
+            && !command.flags.has(Flag::Blocking);
         Entry {
             id,
             name: parent.map_or_else(|| own.clone(), |parent| format!("{parent}|{own}")),
             called: String::new(),
-            body: command.handler.map_or(Body::Container, body),
+            body,
             flags: command.flags,
             acl: command.categories(family.acl),
             arity: command.arity,
             key_specs,
             key_finder: command.key_finder,
             single_key,
+            is_short,
             scope: command.scope,
             words: 1 + usize::from(parent.is_some()),
             subcommands: Vec::new(),

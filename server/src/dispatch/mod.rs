@@ -8,6 +8,7 @@ mod gate;
 mod lookup;
 mod route;
 mod serve;
+mod straight;
 mod transact;
 
 pub use lookup::Lookup;
@@ -23,6 +24,7 @@ use crate::shared::{PauseKind, Shared, ThreadStats, add};
 use route::Route;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use straight::Tally;
 use tidegate_commands::model::{Args, Encodings, Error, Flag, Limits, Protocol, Reply, RoutedKey, Span};
 use tidegate_data::Access;
 
@@ -71,6 +73,14 @@ struct Group {
 }
 
 impl Group {
+    /// One of its commands.
+    #[inline]
+    fn request<'r>(&'r self, planned: &Planned, buf: &'r [u8]) -> Request<'r> {
+        let spans = &self.spans[planned.first_span..planned.first_span + planned.args];
+        let keys = &self.keys[planned.first_key..planned.first_key + planned.keys];
+        Request { buf, spans, keys, lookup: planned.lookup, route: planned.route }
+    }
+
     /// Forgets the group; memory that only a huge request needed is given back.
     #[inline]
     fn clear(&mut self) {
@@ -338,11 +348,21 @@ impl Worker {
         let commands = group.commands.len();
         let mut result = None;
         let mut done = 0;
-        for planned in &group.commands {
-            let spans = &group.spans[planned.first_span..planned.first_span + planned.args];
-            let keys = &group.keys[planned.first_key..planned.first_key + planned.keys];
-            let request = Request { buf, spans, keys, lookup: planned.lookup, route: planned.route };
-            let flow = self.command(shared, session, &request, &mut held, &mut started, out);
+        let group = &*group;
+        let mut is_straight = self.is_straight(session);
+        let mut tally = Tally::default();
+        for (index, planned) in group.commands.iter().enumerate() {
+            let flow = if is_straight
+                && self.straight(shared, session, group, index, buf, &mut held, &mut tally, &mut started, out)
+            {
+                Flow::Done
+            } else {
+                self.count(session, &mut tally, group, buf, &mut started);
+                let request = group.request(planned, buf);
+                let flow = self.command(shared, session, &request, &mut held, &mut started, out);
+                is_straight = self.is_straight(session);
+                flow
+            };
             *at = planned.end;
             done += 1;
             if self.exec.is_heavy() {
@@ -375,6 +395,7 @@ impl Worker {
             }
         }
         drop(held);
+        self.count(session, &mut tally, group, buf, &mut started);
         result
     }
 
@@ -551,7 +572,7 @@ impl Worker {
         add(&stats.calls, 1);
         add(&stats.nanos, nanos);
         if self.turn.timed {
-            stats.histogram.get_or_init(Default::default).record(nanos);
+            stats.histogram.get_or_init(Default::default).record(nanos, 1);
         }
         if let Some(error) = error {
             self.count_failure(entry, &error);
@@ -733,6 +754,12 @@ impl<'r> Request<'r> {
     /// A copy to keep.
     fn to_stored(self) -> StoredRequest {
         StoredRequest::copy_of(self.buf, self.spans)
+    }
+
+    /// Bytes from its first argument to its last.
+    pub(crate) fn size(&self) -> usize {
+        let [first, .., last] = self.spans else { return 0 };
+        last.range().end.saturating_sub(first.range().start)
     }
 
     /// Argument `index`.

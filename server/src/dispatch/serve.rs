@@ -184,7 +184,7 @@ impl Worker {
         add(&stats.failed, u64::from(failed));
         let total = waiter.nanos.load(Relaxed) + nanos;
         if self.turn.timed {
-            stats.histogram.get_or_init(Default::default).record(total);
+            stats.histogram.get_or_init(Default::default).record(total, 1);
         }
         if total >= self.turn.slow_nanos {
             let words: Vec<&[u8]> = waiter.request.words().collect();

@@ -31,11 +31,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a duration. Only one thread may do so at a time.
+    /// Counts a duration that was measured `count` times. Only one thread may do so at a time.
     #[inline]
-    pub fn record(&self, nanos: u64) {
+    pub fn record(&self, nanos: u64, count: u64) {
         let index = Self::index(nanos).min(self.buckets.len() - 1);
-        add(&self.buckets[index], 1);
+        add(&self.buckets[index], count);
     }
 
     fn index(nanos: u64) -> usize {
@@ -351,7 +351,7 @@ mod tests {
     fn percentiles_of_a_known_distribution() {
         let histogram = Histogram::default();
         assert_eq!(histogram.percentile(50.0), 0);
-        (1..=100).for_each(|n| histogram.record(n * 1000));
+        (1..=100).for_each(|n| histogram.record(n * 1000, 1));
         let p50 = histogram.percentile(50.0);
         assert!((50_000..52_000).contains(&p50), "{p50}");
         let p100 = histogram.percentile(100.0);

@@ -1,0 +1,143 @@
+//! The straight way for what makes up most of all load: short commands on one shard, sent by a client that nothing is
+//! special about. What the gate would ask of each is asked once for the group, and consecutive commands of one kind are
+//! timed together; everything else goes the ordinary way.
+
+use super::{Group, Lookup, Route, Worker};
+use crate::registry::{Body, Entry};
+use crate::session::{ReplyMode, Session};
+use crate::shard::HoldOne;
+use crate::shard::exec::{Call, Grip};
+use crate::shared::{PauseKind, Shared, add};
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_commands::model::{Args, Reply};
+
+/// More arguments than this are no short command.
+const ARGS_MAX: usize = 8;
+/// A command that moved more bytes than this is timed apart from those behind it.
+const BYTES_TIMED_TOGETHER: usize = 16 * 1024;
+/// Commands are timed one by one when slowness begins below this, in nanoseconds.
+const SLOWNESS_MIN: u64 = 1_000_000;
+
+/// Commands of one kind that ran back to back and were not counted yet.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    entry: Option<&'static Entry>,
+    calls: u64,
+    /// Which of its group was the last of them.
+    last: usize,
+}
+
+impl Tally {
+    #[inline]
+    fn is_of(&self, entry: &'static Entry) -> bool {
+        self.entry.is_some_and(|counted| std::ptr::eq(counted, entry))
+    }
+}
+
+impl Worker {
+    /// Nothing stands between this session's requests and the keyspace: what [`Worker::gate`] asks, and what is done
+    /// about a reply, would come out the same for every short command of a group.
+    pub(super) fn is_straight(&self, session: &Session) -> bool {
+        session.transaction.is_none()
+            && session.redacted.is_empty()
+            && matches!(session.reply_mode, ReplyMode::On)
+            && (session.authenticated || !self.shared.config.hot().requirepass.get())
+            && !self.out_of_memory
+            && !self.shared.clients.is_monitored()
+            && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN
+            && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)
+    }
+
+    /// Runs command `index` of a group if it is a short one on one shard; `false` when it has to go the ordinary way,
+    /// before anything was done.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "what one group shares, one by one, to stay in registers")]
+    pub(super) fn straight<'s>(
+        &mut self,
+        shared: &'s Shared,
+        session: &mut Session,
+        group: &Group,
+        index: usize,
+        buf: &[u8],
+        held: &mut Option<HoldOne<'s>>,
+        tally: &mut Tally,
+        started: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let planned = &group.commands[index];
+        let Lookup::Found(entry) = planned.lookup else { return false };
+        let (Body::Data(handler), Route::One(shard)) = (entry.body, planned.route) else { return false };
+        if !entry.is_short || planned.args > ARGS_MAX || !entry.accepts(planned.args) {
+            return false;
+        }
+        if !tally.is_of(entry) {
+            self.count(session, tally, group, buf, started);
+            tally.entry = Some(entry);
+        }
+        let request = group.request(planned, buf);
+        let mark = out.len();
+        let hold = match held {
+            Some(hold) if hold.index() == shard => hold,
+            _ => {
+                // Released first: only holds taken together may be held together.
+                *held = None;
+                held.insert(shared.shards.hold_one(shard))
+            }
+        };
+        let mut call = Call {
+            handler,
+            args: Args::new(request.buf, request.spans, request.keys, entry.words),
+            db: session.db,
+            access: self.access(session),
+            is_retry: false,
+        };
+        let mut reply = Reply::new(out, session.protocol);
+        let result = self.exec.run(&mut Grip::One(hold), &mut call, &mut reply);
+        self.exec.finish_unit();
+        tally.calls += 1;
+        tally.last = index;
+        if let Err(error) = &result {
+            self.count_failure(entry, error);
+        }
+        if self.exec.needs_attention {
+            let mut grip = Grip::One(hold);
+            // A short command never waits itself.
+            self.attend(&mut grip, session, &request, entry, started);
+            if !self.postponed.is_empty() {
+                *held = None;
+                self.serve_postponed();
+            }
+        }
+        if out.len() - mark > BYTES_TIMED_TOGETHER || request.size() > BYTES_TIMED_TOGETHER {
+            self.count(session, tally, group, buf, started);
+        }
+        true
+    }
+
+    /// Counts what ran and looks whether it was slow.
+    pub(super) fn count(
+        &mut self,
+        session: &Session,
+        tally: &mut Tally,
+        group: &Group,
+        buf: &[u8],
+        started: &mut u64,
+    ) {
+        let (Some(entry), calls @ 1..) = (tally.entry, tally.calls) else { return };
+        tally.calls = 0;
+        session.client.last_command.store(entry.id as u32 + 1, Relaxed);
+        let now = self.stopwatch.ticks();
+        let nanos = self.stopwatch.nanos(*started, now);
+        *started = now;
+        let stats = &self.stats.commands[entry.id];
+        add(&stats.calls, calls);
+        add(&stats.nanos, nanos);
+        if self.turn.timed {
+            stats.histogram.get_or_init(Default::default).record(nanos / calls, calls);
+        }
+        if nanos >= self.turn.slow_nanos.min(self.turn.spike_nanos) {
+            let last = group.request(&group.commands[tally.last], buf);
+            self.note_slowness(session, &last, entry, nanos);
+        }
+    }
+}
