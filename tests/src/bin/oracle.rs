@@ -76,6 +76,7 @@ fn run(options: &Options, jobs: u64) -> Result<bool, String> {
         total.checks += summary.checks;
         total.tolerated += summary.tolerated;
         total.missing = summary.missing;
+        total.coverage.merge(&summary.coverage);
         total.findings.extend(summary.findings);
         if total.allowed.0.is_empty() {
             total.allowed = summary.allowed;
@@ -104,6 +105,7 @@ fn report(total: &Summary, seconds: f64) {
     if !total.missing.is_empty() {
         println!("left out, the target lacks: {}", total.missing.join(" "));
     }
+    println!("{}", total.coverage);
     println!(
         "{} commands in {seconds:.1} s ({:.0}/s), {} state comparisons, {} tolerated, {} differences",
         total.commands,

@@ -4,6 +4,7 @@
 
 pub mod allow;
 pub mod compare;
+pub mod coverage;
 pub mod families;
 pub mod generate;
 pub mod pair;
@@ -16,6 +17,7 @@ use std::io;
 use std::path::PathBuf;
 
 use allow::AllowList;
+use coverage::Coverage;
 use generate::Generator;
 use hashbrown::HashSet;
 use pair::{Difference, Mutant, Pair};
@@ -78,6 +80,8 @@ pub struct Summary {
     /// Commands the reference has and the target lacks; they were left out.
     pub missing: Vec<String>,
     pub allowed: AllowList,
+    /// Commands and options that were sent.
+    pub coverage: Coverage,
 }
 
 /// Steps between two emptyings of the servers: bounds what shrinking has to replay.
@@ -124,6 +128,7 @@ fn run_epoch(
 ) -> Option<(usize, Difference)> {
     for (index, part) in steps.chunks(CHECK_STEPS).enumerate() {
         let result = pair.run(part);
+        summary.coverage.note(part);
         summary.commands += part.iter().map(|step| step.commands() as u64).sum::<u64>();
         if let Err((at, difference)) = result {
             return Some((index * CHECK_STEPS + at + 1, difference));
