@@ -5,6 +5,7 @@
 mod effects;
 mod lines;
 mod server;
+mod waiting;
 
 /// The seeds of a test: `short` of them, `long` with `LONG`, or the one of `SIM_SEED`.
 fn rounds(test: &str, short: u64, long: u64) -> std::ops::Range<u64> {

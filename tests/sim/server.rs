@@ -40,7 +40,7 @@ fn the_journal_of_a_busy_server_makes_a_twin() {
             }
         });
         // The sweep removes what nobody asks for; only then is the server at rest.
-        let shared = Arc::clone(server.handle.as_ref().expect("it runs").shared());
+        let shared = Arc::clone(server.handle().shared());
         let at_rest =
             wait_until(std::time::Duration::from_secs(20), || soonest(&shared) > clock::unix_ms() + 1_000);
         assert!(at_rest, "seed {seed}: at {} nobody has swept {}", clock::unix_ms(), first_due(&shared));
@@ -137,7 +137,28 @@ fn transfer(generator: &mut Generator, requests: &mut Vec<Args>) {
 }
 
 fn check(server: &Running, seed: u64, sum: i64) {
-    let shared = server.handle.as_ref().expect("it runs").shared();
+    let (contents, units) = replay_each(server, seed, |at, unit, twin| {
+        if unit.len() > 1 {
+            // No state between two commands of a transaction is ever a state of the keyspace.
+            assert_eq!(total(&twin.contents(i64::MIN)), sum_so_far(twin, sum), "seed {seed}, unit {at}");
+        }
+    });
+    assert_eq!(total(&contents), sum, "seed {seed}: transfers keep the sum");
+    assert!(units > TURNS && !contents.is_empty(), "seed {seed}: the run did something");
+}
+
+/// Replays the journal on a twin, which must end up holding what the shards of the server at rest hold.
+pub(crate) fn replay(server: &Running, seed: u64) {
+    replay_each(server, seed, |_, _, _| {});
+}
+
+/// The same, with a look after each unit. Returns what the shards hold and the number of units.
+fn replay_each(
+    server: &Running,
+    seed: u64,
+    mut look: impl FnMut(usize, &[Part], &Twin),
+) -> (Contents, usize) {
+    let shared = server.handle().shared();
     // Nothing is due for a while: what the journal says is what the shards hold.
     let mut contents = Contents::new();
     let units = {
@@ -155,18 +176,14 @@ fn check(server: &Running, seed: u64, sum: i64) {
             assert_eq!(replayed, Ok(part.commands), "seed {seed}, unit {at}: {}", shown(unit));
             commands += part.commands;
         }
-        if unit.len() > 1 {
-            // No state between two commands of a transaction is ever a state of the keyspace.
-            assert_eq!(total(&twin.contents(i64::MIN)), sum_so_far(&twin, sum), "seed {seed}, unit {at}");
-        }
+        look(at, unit, &twin);
     }
     let replayed = twin.contents(i64::MIN);
     if let Some(difference) = difference(&contents, &replayed) {
         panic!("seed {seed}: {difference}, after {} units", units.len());
     }
-    assert_eq!(total(&contents), sum, "seed {seed}: transfers keep the sum");
     println!("seed {seed}: {} units, {commands} commands, {} keys", units.len(), contents.len());
-    assert!(units.len() > TURNS && !contents.is_empty(), "seed {seed}: the run did something");
+    (contents, units.len())
 }
 
 /// The sum once all keys are there, else what is there: the first units write the keys one by one.
@@ -222,15 +239,19 @@ fn soonest(shared: &Shared) -> i64 {
 }
 
 /// A server in this process.
-struct Running {
+pub(crate) struct Running {
     handle: Option<Handle>,
     journal: Arc<MemoryJournal>,
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }
 
 impl Running {
+    pub(crate) fn handle(&self) -> &Handle {
+        self.handle.as_ref().expect("it runs")
+    }
+
     /// Another process can take the free port between probing and binding, so a few are tried.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         for _ in 0..5 {
             let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|probe| probe.local_addr());
             let addr = probe.expect("the loopback interface has a free port");

@@ -7,6 +7,7 @@
 
 mod admin;
 mod bitmaps;
+mod blocking;
 mod clients;
 mod command;
 mod connection;

@@ -214,6 +214,7 @@ impl Worker {
             Then::Keys(waiter) => waiter.size(),
         };
         client.parked_args.store(size, Relaxed);
+        client.waits_limited.store(parked.until_ms != i64::MAX, Relaxed);
         session.parked = Some(parked);
     }
 

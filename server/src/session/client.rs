@@ -157,6 +157,8 @@ pub struct Client {
     pub paused: AtomicBool,
     /// Its request waits for keys, or for replicas.
     pub waiting: Waiting,
+    /// It does so for a limited time.
+    pub waits_limited: AtomicBool,
     /// It is closed at the next chance.
     pub killed: AtomicBool,
     /// It closes after the reply.
@@ -216,6 +218,7 @@ impl Client {
             no_touch: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             waiting: Waiting::default(),
+            waits_limited: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             mailbox: Mailbox::default(),

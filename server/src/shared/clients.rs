@@ -36,6 +36,12 @@ impl Clients {
         self.by_id.iter().filter(|client| client.is_blocked()).count()
     }
 
+    /// Number of connections with a request that waits for a limited time. O(N).
+    pub fn limited_waits(&self) -> usize {
+        let limited = |client: &Client| client.waiting.is_waiting() && client.waits_limited.load(Relaxed);
+        self.by_id.iter().filter(|client| limited(client)).count()
+    }
+
     /// Number of connections.
     pub fn len(&self) -> usize {
         self.by_id.len()

@@ -56,6 +56,8 @@ pub(super) struct View<'a> {
     pub(super) now_ms: i64,
     /// Keys and expiries by database.
     pub(super) databases: &'a [Database],
+    /// Keys that requests wait for.
+    pub(super) awaited: usize,
 }
 
 /// The text being written.
@@ -93,7 +95,9 @@ impl Page {
 fn info(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let wanted: Vec<&[u8]> = args.rest().collect();
     let databases = Database::all(cx);
-    let view = View { shared: cx.shared(), now_ms: cx.now_ms(), databases: &databases };
+    let mut awaited = 0;
+    cx.each_shard(|_, data| awaited += data.awaited.len());
+    let view = View { shared: cx.shared(), now_ms: cx.now_ms(), databases: &databases, awaited };
     reply.verbatim("txt", text(&view, &wanted).as_bytes());
     Ok(Flow::Done)
 }

@@ -66,7 +66,9 @@ pub(super) fn clients(view: &View<'_>, page: &mut Page) {
     page.field("client_recent_max_input_buffer", stats.largest_input.load(Relaxed));
     page.field("client_recent_max_output_buffer", stats.largest_output.load(Relaxed));
     page.field("blocked_clients", clients.blocked());
-    page.zeros(&["tracking_clients", "clients_in_timeout_table"]);
+    page.field("tracking_clients", 0);
+    page.field("clients_in_timeout_table", clients.limited_waits());
+    page.field("total_blocking_keys", view.awaited);
 }
 
 pub(super) fn memory(view: &View<'_>, page: &mut Page) {
