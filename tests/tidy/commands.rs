@@ -59,6 +59,7 @@ const LOOSE: &[&str] = &[
     "command|getkeys -4: 2..Some(2)",
     "command|getkeysandflags -4: 2..Some(2)",
     "debug -2: 1..Some(1)",
+    "pfmerge -2: 3..None",
     "quit -1: 1..Some(1)",
 ];
 

@@ -14,6 +14,7 @@ mod connection;
 mod dump;
 mod generic;
 mod help;
+mod hyperloglogs;
 mod lists;
 mod observe;
 mod protocol;

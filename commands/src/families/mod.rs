@@ -4,6 +4,7 @@ use crate::model::Family;
 
 mod bitmap;
 mod generic;
+mod hyperloglog;
 mod keyspace;
 mod list;
 mod member_expiry;
@@ -22,4 +23,5 @@ pub static ALL: &[&Family] = &[
     &list::FAMILY,
     &set::FAMILY,
     &string::FAMILY,
+    &hyperloglog::FAMILY,
 ];

@@ -4,6 +4,7 @@ pub mod bits;
 pub mod collection;
 pub mod encodings;
 pub mod hash;
+pub mod hll;
 pub mod list;
 pub mod members;
 pub mod packed;

@@ -1,6 +1,6 @@
 //! Bitmaps and bitfields: offsets at the edges of bytes and of the limits, every width, every overflow rule.
 
-use super::{Family, choose};
+use super::{Family, Maker, choose};
 use crate::oracle::generate::{Args, Generator};
 use crate::oracle::step::{Op, Step};
 
@@ -11,7 +11,7 @@ pub(super) static FAMILY: Family = Family {
     generate,
 };
 
-const TABLE: &[(u32, fn(&mut Generator) -> Args)] = &[
+const TABLE: &[(u32, Maker)] = &[
     (8, setbit),
     (4, getbit),
     (6, bitcount),

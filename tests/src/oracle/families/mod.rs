@@ -4,6 +4,7 @@
 mod bitmaps;
 mod connection;
 mod generic;
+mod hyperloglogs;
 mod introspection;
 mod keyspace;
 mod lists;
@@ -25,6 +26,9 @@ pub struct Family {
     pub generate: fn(&mut Generator) -> Vec<Step>,
 }
 
+/// Makes one command.
+type Maker = fn(&mut Generator) -> Args;
+
 /// All families.
 pub static FAMILIES: &[&Family] = &[
     &strings::FAMILY,
@@ -37,6 +41,7 @@ pub static FAMILIES: &[&Family] = &[
     &types::FAMILY,
     &lists::FAMILY,
     &bitmaps::FAMILY,
+    &hyperloglogs::FAMILY,
 ];
 
 /// Keys that mostly hold sets.
@@ -44,7 +49,13 @@ pub use sets::KEYS as SET_KEYS;
 
 /// Keys outside the common pool that some family uses.
 pub fn extra_keys() -> Vec<Vec<u8>> {
-    types::KEYS.iter().chain(SET_KEYS).chain(lists::KEYS).map(|key| key.to_vec()).collect()
+    types::KEYS
+        .iter()
+        .chain(SET_KEYS)
+        .chain(lists::KEYS)
+        .chain(hyperloglogs::KEYS)
+        .map(|key| key.to_vec())
+        .collect()
 }
 
 /// Picks one maker from a weighted table.
