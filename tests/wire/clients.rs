@@ -139,6 +139,35 @@ fn a_pause_ends_by_itself() {
     assert_eq!(client.line("GET a").text(), "1");
 }
 
+/// A command of Redis 7.2.
+#[test]
+fn waiting_for_files_that_are_not_there() {
+    check(
+        r#"
+        > WAITAOF 0 0 0
+        [0 0]
+        > WAITAOF 0 1 20
+        [0 0]
+        > WAITAOF 1 0 20
+        -ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.
+        > WAITAOF x 0 0
+        -ERR value is not an integer or out of range
+        > WAITAOF 2 0 0
+        -ERR value is out of range, value must between 0 and 1
+        > WAITAOF 0 -1 0
+        -ERR value is out of range, must be positive
+        > WAITAOF 0 0 -1
+        -ERR timeout is negative
+        > MULTI
+        OK
+        > WAITAOF 0 1 0
+        QUEUED
+        > EXEC
+        [[0 0]]
+        "#,
+    );
+}
+
 #[test]
 fn waiting_for_replicas_that_are_not_there() {
     let server = TestServer::tidegate();

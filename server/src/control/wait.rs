@@ -1,10 +1,12 @@
-//! `WAIT`: for the replicas to have what this connection wrote.
+//! `WAIT` and `WAITAOF`: for others, or a file, to have what this connection wrote.
 
 use super::{Control, ControlCtx, Flow, control};
 use crate::session::Parked;
-use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, deadline_of_millis, family};
+use tidegate_commands::model::{
+    Acl, Args, Command, Error, Family, Flag, Reply, deadline_of_millis, family, parse_i64,
+};
 
-pub(super) static FAMILY: Family<Control> = family("generic", Acl::NONE, &[&WAIT]);
+pub(super) static FAMILY: Family<Control> = family("generic", Acl::NONE, &[&WAIT, &WAITAOF]);
 
 static WAIT: Command<Control> = control("WAIT", "numreplicas timeout(integer)", wait)
     .about("3.0.0", "O(1)", "Waits until so many replicas have all writes of the connection.")
@@ -29,7 +31,55 @@ fn wait(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
         reply.integer(acknowledged);
         return Ok(Flow::Done);
     }
+    Ok(until(cx, until_ms, |reply| reply.integer(acknowledged)))
+}
+
+static WAITAOF: Command<Control> = control("WAITAOF", "numlocal(integer) numreplicas timeout(integer)", waitaof)
+    .about(
+        "7.2.0",
+        "O(1)",
+        "Waits until the append-only files of this server and of so many replicas have all writes of the connection.",
+    )
+    .arity(4)
+    .flags(&[Flag::Blocking])
+    .acl(Acl::CONNECTION)
+    .tips(&["request_policy:all_shards", "response_policy:agg_min"]);
+
+fn waitaof(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let local = args.integer()?;
+    if !(0..=1).contains(&local) {
+        return Err(Error::new("ERR value is out of range, value must between 0 and 1"));
+    }
+    let replicas = parse_i64(args.next()?).filter(|replicas| *replicas >= 0);
+    let replicas = replicas.ok_or(Error::new("ERR value is out of range, must be positive"))?;
+    let until_ms = deadline_of_millis(args.next()?, cx.now_ms())?;
+    if cx.shared().config.hot().replicaof.get() {
+        return Err(Error::new(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just \
+             local and are not propagated.",
+        ));
+    }
+    if local > 0 {
+        return Err(Error::new(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    // There is no file, and nobody replicates this server.
+    let none = |reply: &mut Reply| {
+        reply.array(2);
+        reply.integer(0);
+        reply.integer(0);
+    };
+    if replicas == 0 || cx.in_transaction() {
+        none(reply);
+        return Ok(Flow::Done);
+    }
+    Ok(until(cx, until_ms, none))
+}
+
+/// Lets the connection wait until then, or for ever, and answers that.
+fn until(cx: &ControlCtx, until_ms: Option<i64>, mut write: impl FnMut(&mut Reply)) -> Flow {
     let mut answer = Vec::new();
-    Reply::new(&mut answer, cx.session.protocol).integer(acknowledged);
-    Ok(Flow::Park(Parked::for_time(until_ms, answer, cx.entry)))
+    write(&mut Reply::new(&mut answer, cx.session.protocol));
+    Flow::Park(Parked::for_time(until_ms, answer, cx.entry))
 }
