@@ -60,7 +60,6 @@ pub(super) enum Unit {
 
 impl Unit {
     /// The unit of an option that gives a deadline.
-    #[expect(dead_code, reason = "for commands that read deadlines as options")]
     pub(super) fn of_option(word: &[u8]) -> Option<Self> {
         let units = [
             ("EX", Unit::Seconds),

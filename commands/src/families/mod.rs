@@ -4,6 +4,7 @@ use crate::model::Family;
 
 mod bitmap;
 mod generic;
+mod hash;
 mod hyperloglog;
 mod keyspace;
 mod list;
@@ -20,6 +21,7 @@ pub static ALL: &[&Family] = &[
     &generic::FOR_NODES,
     &keyspace::FAMILY,
     &bitmap::FAMILY,
+    &hash::FAMILY,
     &list::FAMILY,
     &set::FAMILY,
     &string::FAMILY,

@@ -250,8 +250,9 @@ fn draws_samples_and_scans() {
             view.draw(count, &mut random, |field| {
                 assert!(is_field(field));
                 drawn += 1;
+                drawn < 100
             });
-            assert_eq!(drawn, if view.is_empty() { 0 } else { count });
+            assert_eq!(drawn, if view.is_empty() { 0 } else { count.min(100) });
             let mut sampled = BTreeSet::new();
             view.sample(count, &mut random, |field| {
                 assert!(is_field(field) && sampled.insert(field.name.to_vec()));

@@ -108,9 +108,9 @@ impl<'a> HashRef<'a> {
         packed.chain(timed).chain(table.into_iter().flatten().map(field_of))
     }
 
-    /// Calls `visit` with `count` fields chosen at random, each as likely as any other at every time; not at all if
-    /// there are no fields. O(count), and O(size) while the hash is small.
-    pub fn draw(self, count: usize, random: Random, mut visit: impl FnMut(Field)) {
+    /// Calls `visit` with `count` fields chosen at random, each as likely as any other at every time, unless `visit`
+    /// returns false; not at all if there are no fields. O(count), and O(size) while the hash is small.
+    pub fn draw(self, count: usize, random: Random, mut visit: impl FnMut(Field) -> bool) {
         if self.is_empty() {
             return;
         }
@@ -118,7 +118,9 @@ impl<'a> HashRef<'a> {
             Self::Table(fields) => {
                 for _ in 0..count {
                     let Some(record) = fields.random(random) else { return };
-                    visit(field_of(record));
+                    if !visit(field_of(record)) {
+                        return;
+                    }
                 }
             }
             Self::Packed { pairs, .. } if count == 1 => {
@@ -129,7 +131,9 @@ impl<'a> HashRef<'a> {
             Self::Packed { .. } | Self::Timed(_) => {
                 let fields = self.iter().collect::<Vec<_>>();
                 for _ in 0..count {
-                    visit(fields[below(fields.len(), random)]);
+                    if !visit(fields[below(fields.len(), random)]) {
+                        return;
+                    }
                 }
             }
         }
