@@ -223,6 +223,7 @@ impl Generator {
             ":float" => self.float(),
             ":index" => self.index(),
             ":db" => self.database(),
+            ":hash" => self.key_among(families::HASH_KEYS),
             ":set" => self.key_among(families::SET_KEYS),
             ":member" => self.member(),
             ":s" => self.relative_s(),

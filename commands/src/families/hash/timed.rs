@@ -213,21 +213,21 @@ fn hsetex(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
         && deadline_ms <= cx.env.now_ms()
         && hash.removes_due()
     {
-        // Redis sets the fields and removes them; nobody sees more of that than the events.
+        // Redis sets the fields and removes them again, and tells of both.
         let is_new = hash.is_new();
+        let fields = hash.change();
         let mut gone = Names::new();
         for field in pairs().step_by(2) {
-            if hash.view().contains(field) {
-                hash.change().remove(field);
-                gone.push(field);
-            }
+            fields.remove(field);
+            gone.push(field);
         }
+        hash.count_changes(gone.len() as u64 - 1);
         hash.event(EventClass::Hash, "hset");
         hash.event(EventClass::Hash, "hdel");
         if is_new {
             hash.event(EventClass::Generic, "del");
         }
-        return Ok(if gone.is_empty() { Outcome::Same } else { removed::<Hash>(key, &gone) });
+        return Ok(removed::<Hash>(key, &gone));
     }
     let fields = hash.change();
     for (field, value) in pairs().step_by(2).zip(pairs().skip(1).step_by(2)) {

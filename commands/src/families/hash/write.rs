@@ -163,7 +163,7 @@ mod tests {
         bench.limits.encodings.hash_max_listpack_value = 8;
         let mut encoding_after = |line: &str| {
             bench.run(line);
-            bench.run("OBJECT ENCODING h").text().split(' ').last().map(str::to_string)
+            bench.run("OBJECT ENCODING h").text().split(' ').next_back().map(str::to_string)
         };
         assert_eq!(encoding_after("HSET h a 1 b 2 c 12345678").as_deref(), Some("listpack"));
         assert_eq!(encoding_after("HSET h d 1").as_deref(), Some("hashtable"));

@@ -6,7 +6,7 @@
 use sha1::{Digest as _, Sha1};
 use std::fmt;
 use tidegate_data::types::string::INT_LEN_MAX;
-use tidegate_data::{List, Record};
+use tidegate_data::{Hash, List, Record};
 
 /// A SHA-1 sum that things are mixed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +58,16 @@ impl Digest {
             self.mix(string);
         } else if let Some(list) = value.collection::<List>() {
             list.iter().for_each(|item| self.mix(item.bytes(&mut [0; INT_LEN_MAX])));
+        } else if let Some(hash) = value.collection::<Hash>() {
+            for field in hash.iter() {
+                let mut digest = Digest::default();
+                digest.mix(field.name.bytes(&mut [0; INT_LEN_MAX]));
+                digest.mix(field.value.bytes(&mut [0; INT_LEN_MAX]));
+                if field.deadline_ms.is_some() {
+                    digest.add(b"!!hexpire!!");
+                }
+                self.add(&digest.0);
+            }
         }
         if record.expiry_ms().is_some() {
             self.add(b"!!expire!!");
@@ -74,8 +84,8 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_data::NodeLimit;
     use tidegate_data::value::StringEncoding;
+    use tidegate_data::{Expiry, HashLimits, NodeLimit};
 
     fn string(key: &str, value: &str, expiry_ms: Option<i64>) -> Record {
         Record::new_bytes(key.as_bytes(), value.as_bytes(), StringEncoding::Embstr, expiry_ms)
@@ -95,6 +105,13 @@ mod tests {
         }
         let list = Record::new_boxed(b"l", Box::new(list.into()), None);
         assert_eq!(Digest::of_value(&list).to_string(), REDIS_LIST);
+        let mut hash = Hash::default();
+        let limits = HashLimits { entries: 512, value: 64 };
+        for (field, value) in [("a", "1"), ("bb", "x")] {
+            hash.set(field.as_bytes(), value.as_bytes(), Expiry::Clear, limits);
+        }
+        let hash = Record::new_boxed(b"h", Box::new(hash.into()), None);
+        assert_eq!(Digest::of_value(&hash).to_string(), REDIS_HASH);
 
         let mut keys = Digest::default();
         keys.add_entry(&string("a", "hello", None));
@@ -108,6 +125,8 @@ mod tests {
     const REDIS_HELLO: &str = "36b23a1456b2dce2c3ed252c456761301dba8060";
     /// `RPUSH l a 5`, `DEBUG DIGEST-VALUE l`
     const REDIS_LIST: &str = "2d837d75e9d1e9499fc39f6eb9cc751acbb26977";
+    /// `HSET h a 1 bb x`, `DEBUG DIGEST-VALUE h`
+    const REDIS_HASH: &str = "85a470698c9b8eed2a1f8759fe9fdcac7c042003";
     /// `SET a hello`, `SET b world EX 1000`, `DEBUG DIGEST`
     const REDIS_TWO_KEYS: &str = "db38eef8017f2de0c885fb275b34b02df713a86c";
 }

@@ -4,6 +4,7 @@
 mod bitmaps;
 mod connection;
 mod generic;
+mod hashes;
 mod hyperloglogs;
 mod introspection;
 mod keyspace;
@@ -34,6 +35,7 @@ pub static FAMILIES: &[&Family] = &[
     &strings::FAMILY,
     &generic::FAMILY,
     &keyspace::FAMILY,
+    &hashes::FAMILY,
     &sets::FAMILY,
     &connection::FAMILY,
     &transactions::FAMILY,
@@ -44,6 +46,8 @@ pub static FAMILIES: &[&Family] = &[
     &hyperloglogs::FAMILY,
 ];
 
+/// Keys that mostly hold hashes.
+pub use hashes::KEYS as HASH_KEYS;
 /// Keys that mostly hold sets.
 pub use sets::KEYS as SET_KEYS;
 
@@ -51,6 +55,7 @@ pub use sets::KEYS as SET_KEYS;
 pub fn extra_keys() -> Vec<Vec<u8>> {
     types::KEYS
         .iter()
+        .chain(HASH_KEYS)
         .chain(SET_KEYS)
         .chain(lists::KEYS)
         .chain(hyperloglogs::KEYS)

@@ -115,11 +115,11 @@ fn hsetex_in_the_past() {
     check(&["HSET h a 1 b 2", "HSETEX h EXAT 1 FIELDS 2 a 2 c 3"], ":1");
     check(&["HSET h a 1 b 2", "HSETEX h EX 0 FIELDS 2 a 2 c 3", "HGETALL h"], "*2 $1 b $1 2");
     check(&["HSETEX h PXAT 1 FIELDS 1 a 1", "EXISTS h"], ":0");
-    check_effects(&["HSET h a 1 b 2", "HSETEX h PXAT 1 FIELDS 2 a 2 c 3"], &["HDEL h a"]);
-    check_effects(&["HSETEX h PXAT 1 FIELDS 1 a 1"], &[]);
+    check_effects(&["HSET h a 1 b 2", "HSETEX h PXAT 1 FIELDS 2 a 2 c 3"], &["HDEL h a c"]);
+    check_effects(&["HSETEX h PXAT 1 FIELDS 1 a 1"], &["HDEL h a"]);
     check_events(&["HSET h a 1 b 2", "HSETEX h PXAT 1 FIELDS 1 a 2"], &["hset h", "hdel h"]);
     check_events(&["HSET h a 1", "HSETEX h PXAT 1 FIELDS 1 a 2"], &["hset h", "hdel h", "del h"]);
-    check_events(&["HSETEX h PXAT 1 FIELDS 1 a 2"], &["hset h", "hdel h", "del h"]);
+    check_events(&["HSETEX h PXAT 1 FIELDS 1 a 2"], &["new h", "hset h", "hdel h", "del h"]);
 }
 
 #[test]
