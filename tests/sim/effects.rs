@@ -49,8 +49,12 @@ fn sequence(seed: u64, changes: &mut [u32]) {
     let mut generator = Generator::new(seed, &[]);
     let (mut bench, mut twin) = (Bench::default(), Twin::default());
     let mut sent: Vec<String> = Vec::new();
+    // Commands that meet each other's keys: mostly those of one type, so that more happens.
+    let theme = lines::theme(generator.random.pick(LINES));
+    let themed: Vec<usize> = (0..LINES.len()).filter(|which| lines::theme(&LINES[*which]) == theme).collect();
     for _ in 0..SEQUENCE {
-        let which = generator.random.below(LINES.len());
+        let any = generator.one_in(2);
+        let which = if any { generator.random.below(LINES.len()) } else { *generator.random.pick(&themed) };
         // Emptying a database makes a sequence forget; once in a while is enough.
         if LINES[which].0.starts_with("flush") && !generator.one_in(8) {
             continue;

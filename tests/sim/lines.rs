@@ -294,6 +294,11 @@ fn callable(container: &str, command: &Command, names: &mut Vec<String>) {
     }
 }
 
+/// The kind of keys a command is for: the first place in its lines.
+pub(crate) fn theme(lines: &Lines) -> &'static str {
+    lines.1.iter().flat_map(|line| line.split(' ')).find(|word| word.starts_with(':')).unwrap_or_default()
+}
+
 /// One line of `name`, filled in; deadlines that come soon are counted from `now_ms`.
 pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Args {
     let template = *generator.random.pick(lines.1);
