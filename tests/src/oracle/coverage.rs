@@ -67,9 +67,11 @@ fn words(arguments: &[Argument], found: &mut BTreeMap<String, u64>) {
     }
 }
 
+/// Newer than the reference, or Tidegate's own: its versions begin with 0, those of Redis do not.
 fn is_newer(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) > REFERENCE
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    version.0 == 0 || version > REFERENCE
 }
 
 impl Coverage {
