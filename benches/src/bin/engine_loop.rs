@@ -1,7 +1,8 @@
 //! Runs the engine without a network for a fixed number of batches, for profilers: `valgrind --tool=callgrind` counts
 //! its instructions repeatably.
 //!
-//! Usage: `engine_loop get|set|incr|mset keys batches [pipeline]`. Prints nanoseconds per command.
+//! Usage: `engine_loop get|set|incr|mset|TEST keys batches [pipeline]`, TEST one of redis-benchmark's (`lpush`, `sadd`,
+//! ...). Prints nanoseconds per command.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use tidegate::config::Config;
 use tidegate::dispatch::Worker;
 use tidegate::session::{Client, Session};
 use tidegate::shared::Shared;
+use tidegate_benches::workload::tests_of_redis::Test;
 use tidegate_persistence::journal::NullJournal;
 
 #[global_allocator]
@@ -45,13 +47,20 @@ fn main() {
         worker.process(&mut session, &mut chunk.to_vec(), &mut 0, &mut out);
         out.clear();
     }
-    let mut inputs: Vec<Vec<u8>> = (0..1024)
-        .map(|batch| {
-            (0..pipeline)
-                .flat_map(|i| request(op, (batch * pipeline + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys))
-                .collect()
-        })
-        .collect();
+    let test = Test::ALL.into_iter().find(|test| test.name() == op);
+    if let Some(test) = test {
+        worker.process(&mut session, &mut test.setup().0, &mut 0, &mut out);
+    }
+    let request = |op: &str, batch: u64, i: u64| match test {
+        Some(test) => {
+            let mut request = Vec::new();
+            test.write(&mut request, (batch * pipeline + i) as usize);
+            request
+        }
+        None => request(op, (batch * pipeline + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys),
+    };
+    let mut inputs: Vec<Vec<u8>> =
+        (0..1024).map(|batch| (0..pipeline).flat_map(|i| request(op, batch, i)).collect()).collect();
     let started = std::time::Instant::now();
     for batch in 0..batches {
         out.clear();
