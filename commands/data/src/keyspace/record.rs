@@ -437,17 +437,6 @@ impl Record {
         record
     }
 
-    /// The record without its boxed value, which must be put back by [`replace_boxed`](Self::replace_boxed) or
-    /// another method that sets a value; till then it is the integer 0. `None` if the value is not boxed.
-    #[must_use = "the record may have moved"]
-    pub fn lend_boxed(mut self) -> (Self, Option<Box<Value>>) {
-        if self.form() != Form::Boxed {
-            return (self, None);
-        }
-        let value = self.take_boxed();
-        (self, Some(value))
-    }
-
     /// The same key with a boxed value.
     #[must_use = "the record may have moved"]
     pub fn replace_boxed(self, value: Box<Value>, expiry_ms: Option<i64>) -> Self {

@@ -110,6 +110,38 @@ impl Table {
         }
     }
 
+    /// The entry at a place.
+    pub fn at(&mut self, Place { index, position }: Place) -> OccupiedEntry<'_> {
+        OccupiedEntry { table: self, index, position }
+    }
+
+    /// The boxed value at a place; there must be one.
+    #[inline]
+    pub fn boxed_at(&self, Place { index, position }: Place) -> &Value {
+        let segment = self.segment(index).expect("an entry of the directory");
+        match segment.buckets[position.bucket].slots[position.slot].as_ref().map(Record::value) {
+            Some(ValueRef::Boxed(value)) => value,
+            _ => unreachable!("the place is that of a boxed value"),
+        }
+    }
+
+    /// The boxed value at a place, to be changed; it must keep its type. Tell the table what it weighed before when all
+    /// is done: [`boxed_changed`](Self::boxed_changed).
+    #[inline]
+    pub fn boxed_at_mut(&mut self, place: Place) -> &mut Value {
+        self.record_mut(place).boxed_mut().expect("the place is that of a boxed value")
+    }
+
+    /// Brings the sums up to date after changes of a boxed value.
+    #[inline]
+    pub fn boxed_changed(&mut self, place: Place, before: Weight) {
+        let after = Weight::of(self.record_mut(place)).expect("the place is that of a boxed value");
+        self.bytes = self.bytes - before.size + after.size;
+        if before.deadline != after.deadline {
+            self.change_deadline(place.index, before.deadline, after.deadline);
+        }
+    }
+
     /// Prefetches the records [`get`](Self::get) would compare with. Best called some time after the bucket was
     /// prefetched, and some time before the record is needed.
     #[inline]
@@ -274,7 +306,8 @@ impl Table {
         unsafe { segment.get_mut() }
     }
 
-    fn record_mut(&mut self, index: usize, position: Position) -> &mut Record {
+    #[inline]
+    fn record_mut(&mut self, Place { index, position }: Place) -> &mut Record {
         let segment = self.segment_mut(index);
         segment.buckets[position.bucket].slots[position.slot].as_mut().expect("a position points to a record")
     }
@@ -737,20 +770,18 @@ impl<'t> OccupiedEntry<'t> {
     /// The boxed value to be changed; the table learns its new size and deadline when the guard is dropped. `None` for
     /// values in any other form.
     pub fn boxed_mut(&mut self) -> Option<BoxedMut<'_>> {
-        let record = self.record();
-        let (old_size, old_deadline) = (record.heap_size(), record.deadline_ms());
-        self.record_mut().boxed_mut()?;
-        Some(BoxedMut {
-            table: self.table,
-            index: self.index,
-            position: self.position,
-            old_size,
-            old_deadline,
-        })
+        let before = Weight::of(self.record())?;
+        Some(BoxedMut { place: self.place(), table: self.table, before })
+    }
+
+    /// Where the record stands, to come back to it: see [`Table::at`].
+    #[inline]
+    pub fn place(&self) -> Place {
+        Place { index: self.index, position: self.position }
     }
 
     fn record_mut(&mut self) -> &mut Record {
-        self.table.record_mut(self.index, self.position)
+        self.table.record_mut(self.place())
     }
 
     /// Takes the record out of the table.
@@ -774,41 +805,54 @@ impl<'t> VacantEntry<'t> {
     }
 }
 
+/// Where a record stands in its table, as long as no record is added to the table or removed from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    index: usize,
+    position: Position,
+}
+
+/// What the table's sums know of a record with a boxed value.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight {
+    /// Heap bytes of the value.
+    size: usize,
+    /// The next time at which the key or a member is due.
+    deadline: Option<i64>,
+}
+
+impl Weight {
+    /// `None` for values in any other form.
+    #[inline]
+    pub fn of(record: &Record) -> Option<Self> {
+        let ValueRef::Boxed(value) = record.value() else { return None };
+        Some(Weight { size: value.heap_size(), deadline: record.deadline_ms() })
+    }
+}
+
 /// A boxed value being changed; it must keep its type.
 pub struct BoxedMut<'e> {
     table: &'e mut Table,
-    index: usize,
-    position: Position,
-    old_size: usize,
-    old_deadline: Option<i64>,
+    place: Place,
+    before: Weight,
 }
 
 impl ops::Deref for BoxedMut<'_> {
     type Target = Value;
 
     fn deref(&self) -> &Value {
-        let segment = self.table.segment(self.index).expect("an entry of the directory");
-        match segment.buckets[self.position.bucket].slots[self.position.slot].as_ref().map(Record::value) {
-            Some(ValueRef::Boxed(value)) => value,
-            _ => unreachable!("the guard was made for a boxed value"),
-        }
+        self.table.boxed_at(self.place)
     }
 }
 
 impl ops::DerefMut for BoxedMut<'_> {
     fn deref_mut(&mut self) -> &mut Value {
-        let record = self.table.record_mut(self.index, self.position);
-        record.boxed_mut().expect("the guard was made for a boxed value")
+        self.table.boxed_at_mut(self.place)
     }
 }
 
 impl Drop for BoxedMut<'_> {
     fn drop(&mut self) {
-        let record = self.table.record_mut(self.index, self.position);
-        let (size, deadline) = (record.heap_size(), record.deadline_ms());
-        self.table.bytes = self.table.bytes - self.old_size + size;
-        if self.old_deadline != deadline {
-            self.table.change_deadline(self.index, self.old_deadline, deadline);
-        }
+        self.table.boxed_changed(self.place, self.before);
     }
 }

@@ -4,8 +4,8 @@
 use super::super::key::Key;
 use super::super::log::{EventClass, ExpiredMembers};
 use super::super::record::{INLINE_PACKED_MAX, Record, ValueRef, size_class};
-use super::super::table::{Entry, Members};
-use super::{Access, Keys};
+use super::super::table::{Entry, Members, Place, Weight};
+use super::Keys;
 use crate::types::collection::Collection;
 use crate::value::{Value, WrongType};
 
@@ -122,11 +122,8 @@ impl<'a> Keys<'a> {
         &'k mut self,
         key: Key<'n>,
     ) -> Result<Option<Write<'k, 'a, 'n, T>>, WrongType> {
-        if self.for_write(key).is_none() {
-            return Ok(None);
-        }
-        let lent = self.lend(key)?;
-        Ok(Some(Write { keys: self, key, lent, is_new: false, changed: false }))
+        let Some(lent) = self.lend(key)? else { return Ok(None) };
+        Ok(Some(Write { keys: self, key, lent, changed: false }))
     }
 
     /// The collection at `key` for writing, an empty one when there is no key. It comes into being only if it is not
@@ -136,9 +133,8 @@ impl<'a> Keys<'a> {
         &'k mut self,
         key: Key<'n>,
     ) -> Result<Write<'k, 'a, 'n, T>, WrongType> {
-        let is_new = self.for_write(key).is_none();
-        let lent = if is_new { Lent::Owned(T::default()) } else { self.lend(key)? };
-        Ok(Write { keys: self, key, lent, is_new, changed: false })
+        let lent = self.lend(key)?.unwrap_or_else(|| Lent::New(T::default()));
+        Ok(Write { keys: self, key, lent, changed: false })
     }
 
     /// Puts a whole collection at `key`, whatever was there before, its deadline included: the `STORE` commands. An
@@ -154,25 +150,30 @@ impl<'a> Keys<'a> {
         existed
     }
 
-    fn lend<T: Collection>(&mut self, key: Key) -> Result<Lent<T>, WrongType> {
-        let mut buffer = std::mem::take(&mut self.log.packed);
-        let Entry::Occupied(mut entry) = self.table(key).entry(key.hash(), key.bytes()) else {
-            unreachable!("the key was there a moment ago, under the same hold");
-        };
-        match entry.record().value() {
+    /// An access, but neither hit nor miss.
+    #[inline]
+    fn lend<T: Collection>(&mut self, key: Key) -> Result<Option<Lent<T>>, WrongType> {
+        if !self.alive(key) {
+            return Ok(None);
+        }
+        let access = self.rules.access;
+        let table = self.held.get(key.shard()).table_mut(self.db);
+        let Entry::Occupied(entry) = table.entry(key.hash(), key.bytes()) else { return Ok(None) };
+        let (record, place) = (entry.record(), entry.place());
+        let old = record.access();
+        let word = access.next(old);
+        if word != old {
+            record.set_access(word);
+        }
+        match record.value() {
             ValueRef::Packed { code, bytes } if code == T::TYPE => {
+                let mut buffer = std::mem::take(&mut self.log.packed);
                 buffer.clear();
                 buffer.extend_from_slice(bytes);
-                Ok(Lent::Owned(T::from_inline(buffer)))
+                Ok(Some(Lent::Inline(place, T::from_inline(buffer))))
             }
             ValueRef::Boxed(value) if value.type_code() == T::TYPE => {
-                let mut lent = None;
-                entry.update(|record| {
-                    let (record, value) = record.lend_boxed();
-                    lent = value;
-                    record
-                });
-                Ok(Lent::Boxed(lent.expect("the record was seen to have a boxed value")))
+                Ok(Weight::of(record).map(|before| Lent::Boxed(place, before)))
             }
             _ => Err(WrongType),
         }
@@ -200,13 +201,15 @@ impl Record {
     }
 }
 
-/// A value while it is written: its record keeps the place.
+/// Where a value is while it is written.
 #[derive(Debug)]
 enum Lent<T> {
-    /// Taken out of its record, which holds a placeholder now.
-    Boxed(Box<Value>),
-    /// A copy of what is inline, or a new value.
-    Owned(T),
+    /// In its record.
+    Boxed(Place, Weight),
+    /// A copy of what is inline in its record.
+    Inline(Place, T),
+    /// There is no record yet.
+    New(T),
     /// Put back.
     Done,
 }
@@ -218,14 +221,13 @@ pub struct Write<'k, 'a, 'n, T: Collection> {
     keys: &'k mut Keys<'a>,
     key: Key<'n>,
     lent: Lent<T>,
-    is_new: bool,
     changed: bool,
 }
 
 impl<T: Collection> Write<'_, '_, '_, T> {
     /// True when there was no key.
     pub fn is_new(&self) -> bool {
-        self.is_new
+        matches!(self.lent, Lent::New(_))
     }
 
     /// False where somebody else decides when what is due goes: it must stay.
@@ -237,8 +239,11 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     #[inline]
     pub fn view(&self) -> T::Ref<'_> {
         match &self.lent {
-            Lent::Boxed(value) => T::of(value).expect("its type was checked").view(),
-            Lent::Owned(value) => value.view(),
+            Lent::Boxed(place, _) => {
+                let value = self.keys.held.peek(self.key.shard()).table(self.keys.db).boxed_at(*place);
+                T::of(value).expect("its type was checked").view()
+            }
+            Lent::Inline(_, value) | Lent::New(value) => value.view(),
             Lent::Done => unreachable!("only drop puts it back"),
         }
     }
@@ -267,15 +272,19 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     fn note_change(&mut self) {
         self.changed = true;
         self.keys.touch(self.key);
-        if self.is_new {
+        if self.is_new() {
             self.keys.event(EventClass::New, "new", self.key);
         }
     }
 
+    #[inline]
     fn value(&mut self) -> &mut T {
         match &mut self.lent {
-            Lent::Boxed(value) => T::of_mut(value).expect("its type was checked"),
-            Lent::Owned(value) => value,
+            Lent::Boxed(place, _) => {
+                let value = self.keys.table(self.key).boxed_at_mut(*place);
+                T::of_mut(value).expect("its type was checked")
+            }
+            Lent::Inline(_, value) | Lent::New(value) => value,
             Lent::Done => unreachable!("only drop puts it back"),
         }
     }
@@ -290,61 +299,70 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         self.keys.event(class, name, self.key);
     }
 
+    #[inline]
     fn put_back(&mut self) {
-        let access = self.keys.rules.access;
-        let lent = std::mem::replace(&mut self.lent, Lent::Done);
-        let key = self.key;
-        let is_empty = match &lent {
-            Lent::Boxed(value) => value.is_empty(),
-            Lent::Owned(value) => value.is_empty(),
-            Lent::Done => return,
-        };
-        if self.is_new {
-            if let (true, Lent::Owned(value)) = (self.changed && !is_empty, lent) {
-                let record = match self.keys.keep_inline(value) {
-                    Ok(()) => Record::new_packed(key.bytes(), T::TYPE, &self.keys.log.packed, None),
-                    Err(value) => Record::new_boxed(key.bytes(), Box::new(value.into()), None),
-                };
-                insert(self.keys, key, record, access);
-            }
-            return;
-        }
-        let boxed = match lent {
-            Lent::Boxed(value) => Some(value),
-            Lent::Owned(value) => self.keys.keep_inline(value).err().map(|value| Box::new(value.into())),
-            Lent::Done => None,
-        };
-        // What is inline and did not change is still in its record.
-        if boxed.is_some() || (self.changed && !is_empty) {
-            // The buffer is borrowed beside the table.
-            let buffer = std::mem::take(&mut self.keys.log.packed);
-            if let Entry::Occupied(mut entry) = self.keys.table(key).entry(key.hash(), key.bytes()) {
-                entry.update(|record| {
-                    let expiry_ms = record.expiry_ms();
-                    match boxed {
-                        Some(value) => record.replace_boxed(value, expiry_ms),
-                        None => record.replace_packed(T::TYPE, &buffer, expiry_ms),
+        match std::mem::replace(&mut self.lent, Lent::Done) {
+            Lent::Boxed(place, before) => {
+                if self.changed {
+                    let table = self.keys.table(self.key);
+                    table.boxed_changed(place, before);
+                    if table.boxed_at(place).is_empty() {
+                        self.leave(place);
                     }
-                });
+                }
             }
-            self.keys.log.packed = buffer;
-        }
-        if is_empty {
-            if let Some(record) = self.keys.take_record(key) {
-                self.keys.log.discard(record);
-            }
-            self.keys.event(EventClass::Generic, "del", key);
+            Lent::Inline(place, value) => self.put_inline(place, value),
+            Lent::New(value) if self.changed && !value.is_empty() => self.put_new(value),
+            Lent::New(_) | Lent::Done => {}
         }
     }
-}
 
-fn insert(keys: &mut Keys, key: Key, record: Record, access: Access) {
-    record.set_access(access.initial());
-    match keys.table(key).entry(key.hash(), key.bytes()) {
-        Entry::Vacant(entry) => {
-            entry.insert(record);
+    fn put_inline(&mut self, place: Place, value: T) {
+        let is_empty = value.is_empty();
+        let kept = self.keys.keep_inline(value);
+        if !self.changed {
+            return;
         }
-        Entry::Occupied(_) => unreachable!("the guard saw that there is no such key"),
+        if is_empty {
+            return self.leave(place);
+        }
+        // The buffer is borrowed beside the table.
+        let buffer = std::mem::take(&mut self.keys.log.packed);
+        self.keys.table(self.key).at(place).update(|record| {
+            let expiry_ms = record.expiry_ms();
+            match kept {
+                Ok(()) => record.replace_packed(T::TYPE, &buffer, expiry_ms),
+                Err(value) => record.replace_boxed(Box::new(value.into()), expiry_ms),
+            }
+        });
+        self.keys.log.packed = buffer;
+    }
+
+    fn put_new(&mut self, value: T) {
+        let (keys, key) = (&mut *self.keys, self.key);
+        let record = match keys.keep_inline(value) {
+            Ok(()) => Record::new_packed(key.bytes(), T::TYPE, &keys.log.packed, None),
+            Err(value) => Record::new_boxed(key.bytes(), Box::new(value.into()), None),
+        };
+        record.set_access(keys.rules.access.initial());
+        match keys.table(key).entry(key.hash(), key.bytes()) {
+            Entry::Vacant(entry) => {
+                entry.insert(record);
+            }
+            // One that is due, where somebody else decides when it goes.
+            Entry::Occupied(mut entry) => {
+                let old = entry.replace(record);
+                keys.log.discard(old);
+            }
+        }
+    }
+
+    /// The collection was emptied: the key leaves the keyspace.
+    #[cold]
+    fn leave(&mut self, place: Place) {
+        let record = self.keys.table(self.key).at(place).remove();
+        self.keys.log.discard(record);
+        self.keys.event(EventClass::Generic, "del", self.key);
     }
 }
 
