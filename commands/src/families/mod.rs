@@ -9,6 +9,7 @@ mod hyperloglog;
 mod keyspace;
 mod list;
 mod member_expiry;
+mod repeated;
 mod set;
 mod string;
 

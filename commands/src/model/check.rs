@@ -26,6 +26,8 @@ pub struct Bench {
     pub now_ms: i64,
     /// The protocol of replies.
     pub protocol: Protocol,
+    /// Bytes of output at which the client is given up.
+    pub reply_max: usize,
     /// The selected database.
     pub db: usize,
     /// The next command has waited: what [`Wait`] named for a key is run with this set.
@@ -43,6 +45,7 @@ impl Default for Bench {
             limits: Limits::default(),
             now_ms: START_MS,
             protocol: Protocol::Resp2,
+            reply_max: usize::MAX,
             db: 0,
             is_retry: false,
         }
@@ -117,7 +120,7 @@ impl Bench {
         };
         let mut args = Args::new(&buf, &spans, &routed, name_len);
         let mut out = Vec::new();
-        let mut reply = Reply::new(&mut out, self.protocol);
+        let mut reply = Reply::new(&mut out, self.protocol).limited(self.reply_max);
         let handler = command.handler.expect("a container is never found as a command");
         let result = handler(&mut cx, &mut args, &mut reply);
         let nondeterministic = cx.env.was_nondeterministic();

@@ -21,12 +21,26 @@ pub enum Protocol {
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Length of `out` at which the connection is closed.
+    limit: usize,
 }
 
 impl<'a> Reply<'a> {
     /// A writer appending to `out` in `protocol`.
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Reply { out, protocol }
+        Reply { out, protocol, limit: usize::MAX }
+    }
+
+    /// The same where the connection is closed once `out` is longer than `limit` bytes.
+    #[must_use]
+    pub fn limited(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Bytes that may still be written; one more and nobody reads the reply, so a handler may stop in the middle.
+    pub fn left(&self) -> Option<usize> {
+        self.limit.checked_sub(self.out.len())
     }
 
     /// The protocol replies are written in: for the few commands whose reply differs in more than its types.

@@ -453,7 +453,7 @@ impl Worker {
                     access: self.access(session),
                     is_retry: false,
                 };
-                let mut reply = Reply::new(out, session.protocol);
+                let mut reply = Reply::new(out, session.protocol).limited(session.output_left);
                 let mut wide = None;
                 let mut parked = None;
                 let result = match request.route {
@@ -547,7 +547,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Result<Flow, Error> {
         let mark = out.len();
-        let mut reply = Reply::new(out, session.protocol);
+        let mut reply = Reply::new(out, session.protocol).limited(session.output_left);
         let mut cx = ControlCtx { worker: self, session, entry, hold };
         control(&mut cx, &mut args, &mut reply).inspect_err(|error| {
             reply.truncate(mark);

@@ -1,13 +1,9 @@
 //! Fields chosen at random: `HRANDFIELD`.
 
 use super::reply_item;
+use crate::families::repeated::Repeated;
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Protocol, Reply, command};
 use tidegate_data::{Field, Hash};
-
-/// Most fields that may be asked for when each may come many times, and the most bytes of such a reply. Redis knows no
-/// bound and makes the reply until memory ends.
-const REPEATED_MAX: u64 = 1 << 24;
-const REPEATED_BYTES_MAX: usize = 1 << 30;
 
 const OUT_OF_RANGE: Error = Error::new("ERR value is out of range");
 
@@ -65,16 +61,14 @@ fn hrandfield(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcom
         return Ok(Outcome::Same);
     }
     let count = count.unsigned_abs();
-    if count > REPEATED_MAX {
-        return Err(OUT_OF_RANGE);
-    }
-    let mark = reply.mark();
+    let bounds = Repeated::begin(reply, count)?;
     begin(reply, count as usize, with_values);
     hash.draw(count as usize, random, |field| {
         answer(reply, field, with_values);
-        reply.mark() - mark <= REPEATED_BYTES_MAX
+        bounds.goes_on(reply)
     });
-    if reply.mark() - mark > REPEATED_BYTES_MAX { Err(OUT_OF_RANGE) } else { Ok(Outcome::Same) }
+    bounds.end(reply)?;
+    Ok(Outcome::Same)
 }
 
 /// RESP3 has an array per field and value, RESP2 one for all.
@@ -145,6 +139,15 @@ mod tests {
                 assert_eq!(names.len(), count);
             }
         }
+    }
+
+    #[test]
+    fn a_reply_nobody_reads_is_not_made() {
+        let mut bench = Bench::default();
+        bench.run("HSET h a 1");
+        bench.reply_max = 1000;
+        let len = bench.run("HRANDFIELD h -999999999").reply.len();
+        assert!((1001..1050).contains(&len), "{len}");
     }
 
     #[test]

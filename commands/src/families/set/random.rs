@@ -1,6 +1,7 @@
 //! Members chosen at random: `SPOP`, `SRANDMEMBER`.
 
 use super::{limits, reply_member};
+use crate::families::repeated::Repeated;
 use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeySpec, Outcome, Reply, command};
 use tidegate_data::types::set::{Set, SetRef};
 use tidegate_data::types::string::INT_LEN_MAX;
@@ -8,13 +9,6 @@ use tidegate_data::{EventClass, Key};
 
 /// Most members that one effect removes.
 const EFFECT_MEMBERS_MAX: usize = 1024;
-
-/// Most members that may be asked for when each may come many times, and the most bytes of such a reply. Redis knows no
-/// bound and makes the reply until memory ends.
-const REPEATED_MAX: u64 = 1 << 24;
-const REPEATED_BYTES_MAX: usize = 1 << 30;
-
-const OUT_OF_RANGE: Error = Error::new("ERR value is out of range");
 
 pub(super) static SPOP: Command = command("SPOP", "key [count]@3.2.0", spop)
     .about(
@@ -184,19 +178,16 @@ fn repeat_random(
     random: &mut dyn FnMut() -> u64,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    if count > REPEATED_MAX {
-        return Err(OUT_OF_RANGE);
-    }
-    let mark = reply.mark();
+    let bounds = Repeated::begin(reply, count)?;
     reply.array(count as usize);
     for _ in 0..count {
         let member = set.random(random).expect("a set in the keyspace is not empty");
         reply_member(reply, member);
-        if reply.mark() - mark > REPEATED_BYTES_MAX {
-            return Err(OUT_OF_RANGE);
+        if !bounds.goes_on(reply) {
+            break;
         }
     }
-    Ok(())
+    bounds.end(reply)
 }
 
 #[cfg(test)]
