@@ -10,6 +10,7 @@
 //! * [`dispatch`]: look up, gate, route, run. [`dispatch::Worker::process`] is the engine, and does no I/O.
 //! * [`registry`]: all commands by name. [`control`]: commands about the connection or the process.
 //! * [`shard`]: the sharded keyspace: locks, holds, running handlers and settling what they did, watched keys.
+//! * [`dataset`]: saving the data set as a whole, and loading it.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
 //!
@@ -28,6 +29,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dataset;
 pub mod dispatch;
 pub mod memory;
 pub mod net;

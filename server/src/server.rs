@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::config::Config;
+use crate::dataset;
 use crate::dispatch::Worker;
 use crate::memory;
 use crate::net::conn::{Conn, Local};
@@ -13,23 +14,29 @@ use crate::shared::{PauseKind, Shared, random_u64};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_persistence::journal::{Journal, NullJournal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Keys one visit of the expiry sweep deletes at most while it holds a shard.
 const SWEEP_BUDGET: usize = 256;
+/// How often the end of the threads is looked for.
+const JOIN_STEP: Duration = Duration::from_millis(2);
+/// Once all shards are held for good, threads that do not stop in this time wait for them.
+const SEALED_PATIENCE: Duration = Duration::from_millis(100);
 /// How often the expiry sweep looks for due segments.
 const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 
 /// Tells all threads to stop.
 #[derive(Debug, Default)]
 pub struct Shutdown {
-    /// A signal asked for it; the cron will see to it.
-    scheduled: AtomicBool,
+    /// A signal asked for it, with these words of `SHUTDOWN_ON_SIGNAL`; the cron will see to it.
+    scheduled: Mutex<Option<i64>>,
     requested: AtomicBool,
+    /// The last state is saved, and no shard is released any more.
+    sealed: AtomicBool,
     notify: tokio::sync::Notify,
 }
 
@@ -40,19 +47,33 @@ impl Shutdown {
         self.notify.notify_waiters();
     }
 
-    /// Has the cron ask the process to stop.
-    pub fn schedule(&self) {
-        self.scheduled.store(true, Relaxed);
+    /// Says that nothing can be changed from now on: the last state is on disk, and all shards are held for good.
+    pub fn seal(&self) {
+        self.sealed.store(true, Relaxed);
     }
 
-    /// Calls off what was scheduled; false when nothing was.
-    pub fn abort(&self) -> bool {
-        self.scheduled.swap(false, Relaxed)
+    /// True when threads may wait for shards for ever.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Relaxed)
+    }
+
+    /// Has the cron ask the process to stop, in the way these words of `SHUTDOWN_ON_SIGNAL` say.
+    pub fn schedule(&self, words: i64) {
+        *self.scheduled() = Some(words);
+    }
+
+    /// Calls off what was scheduled, and tells what that was.
+    pub fn abort(&self) -> Option<i64> {
+        self.scheduled().take()
     }
 
     /// True when the cron is to ask.
     pub fn is_scheduled(&self) -> bool {
-        self.scheduled.load(Relaxed)
+        self.scheduled().is_some()
+    }
+
+    fn scheduled(&self) -> MutexGuard<'_, Option<i64>> {
+        self.scheduled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True once somebody asked.
@@ -86,9 +107,16 @@ impl Handle {
 
     /// Waits until all threads have stopped.
     pub fn join(self) {
+        let shutdown = &self.shared.shutdown;
         for thread in self.threads {
-            // A thread that panicked has aborted the process already.
-            let _ = thread.join();
+            let mut waited = Duration::ZERO;
+            while !thread.is_finished() {
+                if shutdown.is_sealed() && waited > SEALED_PATIENCE {
+                    break;
+                }
+                std::thread::sleep(JOIN_STEP);
+                waited += if shutdown.is_requested() { JOIN_STEP } else { Duration::ZERO };
+            }
         }
         if let Some(path) = self.shared.config.path("unixsocket") {
             tracing::info!("Removing the unix socket file.");
@@ -120,6 +148,8 @@ impl Server {
         let _ = shared.oom_score.apply(&shared.config);
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
+        // Who connects meanwhile waits in the kernel's queue.
+        dataset::load_at_start(&shared).map_err(io::Error::other)?;
         spawn_threads(&shared, listeners, handed)
     }
 }
@@ -219,16 +249,16 @@ async fn signals(shared: Arc<Shared>) {
         return;
     };
     loop {
-        let (name, insists) = tokio::select! {
-            _ = terminate.recv() => ("SIGTERM", false),
-            _ = interrupt.recv() => ("SIGINT", shared.shutdown.is_scheduled()),
+        let (name, directive, insists) = tokio::select! {
+            _ = terminate.recv() => ("SIGTERM", "shutdown-on-sigterm", false),
+            _ = interrupt.recv() => ("SIGINT", "shutdown-on-sigint", shared.shutdown.is_scheduled()),
         };
         if insists {
             tracing::warn!("You insist... exiting now.");
             std::process::exit(1);
         }
         tracing::warn!("Received {name} scheduling shutdown...");
-        shared.shutdown.schedule();
+        shared.shutdown.schedule(shared.config.choice(directive));
     }
 }
 

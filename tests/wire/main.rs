@@ -23,6 +23,7 @@ mod pushback;
 mod refused;
 mod server;
 mod sets;
+mod snapshot;
 mod strings;
 mod transactions;
 mod transcript;

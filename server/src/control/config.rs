@@ -90,6 +90,7 @@ fn resetstat(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flo
     let shared = cx.shared();
     shared.stats.reset();
     shared.reclaim.reset();
+    shared.saving.reset();
     // The other threads follow at their next turn; this one has to before it counts this very command.
     cx.worker.stats.follow(cx.worker.shared.stats.epoch());
     reply.ok();

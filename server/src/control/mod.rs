@@ -104,7 +104,7 @@ impl ControlCtx<'_, '_> {
     }
 }
 
-pub use process::shut_down;
+pub use process::{Save, shut_down};
 
 /// Begins the declaration of a control command.
 pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: Control) -> Command<Control> {
@@ -141,6 +141,7 @@ mod server {
             &config::CONFIG,
             &debug::DEBUG,
             &memory::MEMORY,
+            &process::SAVE,
             &process::SHUTDOWN,
             &process::TIME,
             &process::LASTSAVE,
@@ -153,8 +154,15 @@ mod server {
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
 pub fn cron(shared: &Shared) {
-    if shared.shutdown.is_scheduled() && !shared.shutdown.is_requested() {
-        shut_down(shared);
+    if !shared.shutdown.is_requested()
+        && let Some(words) = shared.shutdown.abort()
+    {
+        let (save, force) = Save::on_signal(words);
+        if shut_down(shared, save, force).is_err() {
+            tracing::warn!(
+                "Signal received but errors trying to shut down the server, check the logs for more information"
+            );
+        }
     }
     sample(shared);
     close_idle_clients(shared);

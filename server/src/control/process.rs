@@ -2,9 +2,13 @@
 
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
+use crate::config::choices;
+use crate::dataset;
 use crate::shared::Shared;
 use crate::version::REDIS_VERSION;
+use std::sync::Arc;
 use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply, Rng, container};
+use tidegate_persistence::rdb::SaveError;
 
 pub(super) static SHUTDOWN: Command<Control> = control(
     "SHUTDOWN",
@@ -25,8 +29,31 @@ pub(super) static SHUTDOWN: Command<Control> = control(
 enum Wish {
     /// Call off a shutdown that waits.
     Abort,
-    /// Stop. `save` even where no save points are configured; `force` even where that fails.
-    Stop { save: bool, force: bool },
+    /// Stop; `force` even where saving fails.
+    Stop { save: Save, force: bool },
+}
+
+/// Whether the data set is saved before the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// Where there are save points.
+    IfConfigured,
+    /// In any case.
+    Yes,
+    /// In no case.
+    No,
+}
+
+impl Save {
+    /// What the words of `shutdown-on-sigterm` say: whether to save, and whether to stop even if that fails.
+    pub fn on_signal(words: i64) -> (Self, bool) {
+        let save = match () {
+            () if words & choices::SHUTDOWN_SAVE != 0 => Save::Yes,
+            () if words & choices::SHUTDOWN_NOSAVE != 0 => Save::No,
+            () => Save::IfConfigured,
+        };
+        (save, words & choices::SHUTDOWN_FORCE != 0)
+    }
 }
 
 impl Wish {
@@ -52,35 +79,70 @@ impl Wish {
             true if save || nosave || now || force => Err(Error::Syntax),
             true => Ok(Wish::Abort),
             false if save && nosave => Err(Error::Syntax),
-            false => Ok(Wish::Stop { save, force }),
+            false if save => Ok(Wish::Stop { save: Save::Yes, force }),
+            false if nosave => Ok(Wish::Stop { save: Save::No, force }),
+            false => Ok(Wish::Stop { save: Save::IfConfigured, force }),
         }
     }
 }
 
 fn shutdown(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     match Wish::parse(args)? {
-        Wish::Abort if cx.shared().shutdown.abort() => {
+        Wish::Abort if cx.shared().shutdown.abort().is_some() => {
             tracing::info!("Shutdown manually aborted.");
             reply.ok();
             Ok(Flow::Done)
         }
         Wish::Abort => Err(Error::new("ERR No shutdown in progress.")),
-        Wish::Stop { save: true, force: false } => {
-            tracing::warn!("User requested shutdown...");
-            tracing::warn!("The data set cannot be saved, can't exit. SHUTDOWN NOSAVE stops without saving.");
-            Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
-        }
-        Wish::Stop { .. } => {
-            shut_down(cx.shared());
-            Ok(Flow::Close)
-        }
+        Wish::Stop { save, force } => match shut_down(cx.shared(), save, force) {
+            Ok(()) => Ok(Flow::Close),
+            Err(_) => Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs.")),
+        },
     }
 }
 
-/// Asks all threads to stop; the process ends when they have.
-pub fn shut_down(shared: &Shared) {
+/// Asks all threads to stop; the process ends when they have. Saves the data set first, if that is wished or there are
+/// save points. If that fails nothing stops, unless `force`.
+///
+/// After saving, no shard is released any more: what somebody would change then would be lost, though acknowledged.
+pub fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), SaveError> {
     tracing::warn!("User requested shutdown...");
+    if save == Save::Yes || save == Save::IfConfigured && !shared.config.save_points().is_empty() {
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        let mut hold = shared.shards.hold_all();
+        match dataset::save(shared, &mut hold) {
+            Ok(()) => {
+                shared.shutdown.seal();
+                std::mem::forget(hold);
+            }
+            Err(_) if force => tracing::warn!("Error trying to save the DB. Exit anyway."),
+            Err(error) => {
+                tracing::warn!("Error trying to save the DB, can't exit.");
+                return Err(error);
+            }
+        }
+    }
     shared.shutdown.request();
+    Ok(())
+}
+
+pub(super) static SAVE: Command<Control> = control("SAVE", "", save)
+    .about(
+        "1.0.0",
+        "O(N) where N is the total number of keys in all databases",
+        "Saves the data set to disk before it answers.",
+    )
+    .arity(1)
+    .flags(&[Flag::Admin, Flag::Noscript, Flag::NoAsyncLoading, Flag::NoMulti])
+    .whole_keyspace();
+
+fn save(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let shared = Arc::clone(&cx.worker.shared);
+    shared.saving.count_save();
+    // The log says why; so does Redis.
+    cx.with_keyspace(|hold| dataset::save(&shared, hold)).map_err(|_| Error::new("ERR"))?;
+    reply.ok();
+    Ok(Flow::Done)
 }
 
 pub(super) static TIME: Command<Control> = control("TIME", "", time)
@@ -105,7 +167,7 @@ pub(super) static LASTSAVE: Command<Control> = control("LASTSAVE", "", lastsave)
     .tips(&["nondeterministic_output"]);
 
 fn lastsave(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    reply.integer(cx.shared().identity.started_ms / 1000);
+    reply.integer(cx.shared().saving.last_save_s());
     Ok(Flow::Done)
 }
 

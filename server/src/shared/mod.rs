@@ -6,6 +6,7 @@ mod latency;
 mod pause;
 mod rates;
 mod reclaim;
+mod saving;
 mod slowlog;
 mod stats;
 mod ttl;
@@ -15,6 +16,7 @@ pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
 pub use rates::{Rate, Rates};
 pub use reclaim::{Reclaim, Removed};
+pub use saving::Saving;
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 pub use ttl::AverageTtl;
@@ -30,6 +32,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_data::{KeyHasher, NodeLimit};
+use tidegate_persistence::disk::{Disk, RealDisk};
 use tidegate_persistence::journal::Journal;
 
 /// Everything that connections on different threads have in common.
@@ -57,6 +60,10 @@ pub struct Shared {
     pub reclaim: Reclaim,
     /// Where execution units go.
     pub journal: Arc<dyn Journal>,
+    /// Where files are.
+    pub disk: Box<dyn Disk>,
+    /// Figures about saving and loading.
+    pub saving: Saving,
     /// Who this process is.
     pub identity: Identity,
     /// Switches that `DEBUG` turns.
@@ -156,6 +163,8 @@ impl Shared {
             pause: Pause::default(),
             reclaim: Reclaim::default(),
             journal,
+            disk: Box::new(RealDisk),
+            saving: Saving::new(clock::unix_ms() / 1000),
             identity,
             debug: DebugSwitches::default(),
             shutdown: crate::server::Shutdown::default(),

@@ -66,6 +66,9 @@ impl Held<'_> {
     }
 }
 
+/// Largest value of the seconds clock of accesses.
+const CLOCK_MAX: u32 = (1 << 24) - 1;
+
 /// How an access is remembered in the record, for `OBJECT IDLETIME`, `OBJECT FREQ` and eviction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -114,6 +117,26 @@ impl Access {
             Access::Lru(clock) => clock,
             Access::Lfu { minute, .. } => (minute << 8) | LFU_INITIAL,
         }
+    }
+
+    /// The access word of a record that comes from elsewhere, used `idle_s` seconds ago or with this LFU counter,
+    /// whichever counts under the present policy.
+    pub fn restored(self, idle_s: Option<u64>, frequency: Option<u8>) -> u32 {
+        match (self, idle_s, frequency) {
+            (Access::Lfu { minute, .. }, _, Some(frequency)) => minute << 8 | u32::from(frequency),
+            (Access::Lru(clock), Some(idle_s), _) => {
+                let idle_s = u32::try_from(idle_s).unwrap_or(u32::MAX);
+                // A clock that began to count too late cannot be set back so far: as long ago as can be told, then.
+                clock.checked_sub(idle_s).unwrap_or((clock + CLOCK_MAX / 2) % CLOCK_MAX)
+            }
+            _ => self.initial(),
+        }
+    }
+
+    /// Seconds since the last access, at most what 24 bits hold. Meaningful under LRU only.
+    pub fn idle_s(self, word: u32) -> u32 {
+        let Access::Lru(clock) = self else { return 0 };
+        if clock >= word { clock - word } else { clock + (CLOCK_MAX - word) }
     }
 
     /// The LFU counter after decay. Meaningful under LFU only.

@@ -3,8 +3,8 @@
 use crate::model::{
     Acl, Args, Command, Ctx, Effects, Error, Flag, Handler, KeySpec, Outcome, Reply, command, parse_i64,
 };
+use tidegate_data::EventClass;
 use tidegate_data::rdb::{self, PayloadError};
-use tidegate_data::{Access, EventClass};
 
 pub(super) static DUMP: Command = command("DUMP", "key", |cx, args, reply| {
     let key = args.key()?;
@@ -71,9 +71,9 @@ struct Options {
     /// The time to live is a moment.
     absolute: bool,
     /// Seconds since the last access.
-    idle: Option<i64>,
+    idle_s: Option<u64>,
     /// The logarithmic counter of accesses.
-    frequency: Option<u32>,
+    frequency: Option<u8>,
 }
 
 impl Options {
@@ -85,37 +85,19 @@ impl Options {
             } else if args.take_word("ABSTTL") {
                 options.absolute = true;
             } else if args.remaining() >= 2 && options.frequency.is_none() && args.take_word("IDLETIME") {
-                let idle = args.integer()?;
-                if idle < 0 {
-                    return Err(Error::new("ERR Invalid IDLETIME value, must be >= 0"));
-                }
-                options.idle = Some(idle);
-            } else if args.remaining() >= 2 && options.idle.is_none() && args.take_word("FREQ") {
+                let idle_s = u64::try_from(args.integer()?)
+                    .map_err(|_| Error::new("ERR Invalid IDLETIME value, must be >= 0"))?;
+                options.idle_s = Some(idle_s);
+            } else if args.remaining() >= 2 && options.idle_s.is_none() && args.take_word("FREQ") {
                 let frequency = args.integer()?;
                 let valid = u8::try_from(frequency)
                     .map_err(|_| Error::new("ERR Invalid FREQ value, must be >= 0 and <= 255"))?;
-                options.frequency = Some(valid.into());
+                options.frequency = Some(valid);
             } else {
                 return Err(Error::Syntax);
             }
         }
         Ok(options)
-    }
-
-    /// The access clock of the new key. Which option counts depends on the policy, as in Redis.
-    fn access_word(self, access: Access) -> u32 {
-        /// The seconds clock has 24 bits.
-        const CLOCK_MAX: i64 = (1 << 24) - 1;
-        match (access, self.idle, self.frequency) {
-            (Access::Lfu { minute, .. }, _, Some(frequency)) => minute << 8 | frequency,
-            (Access::Lru(clock), Some(idle), _) => {
-                let then = i64::from(clock) - idle.min(CLOCK_MAX);
-                // The clock began to count too late to be set back so far.
-                let then = if then < 0 { (i64::from(clock) + CLOCK_MAX / 2) % CLOCK_MAX } else { then };
-                then as u32
-            }
-            _ => access.initial(),
-        }
     }
 }
 
@@ -150,7 +132,7 @@ fn restore(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
         cx.keys.event(EventClass::Generic, "del", key);
         return Ok(Outcome::changed_as(&[b"DEL", key.bytes()]));
     }
-    record.set_access(options.access_word(cx.keys.rules().access));
+    record.set_access(cx.keys.rules().access.restored(options.idle_s, options.frequency));
     cx.keys.put(key, record);
     cx.keys.event(EventClass::Generic, "restore", key);
     reply.ok();

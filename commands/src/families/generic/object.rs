@@ -54,14 +54,12 @@ fn idle_time(view: &View, record: &Record, reply: &mut Reply) -> Result<(), Erro
             "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
         ));
     }
-    let clock = match view.access {
-        Access::Lru(clock) => clock,
+    let access = match view.access {
+        access @ Access::Lru(_) => access,
         // A client that leaves no trace still asks by the same clock.
-        _ => (view.now_ms / 1000) as u32 & CLOCK_MAX,
+        _ => Access::Lru((view.now_ms / 1000) as u32 & CLOCK_MAX),
     };
-    let then = record.access();
-    let idle = if clock >= then { clock - then } else { clock + (CLOCK_MAX - then) };
-    reply.integer(i64::from(idle));
+    reply.integer(i64::from(access.idle_s(record.access())));
     Ok(())
 }
 

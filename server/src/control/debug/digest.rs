@@ -5,8 +5,12 @@
 
 use sha1::{Digest as _, Sha1};
 use std::fmt;
+use tidegate_commands::model::format_double_17;
+use tidegate_data::types::members::NEVER_MS;
+use tidegate_data::types::set::Set;
+use tidegate_data::types::stream::{Stream, StreamId};
 use tidegate_data::types::string::INT_LEN_MAX;
-use tidegate_data::{Hash, List, Record};
+use tidegate_data::{Hash, List, Record, TypeCode, Zset};
 
 /// A SHA-1 sum that things are mixed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,27 +55,62 @@ impl Digest {
     }
 
     fn add_value(&mut self, record: &Record) {
-        // Redis numbers its types in the same order as far as strings and lists go.
-        self.mix(&(record.type_code() as u32).to_be_bytes());
-        let value = record.value();
-        if let Some(string) = value.string(&mut [0; INT_LEN_MAX]) {
+        self.mix(&redis_type(record.type_code()).to_be_bytes());
+        let (value, scratch) = (record.value(), &mut [0; INT_LEN_MAX]);
+        if let Some(string) = value.string(scratch) {
             self.mix(string);
         } else if let Some(list) = value.collection::<List>() {
-            list.iter().for_each(|item| self.mix(item.bytes(&mut [0; INT_LEN_MAX])));
+            list.iter().for_each(|item| self.mix(item.bytes(scratch)));
+        } else if let Some(set) = value.collection::<Set>() {
+            for member in set.iter() {
+                let name = member.bytes(scratch);
+                self.add(name);
+                if set.deadline_ms(name).is_some_and(|deadline_ms| deadline_ms != NEVER_MS) {
+                    self.add(&[b"!!sexpire!!", name].concat());
+                }
+            }
+        } else if let Some(zset) = value.collection::<Zset>() {
+            for (member, score) in zset {
+                let name = member.bytes(scratch);
+                self.add_member(name, format_double_17(score).as_bytes(), zset.deadline_ms(name).is_some());
+            }
         } else if let Some(hash) = value.collection::<Hash>() {
             for field in hash.iter() {
-                let mut digest = Digest::default();
-                digest.mix(field.name.bytes(&mut [0; INT_LEN_MAX]));
-                digest.mix(field.value.bytes(&mut [0; INT_LEN_MAX]));
-                if field.deadline_ms.is_some() {
-                    digest.add(b"!!hexpire!!");
+                let value = field.value.to_vec();
+                self.add_member(field.name.bytes(scratch), &value, field.deadline_ms.is_some());
+            }
+        } else if let Some(stream) = value.collection::<Stream>() {
+            for entry in stream.entries().range(StreamId::MIN, StreamId::MAX) {
+                self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                for (name, value) in entry.fields {
+                    self.mix(name.bytes(scratch));
+                    self.mix(value.bytes(scratch));
                 }
-                self.add(&digest.0);
             }
         }
         if record.expiry_ms().is_some() {
             self.add(b"!!expire!!");
         }
+    }
+
+    /// Adds a member with what belongs to it. Redis does not know deadlines of members, so there is no more to match.
+    fn add_member(&mut self, name: &[u8], value: &[u8], has_deadline: bool) {
+        let mut member = Digest::default();
+        member.mix(name);
+        member.mix(value);
+        if has_deadline {
+            member.add(b"!!hexpire!!");
+        }
+        self.add(&member.0);
+    }
+}
+
+/// The number Redis gives a type.
+fn redis_type(code: TypeCode) -> u32 {
+    match code {
+        // 5 is that of modules.
+        TypeCode::Stream => 6,
+        code => code as u32,
     }
 }
 

@@ -7,7 +7,9 @@ mod sample;
 use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
 use crate::config::{Extent, value};
+use crate::dataset::{self, Present};
 use crate::shared::random_hex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tidegate_commands::families::{Case, glob_matches};
@@ -65,13 +67,46 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             let result = cx.shared().config.rewrite(None, Extent::All);
             result.map_err(|error| Error::text(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {error}")))?;
         }
-        (b"reload" | b"loadaof", _) => {
-            return Err(Error::new("ERR The data set cannot be saved and loaded by this server"));
+        (b"reload", options) => reload(cx, options)?,
+        (b"loadaof", _) => {
+            return Err(Error::new("ERR There is no append-only file to load"));
         }
         _ => return Err(unknown_form(args)),
     }
     reply.ok();
     Ok(Flow::Done)
+}
+
+/// `DEBUG RELOAD`: saves everything and loads it again.
+fn reload(cx: &mut ControlCtx, options: &[&[u8]]) -> Result<(), Error> {
+    let [mut flush, mut save, mut merge] = [true, true, false];
+    for option in options {
+        match &*option.to_ascii_lowercase() {
+            b"merge" => merge = true,
+            b"noflush" => flush = false,
+            b"nosave" => save = false,
+            _ => {
+                return Err(Error::new(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    let present = match (flush, merge) {
+        (true, _) => Present::Discarded,
+        (false, true) => Present::Replaced,
+        (false, false) => Present::Kept,
+    };
+    let shared = Arc::clone(&cx.worker.shared);
+    cx.with_keyspace(|hold| {
+        if save {
+            dataset::save(&shared, hold).map_err(|_| Error::new("ERR"))?;
+        }
+        let loaded = dataset::load(&shared, hold, present);
+        loaded.map_err(|_| Error::new("ERR Error trying to load the RDB dump"))
+    })?;
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
+    Ok(())
 }
 
 /// `0` is off; every other number is on, and every other word is off: Redis reads it with `atoi`.
@@ -126,7 +161,7 @@ fn match_at_random(rng: &mut Rng) {
     }
 }
 
-const HELP: [&str; 45] = [
+const HELP: [&str; 48] = [
     "CHANGE-REPL-ID",
     "    Begins another replication history.",
     "CONFIG-REWRITE-FORCE-ALL",
@@ -154,6 +189,9 @@ const HELP: [&str; 45] = [
     "    attrib, push, verbatim, true or false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Sets the size from which elements of lists are not packed with others; 0 restores it.",
+    "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+    "    Saves the data set and loads it again. NOSAVE loads the file that is there, NOFLUSH keeps the keys",
+    "    that are there, MERGE lets the file replace them.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|milliseconds>",
     "    Accepted; output buffers are given back when they are empty.",
     "REPLYBUFFER RESIZING <0|1>",

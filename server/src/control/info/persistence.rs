@@ -8,19 +8,19 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     page.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     page.field("current_fork_perc", "0.00");
     page.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    page.field("rdb_changes_since_last_save", shared.stats.total(|thread| &thread.changes));
+    let saving = &shared.saving;
+    let changes = shared.stats.total(|thread| &thread.changes);
+    page.field("rdb_changes_since_last_save", saving.changes_since(changes));
     page.field("rdb_bgsave_in_progress", 0);
-    // Redis counts its start as a save, too.
-    page.field("rdb_last_save_time", shared.identity.started_ms / 1000);
-    page.field("rdb_last_bgsave_status", "ok");
+    page.field("rdb_last_save_time", saving.last_save_s());
+    page.field("rdb_last_bgsave_status", if saving.is_fine() { "ok" } else { "err" });
     page.field("rdb_last_bgsave_time_sec", -1);
     page.field("rdb_current_bgsave_time_sec", -1);
-    page.zeros(&[
-        "rdb_saves",
-        "rdb_last_cow_size",
-        "rdb_last_load_keys_expired",
-        "rdb_last_load_keys_loaded",
-    ]);
+    let (loaded, expired) = saving.loaded();
+    page.field("rdb_saves", saving.saves());
+    page.field("rdb_last_cow_size", 0);
+    page.field("rdb_last_load_keys_expired", expired);
+    page.field("rdb_last_load_keys_loaded", loaded);
     page.field("aof_enabled", u8::from(shared.journal.is_enabled()));
     page.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     page.field("aof_last_rewrite_time_sec", -1);

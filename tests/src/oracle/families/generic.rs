@@ -109,7 +109,6 @@ fn generate(generator: &mut Generator) -> Vec<Step> {
                 "RESTORE :key 0 :payload",
                 "RESTORE :key :ms :payload",
                 "RESTORE :key :atms :payload ABSTTL",
-                "RESTORE :key :int :payload",
                 "RESTORE-ASKING :key 0 :payload",
             ]);
             let mut args = generator.fill(template);

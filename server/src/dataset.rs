@@ -1,0 +1,269 @@
+//! The data set on disk: saving it as a whole, and loading it. Whoever calls holds all shards, so what is saved is one
+//! moment, and what is loaded appears at once.
+
+use crate::clock;
+use crate::shard::Hold;
+use crate::shared::Shared;
+use crate::version::{REDIS_VERSION, TIDEGATE_VERSION};
+use std::io;
+use std::path::PathBuf;
+use tidegate_data::{Access, Databases, Entry as Slot, Record, slot};
+use tidegate_persistence::rdb::{self, Entry, Header, LoadError, Loader, Note, SaveError, Saver};
+
+/// The log names so many keys without elements.
+const EMPTY_LOGGED_MAX: u64 = 10;
+
+/// What happens to keys that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// All of them go, once the file has been read.
+    Discarded,
+    /// They stay, and keys of the file must have other names.
+    Kept,
+    /// They stay unless the file has them, too.
+    Replaced,
+}
+
+/// Why the data set was not loaded.
+#[derive(Debug)]
+pub enum LoadFailure {
+    /// The file cannot be opened.
+    Open(io::Error),
+    /// It is none, or damaged.
+    File(LoadError),
+    /// This key is there twice.
+    Duplicate(Vec<u8>, usize),
+}
+
+impl std::fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LoadFailure::Open(error) => write!(f, "Fatal error loading the DB: {error}."),
+            LoadFailure::File(error) => error.fmt(f),
+            LoadFailure::Duplicate(key, db) => {
+                write!(f, "RDB has duplicated key '{}' in DB {db}", String::from_utf8_lossy(key))
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadFailure {}
+
+/// The file, in the working directory.
+fn path(shared: &Shared) -> PathBuf {
+    shared.config.path("dbfilename").unwrap_or_else(|| "dump.rdb".into())
+}
+
+/// How accesses are remembered under the present policy.
+fn access(shared: &Shared) -> Access {
+    let (hot, now_s) = (shared.config.hot(), clock::unix_ms() / 1000);
+    if hot.maxmemory_policy.get().lfu() {
+        let (log_factor, decay_minutes) = (hot.lfu_log_factor.get(), hot.lfu_decay_time.get());
+        Access::Lfu { minute: (now_s / 60) as u32 & 0xffff, luck: u32::MAX, log_factor, decay_minutes }
+    } else {
+        Access::Lru(now_s as u32 & 0x00ff_ffff)
+    }
+}
+
+/// Saves all databases. What went wrong is in the log.
+pub fn save(shared: &Shared, hold: &mut Hold<'_>) -> Result<(), SaveError> {
+    let config = &shared.config;
+    let header = Header {
+        aux: vec![
+            ("redis-ver", REDIS_VERSION.to_owned()),
+            ("redis-bits", usize::BITS.to_string()),
+            ("ctime", (clock::unix_ms() / 1000).to_string()),
+            ("used-mem", crate::memory::used().to_string()),
+            ("aof-base", "0".to_owned()),
+            ("tidegate-ver", TIDEGATE_VERSION.to_owned()),
+        ],
+        compress: config.hot().rdbcompression.get(),
+        checksum: config.flag("rdbchecksum"),
+        sync_often: config.flag("rdb-save-incremental-fsync"),
+    };
+    let policy = config.hot().maxmemory_policy.get();
+    let access = policy.by_access().then(|| access(shared));
+    let databases = config.databases();
+    let result = rdb::save(&*shared.disk, &path(shared), &header, &mut |saver| {
+        for db in 0..databases {
+            save_database(hold, db, access, saver);
+        }
+    });
+    match &result {
+        Ok(_) => {
+            tracing::info!("DB saved on disk");
+            let changes = shared.stats.total(|thread| &thread.changes);
+            shared.saving.note_saved(clock::unix_ms() / 1000, changes);
+        }
+        Err(error) => tracing::warn!("{error}"),
+    }
+    result.map(|_| ())
+}
+
+fn save_database(hold: &mut Hold<'_>, db: usize, access: Option<Access>, saver: &mut Saver) {
+    let (mut keys, mut deadlines) = (0, 0);
+    hold.each(|_, data| {
+        keys += data.databases.table(db).len();
+        deadlines += data.databases.table(db).expires_len();
+    });
+    if keys == 0 {
+        return;
+    }
+    saver.database(db, keys, deadlines);
+    hold.each(|_, data| {
+        for record in data.databases.table(db).records() {
+            let (idle_s, frequency) = match access {
+                None => (None, None),
+                Some(access @ Access::Lfu { .. }) => (None, Some(access.frequency(record.access()) as u8)),
+                Some(access) => (Some(u64::from(access.idle_s(record.access()))), None),
+            };
+            saver.entry(record, idle_s, frequency);
+        }
+    });
+}
+
+/// Loads the file if there is one: at the start. True when there is.
+pub fn load_at_start(shared: &Shared) -> Result<bool, LoadFailure> {
+    let started_ms = clock::unix_ms();
+    match load(shared, &mut shared.shards.hold_all(), Present::Kept) {
+        Ok(()) => {
+            let seconds = (clock::unix_ms() - started_ms) as f64 / 1000.0;
+            tracing::info!("DB loaded from disk: {seconds:.3} seconds");
+            Ok(true)
+        }
+        Err(LoadFailure::Open(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Loads the file. If that fails, keys that were to be discarded are still there.
+pub fn load(shared: &Shared, hold: &mut Hold<'_>, present: Present) -> Result<(), LoadFailure> {
+    let mut aside = Aside::default();
+    if present == Present::Discarded {
+        aside.shards = (0..shared.shards.len())
+            .map(|_| Databases::new(shared.config.databases(), &shared.hasher))
+            .collect();
+    }
+    let result = read(shared, hold, &mut aside, present);
+    match result {
+        Ok((keys, expired)) => shared.saving.note_loaded(keys, expired),
+        Err(failure) => {
+            if !matches!(&failure, LoadFailure::Open(_)) {
+                tracing::warn!("{failure}");
+            }
+            return Err(failure);
+        }
+    }
+    for (shard, databases) in aside.shards.iter_mut().enumerate() {
+        let data = hold.shard_mut(shard as u16).expect("whoever loads holds all shards");
+        for db in 0..databases.count() {
+            data.databases.table_mut(db).swap(databases.table_mut(db));
+        }
+    }
+    Ok(())
+}
+
+/// Keys that take the place of all others in the end, by shard.
+#[derive(Default)]
+struct Aside {
+    shards: Vec<Databases>,
+}
+
+fn read(
+    shared: &Shared,
+    hold: &mut Hold<'_>,
+    aside: &mut Aside,
+    present: Present,
+) -> Result<(u64, u64), LoadFailure> {
+    let (file, size) = shared.disk.open(&path(shared)).map_err(LoadFailure::Open)?;
+    let (config, now_ms) = (&shared.config, clock::unix_ms());
+    let mut empty = 0;
+    let mut note = |note| log_note(note, &mut empty);
+    let verify = config.flag("rdbchecksum");
+    let encodings = config.hot().encodings();
+    let loader = Loader::new(file, size, config.databases(), encodings, verify, &mut note);
+    let mut loader = loader.map_err(LoadFailure::File)?;
+    let access = access(shared);
+    let (mut keys, mut expired) = (0, 0);
+    while let Some(entry) = loader.next_entry().map_err(LoadFailure::File)? {
+        if entry.record.expiry_ms().is_some_and(|deadline| deadline < now_ms) {
+            expired += 1;
+            continue;
+        }
+        let Entry { db, record, idle_s, frequency } = entry;
+        record.set_access(access.restored(idle_s, frequency));
+        let shard = shared.shards.of_slot(slot(record.key()));
+        let databases = match aside.shards.get_mut(usize::from(shard)) {
+            Some(databases) => databases,
+            None => &mut hold.shard_mut(shard).expect("whoever loads holds all shards").databases,
+        };
+        put(shared, databases, db, record, present)?;
+        keys += 1;
+    }
+    drop(loader);
+    if empty > 0 {
+        tracing::warn!(
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
+        );
+    } else {
+        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+    }
+    Ok((keys, expired))
+}
+
+fn put(
+    shared: &Shared,
+    databases: &mut Databases,
+    db: usize,
+    record: Record,
+    present: Present,
+) -> Result<(), LoadFailure> {
+    let hash = shared.hasher.hash(record.key());
+    match databases.table_mut(db).entry(hash, record.key()) {
+        Slot::Vacant(slot) => {
+            slot.insert(record);
+        }
+        Slot::Occupied(mut slot) if present == Present::Replaced => drop(slot.replace(record)),
+        Slot::Occupied(_) => return Err(LoadFailure::Duplicate(record.key().to_vec(), db)),
+    }
+    Ok(())
+}
+
+/// Tells the log what stands between the keys, in Redis' words.
+fn log_note(note: Note, empty: &mut u64) {
+    match note {
+        Note::Aux { name, value } => log_aux(&name, &String::from_utf8_lossy(&value)),
+        Note::Function(_) => {
+            tracing::warn!(
+                "The RDB file holds a library of functions. There are no functions yet: it is left out"
+            );
+        }
+        Note::Module(name) => {
+            tracing::warn!("The RDB file holds data of the module type '{name}': it is left out");
+        }
+        Note::Empty(key) => {
+            *empty += 1;
+            if *empty <= EMPTY_LOGGED_MAX {
+                tracing::warn!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key));
+            }
+        }
+    }
+}
+
+fn log_aux(name: &[u8], value: &str) {
+    match name {
+        [b'%', ..] => tracing::info!("RDB '{}': {value}", String::from_utf8_lossy(name)),
+        b"redis-ver" => tracing::info!("Loading RDB produced by version {value}"),
+        b"ctime" => {
+            let age = clock::unix_ms() / 1000 - value.parse().unwrap_or(0);
+            tracing::info!("RDB age {} seconds", age.max(0));
+        }
+        b"used-mem" => {
+            let bytes: f64 = value.parse().unwrap_or(0.0);
+            tracing::info!("RDB memory usage when created {:.2} Mb", bytes / f64::from(1 << 20));
+        }
+        b"aof-preamble" if value != "0" => tracing::info!("RDB has an AOF tail"),
+        b"aof-base" if value != "0" => tracing::info!("RDB is base AOF"),
+        _ => {}
+    }
+}
