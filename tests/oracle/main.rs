@@ -2,6 +2,7 @@
 //! must agree with Redis. The long form is the `oracle` program.
 
 mod command_docs;
+mod digest;
 
 use std::path::{Path, PathBuf};
 
@@ -107,6 +108,8 @@ fn planted_faults_are_found_and_shrunk() {
     for mutant in MUTANTS {
         let mut options = Options::new(PathBuf::from(REDIS_SERVER), 31, 60_000);
         options.mutant = Some(*mutant);
+        // The families whose commands have the faults; among all of them each command is rare.
+        options.families = ["strings", "generic", "keyspace"].map(str::to_owned).into();
         let summary = run(&options);
         let [finding] = &summary.findings[..] else { panic!("not found: {}", mutant.name) };
         assert!(!finding.unstable, "{}: {finding}", mutant.name);

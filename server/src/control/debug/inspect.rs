@@ -2,11 +2,11 @@
 
 use super::super::{ControlCtx, Flow};
 use super::digest::Digest;
-use tidegate_commands::model::{Error, Reply, parse_i64};
+use tidegate_commands::model::{Encodings, Error, Reply, parse_i64};
 use tidegate_data::keyspace::size_class;
-use tidegate_data::types::string::{INT_LEN_MAX, parse_int};
+use tidegate_data::types::set::{Set, SetRef};
 use tidegate_data::value::{TypeCode, Value};
-use tidegate_data::{Record, ValueRef, slot};
+use tidegate_data::{Hash, HashRef, List, ListRef, Record, ValueRef, Zset, ZsetRef, rdb, slot};
 
 /// Looks at a key whether its time has come or not: this is what is there.
 fn look<R>(cx: &mut ControlCtx, key: &[u8], look: impl FnOnce(&Record) -> R) -> Option<R> {
@@ -19,42 +19,54 @@ fn look<R>(cx: &mut ControlCtx, key: &[u8], look: impl FnOnce(&Record) -> R) -> 
 /// `DEBUG OBJECT`
 pub(super) fn object(cx: &mut ControlCtx, key: &[u8], reply: &mut Reply) -> Result<Flow, Error> {
     let clock = (cx.now_ms() / 1000) as u32 & 0x00ff_ffff;
+    let limits = cx.worker.exec.limits;
     let line = look(cx, key, |record| {
         let value = record.value();
         // A clock of 24 bits goes round in half a year.
         let idle_s = clock.wrapping_sub(record.access()) & 0x00ff_ffff;
+        let list = value.collection::<List>().map(|list| list_figures(list, &limits.encodings));
         format!(
-            "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle_s}",
+            "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle_s}{}",
             record.key().as_ptr(),
             value.encoding_name(),
-            serialized_len(value),
+            serialized_len(value, limits.compress_dumps),
             record.access(),
+            list.unwrap_or_default(),
         )
     });
     reply.simple(&line.ok_or(Error::NoSuchKey)?);
     Ok(Flow::Done)
 }
 
-/// Bytes the value takes in an RDB file, before compression.
-fn serialized_len(value: ValueRef<'_>) -> usize {
-    let mut scratch = [0; INT_LEN_MAX];
-    let bytes = value.string(&mut scratch).unwrap_or_default();
-    match (bytes.len() <= 11).then(|| parse_int(bytes)).flatten() {
-        Some(-0x80..=0x7f) => 2,
-        Some(-0x8000..=0x7fff) => 3,
-        Some(-0x8000_0000..=0x7fff_ffff) => 5,
-        _ => length_len(bytes.len()) + bytes.len(),
+/// What Redis tells of a list's nodes, here of the runs in which the list is written to files.
+fn list_figures(list: ListRef, encodings: &Encodings) -> String {
+    /// Bytes of a listpack besides its entries.
+    const LISTPACK: usize = 7;
+    let (mut nodes, mut size) = (0, 0);
+    for node in list.nodes() {
+        nodes += 1;
+        size += node.size() + LISTPACK;
     }
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{size}",
+        list.len() as f64 / f64::from(nodes),
+        encodings.list_max_listpack_size,
+        u8::from(encodings.list_compress_depth != 0),
+    )
 }
 
-/// Bytes the length of a string takes in an RDB file.
-fn length_len(len: usize) -> usize {
-    match len {
-        0..=0x3f => 1,
-        0x40..=0x3fff => 2,
-        0x4000..=0xffff_ffff => 5,
-        _ => 9,
+/// Bytes the value takes in an RDB file.
+fn serialized_len(value: ValueRef<'_>, compress: bool) -> usize {
+    /// Counts what it is given.
+    struct Counter(usize);
+    impl rdb::Output for Counter {
+        fn put(&mut self, bytes: &[u8]) {
+            self.0 += bytes.len();
+        }
     }
+    let mut writer = rdb::Writer::new(Counter(0), compress);
+    rdb::save(value, &mut writer);
+    writer.into_output().0
 }
 
 /// `DEBUG SDSLEN`: lengths and allocations. Key and short value share one allocation, which is named for both.
@@ -102,10 +114,30 @@ pub(super) fn table_statistics(cx: &mut ControlCtx, db: &[u8], reply: &mut Reply
     Ok(Flow::Done)
 }
 
-/// `DEBUG HTSTATS-KEY`: no value there is so far has a table inside.
-pub(super) fn key_table_statistics(cx: &mut ControlCtx, key: &[u8]) -> Result<Flow, Error> {
-    look(cx, key, Record::type_code).ok_or(Error::NoSuchKey)?;
-    Err(Error::new("ERR The value stored at the specified key is not represented using an hash table"))
+/// `DEBUG HTSTATS-KEY`: members and size of a value that is a table.
+pub(super) fn key_table_statistics(
+    cx: &mut ControlCtx,
+    key: &[u8],
+    reply: &mut Reply,
+) -> Result<Flow, Error> {
+    let text = look(cx, key, |record| {
+        let value = record.value();
+        let members = match value.encoding_name() {
+            "hashtable" | "skiplist" => {
+                let set = value.collection::<Set>().map(SetRef::len);
+                let hash = value.collection::<Hash>().map(HashRef::len);
+                set.or(hash).or(value.collection::<Zset>().map(ZsetRef::len))?
+            }
+            _ => return None,
+        };
+        let bytes = record.heap_size();
+        Some(format!("[Dictionary HT]\nnumber of elements: {members}\nbytes: {bytes}\n"))
+    });
+    let text = text.ok_or(Error::NoSuchKey)?.ok_or(Error::new(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))?;
+    reply.verbatim("txt", text.as_bytes());
+    Ok(Flow::Done)
 }
 
 /// `DEBUG STRUCTSIZE`
@@ -161,12 +193,13 @@ mod tests {
     #[test]
     fn lengths_in_a_dump() {
         for (value, len) in [(5, 2), (300, 3), (70_000, 5), (1 << 40, 14)] {
-            assert_eq!(serialized_len(ValueRef::Int(value)), len, "{value}");
+            assert_eq!(serialized_len(ValueRef::Int(value), true), len, "{value}");
         }
         let text = [b'x'; 100];
         for (len, serialized) in [(0, 1), (63, 64), (100, 102)] {
             let value = ValueRef::Bytes { bytes: &text[..len], encoding: StringEncoding::Raw };
-            assert_eq!(serialized_len(value), serialized);
+            assert_eq!(serialized_len(value, false), serialized);
+            assert!(serialized_len(value, true) <= serialized);
         }
     }
 }

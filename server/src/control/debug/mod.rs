@@ -46,7 +46,7 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         (b"object", [key]) => return inspect::object(cx, key, reply),
         (b"sdslen", [key]) => return inspect::string_sizes(cx, key, reply),
         (b"htstats", [db]) => return inspect::table_statistics(cx, db, reply),
-        (b"htstats-key", [key]) => return inspect::key_table_statistics(cx, key),
+        (b"htstats-key", [key]) => return inspect::key_table_statistics(cx, key, reply),
         (b"structsize", []) => return Ok(inspect::struct_sizes(reply)),
         (b"digest", []) => return Ok(inspect::digest(cx, reply)),
         (b"digest-value", keys) => return Ok(inspect::digest_values(cx, keys, reply)),

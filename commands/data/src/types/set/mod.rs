@@ -211,6 +211,11 @@ impl<'a> SetRef<'a> {
         }
     }
 
+    /// True if any member has a deadline. O(1).
+    pub fn has_deadlines(self) -> bool {
+        matches!(self, Self::Large(members) if members.deadlines_len() > 0)
+    }
+
     /// When a member is due, as unix time in ms, [`NEVER_MS`] if it has no deadline; `None` without such a member.
     pub fn deadline_ms(self, member: &[u8]) -> Option<i64> {
         match self {
@@ -382,14 +387,6 @@ impl Set {
         });
         old.iter().filter(|member| !kept.view().contains(*member)).for_each(popped);
         *self = kept;
-    }
-
-    /// Number of members that have a deadline.
-    pub fn deadlines_len(&self) -> usize {
-        match self {
-            Self::Large(members) => members.deadlines_len(),
-            Self::Packed(_) => 0,
-        }
     }
 }
 
