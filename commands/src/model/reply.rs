@@ -115,11 +115,42 @@ impl<'a> Reply<'a> {
     }
 
     /// A bulk string.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if bytes.len() <= SHORT {
+            self.short_bulk(bytes);
+        } else {
+            self.long_bulk(bytes);
+        }
+    }
+
+    fn long_bulk(&mut self, bytes: &[u8]) {
         self.header(b'$', bytes.len() as i64);
         self.out.reserve(bytes.len() + 2);
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Replies consist mostly of short strings: elements, members, fields. All pieces have a fixed length here, so that
+    /// no general copy is called, which takes longer than everything else together. They are written in their place:
+    /// putting them together elsewhere first would make the processor wait for its own writes.
+    fn short_bulk(&mut self, bytes: &[u8]) {
+        const ROOM: usize = 5 + SHORT + 2;
+        let len = bytes.len();
+        let before = self.out.len();
+        self.out.extend_from_slice(&[0; ROOM]);
+        let text = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
+        let start = if len < 10 {
+            text[..4].copy_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']);
+            4
+        } else {
+            text[..5].copy_from_slice(&[b'$', b'1', b'0' - 10 + len as u8, b'\r', b'\n']);
+            5
+        };
+        copy_short(&mut text[start..], bytes);
+        let end = start + len;
+        text[end..end + 2].copy_from_slice(b"\r\n");
+        self.out.truncate(before + end + 2);
     }
 
     /// A bulk string holding a decimal integer.
@@ -280,6 +311,26 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// Strings up to this length are written in one piece; below 20, as its second digit is all that varies.
+const SHORT: usize = 16;
+
+/// Copies at most [`SHORT`] bytes, as two overlapping pieces of a fixed length.
+#[inline]
+fn copy_short(to: &mut [u8], from: &[u8]) {
+    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+        let last = from.len() - N;
+        to[..N].copy_from_slice(&from[..N]);
+        to[last..last + N].copy_from_slice(&from[last..]);
+    }
+    match from.len() {
+        8.. => ends::<8>(to, from),
+        4.. => ends::<4>(to, from),
+        2.. => ends::<2>(to, from),
+        1 => to[0] = from[0],
+        _ => {}
+    }
+}
+
 /// The decimal digits of an `i64` on the stack.
 #[derive(Debug, Default)]
 pub(crate) struct Digits {
@@ -348,6 +399,17 @@ mod tests {
             r.before(mark, |r| r.set(2));
         });
         assert_eq!(text, "*1\r\n~2\r\n$1\r\na\r\n:5\r\n");
+    }
+
+    #[test]
+    fn strings_of_any_length() {
+        let text: Vec<u8> = (b'a'..=b'z').cycle().take(200).collect();
+        for len in 0..=text.len() {
+            let mut out = b"before".to_vec();
+            Reply::new(&mut out, Protocol::Resp2).bulk(&text[..len]);
+            let expected = [format!("before${len}\r\n").as_bytes(), &text[..len], b"\r\n"].concat();
+            assert_eq!(out, expected, "{len}");
+        }
     }
 
     #[test]

@@ -181,15 +181,8 @@ impl<'a> PackedRef<'a> {
         let index = index.min(self.len());
         let count = count.min(self.len() - index);
         let start = self.position(index).unwrap_or(self.end());
-        let entries = if index + count == self.len() {
-            &self.entries[start..]
-        } else {
-            let mut end = start;
-            for _ in 0..count {
-                end = self.after(end);
-            }
-            &self.entries[start..end]
-        };
+        let end = self.position(index + count).unwrap_or(self.end());
+        let entries = &self.entries[start..end];
         Iter { entries, len: count }
     }
 
