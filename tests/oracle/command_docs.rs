@@ -137,6 +137,12 @@ fn tree(docs: &Fields) -> Vec<Argument> {
         .collect()
 }
 
+/// Whether a later version added arguments at the outermost level.
+fn has_newer_argument(docs: &Fields) -> bool {
+    let list = docs.get("arguments").and_then(Reply::items).unwrap_or_default();
+    list.iter().any(|argument| is_newer(&text(&fields(argument), "since")))
+}
+
 fn argument_of(fields: &Fields) -> Argument {
     let flags = words(fields.get("flags"));
     let has = |flag: &str| flags.iter().any(|known| known == flag);
@@ -276,7 +282,13 @@ fn differences(redis: &Table, ours: &Table, name: &str) -> Vec<String> {
         }
     };
     for (index, field) in INFO_FIELDS.iter().enumerate() {
-        compare(field, info_field(&redis.info[name], index), info_field(&ours.info[name], index));
+        let theirs = info_field(&redis.info[name], index);
+        let mut found = info_field(&ours.info[name], index);
+        // An option that came later turns an exact number of arguments into a least one.
+        if *field == "arity" && !theirs.contains('-') && has_newer_argument(&ours.docs[name]) {
+            found = found.replace('-', "");
+        }
+        compare(field, theirs, found);
     }
     let (theirs, ours) = (&redis.docs[name], &ours.docs[name]);
     for field in ["since", "group", "deprecated_since"] {

@@ -32,7 +32,7 @@ type Pair<'a> = (&'a (usize, Vec<u8>), &'a Seen);
 #[test]
 fn effects_make_a_twin() {
     let mut changes = vec![0_u32; LINES.len()];
-    for seed in rounds("effects", 150, 20_000) {
+    for seed in rounds("effects", 400, 20_000) {
         sequence(seed, &mut changes);
     }
     // A write that never wrote proved nothing.
@@ -52,9 +52,14 @@ fn sequence(seed: u64, changes: &mut [u32]) {
     // Commands that meet each other's keys: mostly those of one type, so that more happens.
     let theme = lines::theme(generator.random.pick(LINES));
     let themed: Vec<usize> = (0..LINES.len()).filter(|which| lines::theme(&LINES[*which]) == theme).collect();
+    let is_filler = |which: &usize| lines::FILLERS.contains(&LINES[*which].0);
+    let fillers: Vec<usize> = themed.iter().copied().filter(is_filler).collect();
     for _ in 0..SEQUENCE {
-        let any = generator.one_in(2);
-        let which = if any { generator.random.below(LINES.len()) } else { *generator.random.pick(&themed) };
+        let which = match generator.random.below(8) {
+            0..4 => generator.random.below(LINES.len()),
+            4 if !fillers.is_empty() => *generator.random.pick(&fillers),
+            _ => *generator.random.pick(&themed),
+        };
         // Emptying a database makes a sequence forget; once in a while is enough.
         if LINES[which].0.starts_with("flush") && !generator.one_in(8) {
             continue;

@@ -51,6 +51,10 @@ pub(crate) const LINES: &[Lines] = &[
     ("blpop", &["BLPOP :key :key 0.01"]),
     ("brpop", &["BRPOP :key :key 0.01"]),
     ("brpoplpush", &["BRPOPLPUSH :key :key 0.01"]),
+    ("bzmpop", &["BZMPOP 0.01 2 :zset :zset MIN [COUNT 2]", "BZMPOP 0.01 1 :zset MAX"]),
+    ("bzpopdue", &["BZPOPDUE :zset :zset now 0.01", "BZPOPDUE :zset 5 0.01"]),
+    ("bzpopmax", &["BZPOPMAX :zset :zset 0.01"]),
+    ("bzpopmin", &["BZPOPMIN :zset :zset 0.01", "BZPOPMIN :zset 0.02"]),
     ("copy", &["COPY :key :key [DB :db] [REPLACE]"]),
     ("dbsize", &["DBSIZE"]),
     ("decr", &["DECR :key"]),
@@ -240,7 +244,7 @@ pub(crate) const LINES: &[Lines] = &[
     ("setnx", &["SETNX :key :value"]),
     ("setrange", &["SETRANGE :key 3 :value", "SETRANGE :key 70 x"]),
     ("sexpire", &["SEXPIRE :set :s [NX] MEMBERS 2 :member :member", "SEXPIRE :set 1 [GT] MEMBERS 1 :member"]),
-    ("sexpireat", &["SEXPIREAT :set :at [LT] MEMBERS 1 :member"]),
+    ("sexpireat", &["SEXPIREAT :set :at [LT] MEMBERS 1 :member", "SEXPIREAT :set :at MEMBERS 4 1 2 3 4"]),
     ("sexpiretime", &["SEXPIRETIME :set MEMBERS 1 :member"]),
     ("sinter", &["SINTER :set :set"]),
     ("sintercard", &["SINTERCARD 2 :set :set [LIMIT 2]"]),
@@ -272,6 +276,81 @@ pub(crate) const LINES: &[Lines] = &[
     ("ttl", &["TTL :key"]),
     ("type", &["TYPE :key"]),
     ("unlink", &["UNLINK :key :key"]),
+    (
+        "zadd",
+        &[
+            "ZADD :zset [CH] :score :member :score :member",
+            "ZADD :zset [NX] :score :member",
+            "ZADD :zset XX GT :score :member",
+            "ZADD :zset LT INCR :score :member",
+            "ZADD :zset 1 a 2 b 3 c 4 d 5 e 6 f 7 g 8 h 9 i",
+        ],
+    ),
+    ("zcard", &["ZCARD :zset"]),
+    ("zcount", &["ZCOUNT :zset :bound :bound"]),
+    ("zdiff", &["ZDIFF 2 :zset :zset [WITHSCORES]"]),
+    ("zdiffstore", &["ZDIFFSTORE :zset 2 :zset :set"]),
+    ("zexpire", &["ZEXPIRE :zset :s [NX] MEMBERS 2 :member :member", "ZEXPIRE :zset :s MEMBERS 3 a b c"]),
+    ("zexpireat", &["ZEXPIREAT :zset :at [LT] MEMBERS 1 :member", "ZEXPIREAT :zset :at MEMBERS 3 a b c"]),
+    ("zexpiretime", &["ZEXPIRETIME :zset MEMBERS 1 :member"]),
+    ("zincrby", &["ZINCRBY :zset :score :member"]),
+    ("zinter", &["ZINTER 2 :zset :set [WEIGHTS 2 :score] [AGGREGATE MAX] [WITHSCORES]"]),
+    ("zintercard", &["ZINTERCARD 2 :zset :zset [LIMIT 2]"]),
+    ("zinterstore", &["ZINTERSTORE :zset 2 :zset :zset [WEIGHTS 2 :score] [AGGREGATE COUNT]"]),
+    ("zlexcount", &["ZLEXCOUNT :zlex :lex :lex"]),
+    ("zmpop", &["ZMPOP 2 :zset :zset MIN [COUNT 2]", "ZMPOP 1 :zset MAX"]),
+    ("zmscore", &["ZMSCORE :zset :member :member"]),
+    ("zpersist", &["ZPERSIST :zset MEMBERS 2 :member :member", "ZPERSIST :zset MEMBERS 3 a b c"]),
+    (
+        "zpexpire",
+        &["ZPEXPIRE :zset :soon MEMBERS 2 :member :member", "ZPEXPIRE :zset :soon [NX] MEMBERS 3 a b c"],
+    ),
+    (
+        "zpexpireat",
+        &["ZPEXPIREAT :zset :soonat MEMBERS 2 :member :member", "ZPEXPIREAT :zset :soonat MEMBERS 3 a b c"],
+    ),
+    ("zpexpiretime", &["ZPEXPIRETIME :zset MEMBERS 1 :member"]),
+    ("zpopmax", &["ZPOPMAX :zset [2]"]),
+    ("zpopmin", &["ZPOPMIN :zset", "ZPOPMIN :zset :index"]),
+    ("zpttl", &["ZPTTL :zset MEMBERS 1 :member"]),
+    ("zrandmember", &["ZRANDMEMBER :zset", "ZRANDMEMBER :zset -3 [WITHSCORES]", "ZRANDMEMBER :zset 3"]),
+    (
+        "zrange",
+        &[
+            "ZRANGE :zset :index :index [REV] [WITHSCORES]",
+            "ZRANGE :zset :bound :bound BYSCORE [REV] [LIMIT 1 2]",
+            "ZRANGE :zlex :lex :lex BYLEX",
+        ],
+    ),
+    ("zrangebylex", &["ZRANGEBYLEX :zlex :lex :lex [LIMIT 1 2]"]),
+    ("zrangebyscore", &["ZRANGEBYSCORE :zset :bound :bound [WITHSCORES] [LIMIT 1 2]"]),
+    (
+        "zrangestore",
+        &[
+            "ZRANGESTORE :zset :zset :index :index [REV]",
+            "ZRANGESTORE :zset :zset :bound :bound BYSCORE [LIMIT 1 2]",
+        ],
+    ),
+    ("zrank", &["ZRANK :zset :member [WITHSCORE]"]),
+    ("zrem", &["ZREM :zset :member :member"]),
+    ("zremrangebylex", &["ZREMRANGEBYLEX :zset :lex :lex", "ZREMRANGEBYLEX :zset - +"]),
+    ("zremrangebyrank", &["ZREMRANGEBYRANK :zset :index :index"]),
+    ("zremrangebyscore", &["ZREMRANGEBYSCORE :zset :bound :bound"]),
+    ("zrevrange", &["ZREVRANGE :zset :index :index [WITHSCORES]"]),
+    ("zrevrangebylex", &["ZREVRANGEBYLEX :zlex :lex :lex [LIMIT 1 2]"]),
+    ("zrevrangebyscore", &["ZREVRANGEBYSCORE :zset :bound :bound [WITHSCORES] [LIMIT 1 2]"]),
+    ("zrevrank", &["ZREVRANK :zset :member [WITHSCORE]"]),
+    ("zscan", &["ZSCAN :zset 0 [MATCH m*] [COUNT 100]"]),
+    ("zscore", &["ZSCORE :zset :member"]),
+    ("zttl", &["ZTTL :zset MEMBERS 1 :member"]),
+    ("zunion", &["ZUNION 2 :zset :zset [WEIGHTS 2 :score] [AGGREGATE MIN] [WITHSCORES]"]),
+    (
+        "zunionstore",
+        &[
+            "ZUNIONSTORE :zset 2 :zset :set [WEIGHTS 2 :score] [AGGREGATE MAX]",
+            "ZUNIONSTORE :zset 3 :zset :zset :zset",
+        ],
+    ),
 ];
 
 /// The declared commands that can be called, by name, and those of them without a line.
@@ -298,6 +377,9 @@ fn callable(container: &str, command: &Command, names: &mut Vec<String>) {
 pub(crate) fn theme(lines: &Lines) -> &'static str {
     lines.1.iter().flat_map(|line| line.split(' ')).find(|word| word.starts_with(':')).unwrap_or_default()
 }
+
+/// Commands that fill collections. Most others empty them, so these are sent more often.
+pub(crate) const FILLERS: &[&str] = &["hset", "rpush", "sadd", "xadd", "zadd"];
 
 /// One line of `name`, filled in; deadlines that come soon are counted from `now_ms`.
 pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Args {

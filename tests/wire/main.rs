@@ -28,3 +28,4 @@ mod strings;
 mod transactions;
 mod transcript;
 mod wrong_type;
+mod zsets;

@@ -12,6 +12,7 @@ mod member_expiry;
 mod repeated;
 mod set;
 mod string;
+mod zset;
 
 pub use generic::{Case, glob_matches};
 
@@ -27,4 +28,5 @@ pub static ALL: &[&Family] = &[
     &set::FAMILY,
     &string::FAMILY,
     &hyperloglog::FAMILY,
+    &zset::FAMILY,
 ];

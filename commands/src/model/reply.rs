@@ -229,6 +229,18 @@ impl<'a> Reply<'a> {
 
     /// A double: `,1.5` or a bulk string. Both with up to 17 significant digits, as Redis 7 prints them.
     pub fn double(&mut self, value: f64) {
+        /// Integers up to this have at most 15 digits, and print as such.
+        const INTEGER_MAX: f64 = 1e15;
+        let integer = value as i64;
+        #[expect(clippy::float_cmp, reason = "only an integer is equal to its integer")]
+        if integer as f64 == value && value.abs() < INTEGER_MAX && (integer != 0 || value.is_sign_positive())
+        {
+            match self.protocol {
+                Protocol::Resp2 => self.bulk_integer(integer),
+                Protocol::Resp3 => self.header(b',', integer),
+            }
+            return;
+        }
         let text = format_double_17(value);
         match self.protocol {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
@@ -382,6 +394,9 @@ mod tests {
         both(|r| r.push(3), "*3\r\n", ">3\r\n");
         both(|r| r.boolean(true), ":1\r\n", "#t\r\n");
         both(|r| r.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        both(|r| r.double(-12.0), "$3\r\n-12\r\n", ",-12\r\n");
+        both(|r| r.double(-0.0), "$2\r\n-0\r\n", ",-0\r\n");
+        both(|r| r.double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n");
         both(|r| r.double_digits("1.5"), "$3\r\n1.5\r\n", ",1.5\r\n");
         both(|r| r.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         both(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");

@@ -225,6 +225,11 @@ impl Generator {
             ":db" => self.database(),
             ":hash" => self.key_among(families::HASH_KEYS),
             ":set" => self.key_among(families::SET_KEYS),
+            ":zset" => self.key_among(families::ZSET_KEYS),
+            ":zlex" => self.random.pick(families::ZSET_LEX_KEYS).to_vec(),
+            ":score" => self.score(),
+            ":bound" => self.bound(),
+            ":lex" => self.name_bound(),
             ":member" => self.member(),
             ":s" => self.relative_s(),
             ":ms" => self.relative_ms(),
@@ -254,6 +259,38 @@ impl Generator {
             5..=8 => format!("m{}", self.random.below(12)).into_bytes(),
             _ => self.value(),
         }
+    }
+
+    /// A score or weight: mostly few different ones, so that names decide about the order, sometimes any float or none.
+    pub fn score(&mut self) -> Vec<u8> {
+        match self.random.below(8) {
+            0..=3 => self.random.between(-4, 8).to_string().into_bytes(),
+            4 | 5 => format!("{}.{}", self.random.between(-3, 3), self.random.below(4) * 25).into_bytes(),
+            6 => self.random.pick(&["inf", "-inf", "+inf", "1e10", "0.1", "-0.0"]).as_bytes().to_vec(),
+            _ => self.float(),
+        }
+    }
+
+    /// A bound of a range of scores.
+    pub fn bound(&mut self) -> Vec<u8> {
+        let score = match self.random.below(12) {
+            0 => self.random.pick(&["-inf", "+inf", "inf"]).as_bytes().to_vec(),
+            1 => self.random.pick(&["", " 1", "1 ", "1\0x", "(", "((1", "1e400"]).as_bytes().to_vec(),
+            _ => self.score(),
+        };
+        if self.one_in(3) { [b"(", &score[..]].concat() } else { score }
+    }
+
+    /// A bound of a range of names.
+    pub fn name_bound(&mut self) -> Vec<u8> {
+        let mark: &[u8] = match self.random.below(12) {
+            0 | 1 => return b"-".to_vec(),
+            2 | 3 => return b"+".to_vec(),
+            4 => return self.value(),
+            5..=7 => b"(",
+            _ => b"[",
+        };
+        [mark, &self.member()].concat()
     }
 
     /// Several keys, rarely none, sometimes the same one twice.
@@ -315,6 +352,11 @@ impl Generator {
     /// Positions in a short string or list, from both ends and beyond.
     pub fn index(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.int() } else { self.random.between(-12, 40).to_string().into_bytes() }
+    }
+
+    /// The same without numbers that are far away.
+    pub fn index_nearby(&mut self) -> Vec<u8> {
+        self.random.between(-12, 40).to_string().into_bytes()
     }
 
     /// A database number; mostly one whose content is compared.

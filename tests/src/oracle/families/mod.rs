@@ -13,6 +13,7 @@ mod sets;
 mod strings;
 mod transactions;
 mod types;
+mod zsets;
 
 use super::generate::{Args, Generator};
 use super::step::Step;
@@ -37,6 +38,7 @@ pub static FAMILIES: &[&Family] = &[
     &keyspace::FAMILY,
     &hashes::FAMILY,
     &sets::FAMILY,
+    &zsets::FAMILY,
     &connection::FAMILY,
     &transactions::FAMILY,
     &introspection::FAMILY,
@@ -50,6 +52,8 @@ pub static FAMILIES: &[&Family] = &[
 pub use hashes::KEYS as HASH_KEYS;
 /// Keys that mostly hold sets.
 pub use sets::KEYS as SET_KEYS;
+/// Keys that mostly hold sorted sets, and those where all scores are equal.
+pub use zsets::{KEYS as ZSET_KEYS, LEX_KEYS as ZSET_LEX_KEYS};
 
 /// Keys outside the common pool that some family uses.
 pub fn extra_keys() -> Vec<Vec<u8>> {
@@ -57,6 +61,9 @@ pub fn extra_keys() -> Vec<Vec<u8>> {
         .iter()
         .chain(HASH_KEYS)
         .chain(SET_KEYS)
+        .chain(ZSET_KEYS)
+        .chain(ZSET_LEX_KEYS)
+        .chain(&[zsets::SMALL_KEY])
         .chain(lists::KEYS)
         .chain(hyperloglogs::KEYS)
         .map(|key| key.to_vec())

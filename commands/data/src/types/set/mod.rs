@@ -65,7 +65,7 @@ pub enum SetRef<'a> {
     Large(&'a Members),
 }
 
-/// A member of a set.
+/// A member of a set or a sorted set.
 #[derive(Clone, Copy, Debug)]
 pub enum Member<'a> {
     /// Of a small set: the string that this integer prints as.
@@ -94,7 +94,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn of_item(item: Item<'a>) -> Self {
+    pub(super) fn of_item(item: Item<'a>) -> Self {
         match item {
             Item::Int(value) => Self::Int(value),
             Item::Bytes(bytes) => Self::Text(bytes),

@@ -8,6 +8,8 @@
 
 use std::{iter::FusedIterator, ops::Range};
 
+use hashbrown::HashSet;
+
 mod large;
 mod range;
 mod small;
@@ -17,11 +19,15 @@ mod tree;
 
 pub use large::Large;
 pub use range::{NameBound, NameRange, ScoreRange};
+pub use small::exact_integer;
+
+pub use super::set::Member;
 
 use super::{
     collection::Collection,
-    packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
-    string::{INT_LEN_MAX, format_int},
+    packed::{PACKED_LEN_MAX, Packed, PackedRef},
+    sample::{Random, below, choose},
+    string::INT_LEN_MAX,
 };
 use crate::value::TypeCode;
 
@@ -35,42 +41,6 @@ pub struct Limits {
     pub len: usize,
     /// Bytes of a name.
     pub name_len: usize,
-}
-
-/// A member's name as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Member<'a> {
-    /// The decimal form of this.
-    Int(i64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Member<'a> {
-    /// The name's bytes; those of an integer are written into `scratch`.
-    #[inline]
-    pub fn bytes<'s>(self, scratch: &'s mut [u8; INT_LEN_MAX]) -> &'s [u8]
-    where
-        'a: 's,
-    {
-        match self {
-            Self::Int(value) => format_int(value, scratch),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-
-    /// A copy of the name.
-    pub fn to_vec(self) -> Vec<u8> {
-        self.bytes(&mut [0; INT_LEN_MAX]).to_vec()
-    }
-}
-
-impl<'a> From<Item<'a>> for Member<'a> {
-    fn from(item: Item<'a>) -> Self {
-        match item {
-            Item::Int(value) => Self::Int(value),
-            Item::Bytes(bytes) => Self::Bytes(bytes),
-        }
-    }
 }
 
 /// A sorted set.
@@ -89,6 +59,11 @@ impl Default for Zset {
 }
 
 impl Zset {
+    /// An empty sorted set that is large already.
+    pub fn large() -> Self {
+        Self::Large(Box::new(Large::new()))
+    }
+
     /// The sorted set of these members, which come in order and are different. `limits` decides about its form.
     pub fn of_sorted<'n>(
         members: impl ExactSizeIterator<Item = (&'n [u8], f64)> + Clone,
@@ -145,8 +120,11 @@ impl Zset {
 
     /// Sets or removes a member's deadline, a unix time in ms; false when there is no such member. Makes it large.
     pub fn set_deadline(&mut self, name: &[u8], deadline_ms: Option<i64>) -> bool {
-        if let (Self::Packed(packed), None) = (&*self, deadline_ms) {
-            return small::score(packed.view(), name).is_some();
+        if let Self::Packed(packed) = self {
+            let is_there = small::score(packed.view(), name).is_some();
+            if !is_there || deadline_ms.is_none() {
+                return is_there;
+            }
         }
         self.make_large().set_deadline(name, deadline_ms)
     }
@@ -214,12 +192,16 @@ impl<'a> ZsetRef<'a> {
         }
     }
 
-    /// The places of the members with names in a range. It means little unless all scores are equal; what it gives
-    /// then may depend on whether one goes `from_end`. O(log n).
-    pub fn places_of_names(self, range: NameRange<'_>, from_end: bool) -> Range<usize> {
+    /// The places of the members with names in a range, without the first `skipped` of them, or (`from_end`) the last.
+    /// It means little unless all scores are equal; what it gives then may depend on the end. O(log n).
+    pub fn places_of_names(self, range: NameRange<'_>, from_end: bool, skipped: usize) -> Range<usize> {
         match self {
-            Self::Packed(packed) => small::places_of_names(packed, range, from_end),
-            Self::Large(large) => large.places_of_names(range),
+            Self::Packed(packed) => small::places_of_names(packed, range, from_end, skipped),
+            Self::Large(large) => {
+                let Range { start, end } = large.places_of_names(range);
+                let left = (end - start).saturating_sub(skipped);
+                if from_end { start..start + left } else { end - left..end }
+            }
         }
     }
 
@@ -245,8 +227,33 @@ impl<'a> ZsetRef<'a> {
                 small::pairs(packed, place..place + 1).next()
             }
             Self::Packed(_) => None,
-            Self::Large(large) => large.at(place).map(|(name, score)| (Member::Bytes(name), score)),
+            Self::Large(large) => large.at(place).map(|(name, score)| (Member::Text(name), score)),
         }
+    }
+
+    /// Calls `visit` with `count` different members chosen at random, or with all if there are not as many. Every set
+    /// of members is as likely as any other. O(count * log n) for few of many members, else O(n).
+    pub fn sample(self, count: usize, random: Random, mut visit: impl FnMut(Member, f64)) {
+        /// Up to this share of the members, drawing until the wanted number was found beats looking at all.
+        const SHARE: usize = 8;
+        if count.saturating_mul(SHARE) < self.len() {
+            let mut drawn = HashSet::with_capacity_and_hasher(count, foldhash::fast::FixedState::default());
+            while drawn.len() < count {
+                let place = below(self.len(), random);
+                if drawn.insert(place) {
+                    let (member, score) = self.at(place).expect("the place is below the length");
+                    visit(member, score);
+                }
+            }
+            return;
+        }
+        let mut members = self.iter();
+        let mut passed = 0;
+        choose(self.len(), count, random, |place| {
+            let (member, score) = members.nth(place - passed).expect("as many members as were counted");
+            visit(member, score);
+            passed = place + 1;
+        });
     }
 
     /// One step of a scan: visits about `count` members from `cursor` on (0 is the start; all of them if it is packed)
@@ -311,7 +318,7 @@ impl<'a> Iterator for Iter<'a> {
             Walk::Ascending(entries) => entries.next(),
             Walk::Descending(entries) => entries.next(),
         };
-        entry.map(|entry| (Member::Bytes(entry.member.bytes()), entry.score))
+        entry.map(|entry| (Member::Text(entry.member.bytes()), entry.score))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -14,8 +14,14 @@ use crate::types::{
 const SINGLE: u8 = b'f';
 const DOUBLE: u8 = b'd';
 
-/// Integers beyond this are not stored as such, as in Redis.
-const INT_MAX: f64 = (i64::MAX / 2) as f64;
+/// The integer that a score is, if it is one that is stored as such: up to half of what an `i64` holds, as in Redis. A
+/// negative zero is the integer 0.
+#[expect(clippy::float_cmp, reason = "exactness is the question")]
+pub fn exact_integer(score: f64) -> Option<i64> {
+    const MAX: f64 = (i64::MAX / 2) as f64;
+    let integer = score as i64;
+    (score.abs() <= MAX && integer as f64 == score).then_some(integer)
+}
 
 /// Room for a score that is not an integer.
 type Scratch = [u8; 9];
@@ -23,8 +29,7 @@ type Scratch = [u8; 9];
 /// What is stored for a score. A negative zero becomes a positive one, as in Redis' small sorted sets.
 #[expect(clippy::float_cmp, reason = "exactness is the question")]
 fn item_of(score: f64, scratch: &mut Scratch) -> Item<'_> {
-    let integer = score as i64;
-    if score.abs() <= INT_MAX && integer as f64 == score {
+    if let Some(integer) = exact_integer(score) {
         return Item::Int(integer);
     }
     let single = score as f32;
@@ -74,7 +79,7 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let name = self.0.next()?;
         let score = self.0.next()?;
-        Some((name.into(), score_of(score)))
+        Some((Member::of_item(name), score_of(score)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -87,7 +92,7 @@ impl DoubleEndedIterator for Pairs<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let score = self.0.next_back()?;
         let name = self.0.next_back()?;
-        Some((name.into(), score_of(score)))
+        Some((Member::of_item(name), score_of(score)))
     }
 }
 
@@ -133,9 +138,15 @@ pub(super) fn places_of_scores(view: PackedRef<'_>, range: ScoreRange) -> Range<
     start..start + len
 }
 
-/// The places of names in a range. Where scores differ, the order is not that of names, and the answer is what Redis
-/// gives for its listpacks, which depends on the end one begins at.
-pub(super) fn places_of_names(view: PackedRef<'_>, range: NameRange<'_>, from_end: bool) -> Range<usize> {
+/// The places of names in a range, without the first `skipped` members from where it begins. Where scores differ, the
+/// order is not that of names, and the answer is what Redis gives for its listpacks: it depends on the end one begins
+/// at, and members that are skipped are not looked at.
+pub(super) fn places_of_names(
+    view: PackedRef<'_>,
+    range: NameRange<'_>,
+    from_end: bool,
+    skipped: usize,
+) -> Range<usize> {
     let mut scratch = [0; INT_LEN_MAX];
     let mut reaches_min = |(member, _): &(Member<'_>, f64)| range.reaches_min(member.bytes(&mut scratch));
     let mut scratch = [0; INT_LEN_MAX];
@@ -147,11 +158,19 @@ pub(super) fn places_of_names(view: PackedRef<'_>, range: NameRange<'_>, from_en
     }
     if from_end {
         let end = len(view) - all(view).rev().take_while(|pair| !within_max(pair)).count();
+        if !pairs(view, 0..end).next_back().is_some_and(|last| reaches_min(&last)) {
+            return 0..0;
+        }
+        let end = end.saturating_sub(skipped);
         let count = pairs(view, 0..end).rev().take_while(|pair| reaches_min(pair)).count();
         end - count..end
     } else {
         let start = all(view).take_while(|pair| !reaches_min(pair)).count();
-        let count = all(view).skip(start).take_while(|pair| within_max(pair)).count();
+        if !all(view).nth(start).is_some_and(|first| within_max(&first)) {
+            return 0..0;
+        }
+        let start = start.saturating_add(skipped).min(len(view));
+        let count = pairs(view, start..len(view)).take_while(|pair| within_max(pair)).count();
         start..start + count
     }
 }
@@ -242,12 +261,16 @@ mod tests {
         }
         // Order: x a c b.
         let range = |min, max| NameRange { min, max };
-        let places = |range, from_end| places_of_names(packed.view(), range, from_end);
+        let places = |range, from_end| places_of_names(packed.view(), range, from_end, 0);
         let up_to_b = range(NameBound::Lowest, NameBound::Included(b"b"));
         assert_eq!(places(up_to_b, false), 0..0, "the first name is beyond the range");
         let from_b = range(NameBound::Included(b"b"), NameBound::Highest);
         assert_eq!(places(from_b, false), 0..4);
         assert_eq!(places(from_b, true), 2..4);
+        assert_eq!(places_of_names(packed.view(), from_b, false, 3), 3..4, "over those that are out");
+        assert_eq!(places_of_names(packed.view(), from_b, true, 3), 0..1);
+        assert_eq!(places_of_names(packed.view(), from_b, true, 4), 0..0);
+        assert_eq!(places_of_names(packed.view(), from_b, false, usize::MAX), 4..4);
         assert_eq!(places(range(NameBound::Highest, NameBound::Lowest), false), 0..0);
         assert_eq!(places(range(NameBound::Lowest, NameBound::Highest), false), 0..4);
     }

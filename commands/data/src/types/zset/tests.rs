@@ -61,7 +61,8 @@ fn bound(kind: u8, name: &[u8]) -> NameBound<'_> {
 
 fn listed(iter: Iter<'_>) -> Vec<(Vec<u8>, f64)> {
     let expected = iter.len();
-    let all: Vec<_> = iter.map(|(member, score)| (member.to_vec(), score)).collect();
+    let all: Vec<_> =
+        iter.map(|(member, score)| (member.bytes(&mut [0; INT_LEN_MAX]).to_vec(), score)).collect();
     assert_eq!(all.len(), expected);
     all
 }
@@ -171,7 +172,7 @@ proptest! {
             prop_assert_eq!(view.score(name), Some(*score));
             prop_assert_eq!(view.deadline_ms(name), model.deadlines.get(name).copied());
             let (member, at) = view.at(place).unwrap();
-            prop_assert_eq!((&member.to_vec(), at), (name, *score));
+            prop_assert_eq!((&member.bytes(&mut [0; INT_LEN_MAX]).to_vec(), at), (name, *score));
         }
         prop_assert_eq!(view.rank(b"absent"), None);
         for (min, max) in [(-2.0, 3.0), (0.0, 0.0), (1.0, 0.0), (f64::NEG_INFINITY, f64::INFINITY), (-1.2, 1.2)] {
@@ -216,8 +217,12 @@ proptest! {
                 zset.put(name, 7.0, limits);
             }
             for from_end in [false, true] {
-                let places = zset.view().places_of_names(range, from_end);
+                let places = zset.view().places_of_names(range, from_end, 0);
                 prop_assert_eq!(&listed(zset.view().range(places, false)), &expected);
+                let rest = zset.view().places_of_names(range, from_end, 2);
+                let left = expected.len().saturating_sub(2);
+                let expected = if from_end { &expected[..left] } else { &expected[expected.len() - left..] };
+                prop_assert_eq!(&listed(zset.view().range(rest, false)), expected);
             }
         }
     }
@@ -279,7 +284,7 @@ fn members_move_and_their_order_stays() {
     assert_eq!(zset.view().len() + removed, count as usize);
     let mut last = (0.0, Vec::new());
     for (member, score) in zset.view() {
-        let next = (score, member.to_vec());
+        let next = (score, member.bytes(&mut [0; INT_LEN_MAX]).to_vec());
         assert!(last < next, "{last:?} {next:?}");
         last = next;
     }
