@@ -26,6 +26,16 @@ fill() {
     cli mset small 1 big "$(printf '%05000d' 0)" | expect "filled" '^OK$'
 }
 
+# A small and a large value of each of the other types.
+fill_types() {
+    for size in 2 400; do
+        cli rpush "list:$size" $(seq $size)
+        cli sadd "set:$size" $(seq $size)
+        cli hset "hash:$size" $(seq $((2 * size)))
+        cli zadd "zset:$size" $(seq $((2 * size)))
+    done >/dev/null
+}
+
 cli ping | expect "a command" '^PONG$'
 cli -3 hello 3 | expect "RESP3" 'proto.* 3|3\) "proto"'
 cli -n 4 client info | expect "a database number" ' db=4 '
@@ -48,13 +58,20 @@ cli --json command info set | expect "COMMAND INFO" '^\[\["set",-3,\['
 terminal 'HELP @generic\nQUIT\n' | expect "help for a group" 'EXPIRE'
 
 fill
-cli --bigkeys | expect "--bigkeys" 'Biggest string found .*big.* has 5000 bytes'
-cli --memkeys | expect "--memkeys" 'Biggest string found .*big.* has [0-9]+ bytes'
-cli --memkeys-samples 0 | expect "--memkeys-samples" 'Sampled 30[0-9] keys'
+fill_types
+cli --bigkeys >"$directory/bigkeys"
+cli --memkeys >"$directory/memkeys"
+for figure in "string big 5000 bytes" "list list:400 400 items" "set set:400 400 members" \
+    "hash hash:400 400 fields" "zset zset:400 400 members"; do
+    read -r type key size unit <<<"$figure"
+    expect "--bigkeys of type $type" "Biggest +$type found .*$key.* has $size $unit" <"$directory/bigkeys"
+    expect "--memkeys of type $type" "Biggest +$type found .*$key.* has [0-9]+ bytes" <"$directory/memkeys"
+done
+cli --memkeys-samples 0 | expect "--memkeys-samples" 'Sampled 31[0-9] keys'
 test "$(cli --scan --pattern 'key:*' | sort -u | wc -l)" -eq 300 && echo "ok --scan"
 # These two never end by themselves, and lose what they printed to a pipe when they are interrupted.
 until_interrupted() { script -qec "timeout -s INT $1 redis-cli -p $REDIS_PORT $2" /dev/null </dev/null || true; }
-until_interrupted 2 "--stat -i 0.2" | expect "--stat" '^30[0-9] '
+until_interrupted 2 "--stat -i 0.2" | expect "--stat" '^31[0-9] '
 until_interrupted 2 "--latency-history -i 0.5" | expect "--latency-history" 'avg: [0-9.]+ \([0-9]+ samples\)'
 cli --latency --raw | expect "--latency" '^[0-9]+ [0-9]+ [0-9.]+ [0-9]+'
 
@@ -72,10 +89,11 @@ until grep -q watched "$directory/monitor" || ((SECONDS > 10)); do :; done
 kill "$monitor"
 expect "monitor" '"set" "watched" "by monitor"' <"$directory/monitor"
 
+tests=ping,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,mset
 for flags in "-n 20000 -c 50" "-n 100000 -c 50 -P 16" "-n 100000 -c 50 -P 16 --threads 2" "-n 20000 -c 10 -3"; do
     # An error reply ends the benchmark, with an exit status that ends this script.
-    timeout 120 redis-benchmark -p "$REDIS_PORT" -q -r 1000 -t ping,set,get,incr,mset $flags | tr '\r' '\n' >"$directory/bench"
-    for name in PING_INLINE PING_MBULK SET GET INCR "MSET \(10 keys\)"; do
+    timeout 120 redis-benchmark -p "$REDIS_PORT" -q -r 1000 -t "$tests" $flags | tr '\r' '\n' >"$directory/bench"
+    for name in PING_INLINE PING_MBULK SET GET INCR LPUSH RPUSH LPOP RPOP SADD HSET SPOP ZADD ZPOPMIN "MSET \(10 keys\)"; do
         expect "redis-benchmark $name $flags" "^$name: [0-9.]+ requests per second" <"$directory/bench"
     done
 done

@@ -63,11 +63,14 @@ fn spop_count(cx: &mut Ctx, key: Key, args: &mut Args, reply: &mut Reply) -> Res
         for member in set.view().iter() {
             reply_member(reply, member);
         }
-        *set.change() = Set::new();
-        set.count_changes(len as u64 - 1);
         drop(set);
+        // The whole key goes, as with DEL: a large set is then freed off the path of requests.
+        cx.keys.remove(key);
+        cx.keys.event(EventClass::Generic, "del", key);
+        let log = cx.keys.log();
+        log.changes += len as u64 - 1;
         // Redis looks the key up a second time, to answer all of it as a union.
-        cx.keys.log().hits += 1;
+        log.hits += 1;
         return Ok(Outcome::changed_as(&[b"DEL", key.bytes()]));
     }
     let rng = cx.env.rng();
