@@ -47,6 +47,10 @@ pub(crate) const LINES: &[Lines] = &[
             "BLMOVE a a LEFT RIGHT 0.01",
         ],
     ),
+    (
+        "blmovem",
+        &["BLMOVEM :key :key LEFT RIGHT 1 [COUNT 3 OBO]", "BLMOVEM :key :key RIGHT RIGHT 1 EXACTLY 2 BULK"],
+    ),
     ("blmpop", &["BLMPOP 0.01 2 :key :key LEFT [COUNT 2]", "BLMPOP 0.01 1 :key RIGHT COUNT 100"]),
     ("blpop", &["BLPOP :key :key 0.01"]),
     ("brpop", &["BRPOP :key :key 0.01"]),
@@ -163,6 +167,14 @@ pub(crate) const LINES: &[Lines] = &[
     ),
     ("llen", &["LLEN :key"]),
     ("lmove", &["LMOVE :key :key LEFT RIGHT", "LMOVE :key :key RIGHT LEFT", "LMOVE :key :key LEFT LEFT"]),
+    (
+        "lmovem",
+        &[
+            "LMOVEM :key :key LEFT RIGHT [COUNT 3 OBO]",
+            "LMOVEM :key :key RIGHT RIGHT EXACTLY 2 BULK",
+            "LMOVEM a a LEFT LEFT COUNT 2 OBO",
+        ],
+    ),
     ("lmpop", &["LMPOP 2 :key :key LEFT [COUNT 2]", "LMPOP 1 :key RIGHT COUNT 100"]),
     ("lpop", &["LPOP :key", "LPOP :key 2", "LPOP :key :int"]),
     ("lpos", &["LPOS :key 1 [RANK -1] [COUNT 0]"]),

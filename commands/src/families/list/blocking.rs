@@ -156,7 +156,7 @@ fn move_if_there(cx: &mut Ctx, from: (Key, End), to: (Key, End), reply: &mut Rep
 }
 
 /// A request that has waited overlooks a key of another type: it waits for a list.
-fn goes_on_waiting(env: &Env, error: Error) -> Result<(), Error> {
+pub(super) fn goes_on_waiting(env: &Env, error: Error) -> Result<(), Error> {
     if env.is_retry() && error == Error::WrongType { Ok(()) } else { Err(error) }
 }
 

@@ -1,5 +1,6 @@
 //! Lists: items pushed to and popped from both ends, at once or as soon as there are some.
 
+mod batch;
 mod blocking;
 mod edit;
 mod moving;
@@ -32,11 +33,13 @@ pub(super) static FAMILY: Family = family(
         &edit::LTRIM,
         &moving::LMOVE,
         &moving::RPOPLPUSH,
+        &batch::LMOVEM,
         &blocking::BLPOP,
         &blocking::BRPOP,
         &blocking::BLMPOP,
         &blocking::BLMOVE,
         &blocking::BRPOPLPUSH,
+        &batch::BLMOVEM,
     ],
 );
 
