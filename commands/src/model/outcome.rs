@@ -49,7 +49,11 @@ pub struct Effects {
 impl Effects {
     /// Appends one command.
     pub fn push(&mut self, command: &[&[u8]]) {
+        /// `$`, a length of up to five digits, two line ends.
+        const AROUND: usize = 10;
         debug_assert!(!command.is_empty(), "an effect has at least a name");
+        let size: usize = command.iter().map(|arg| arg.len() + AROUND).sum();
+        self.bytes.reserve(size + AROUND);
         let mut reply = super::Reply::new(&mut self.bytes, super::Protocol::Resp2);
         reply.array(command.len());
         for arg in command {
