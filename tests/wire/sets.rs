@@ -1,6 +1,7 @@
 //! Set commands: members, random ones, algebra, in both forms of a set.
 
 use redis::{Commands, RedisResult};
+use std::time::{Duration, Instant};
 use tidegate_tests::server::TestServer;
 
 use crate::transcript::check;
@@ -182,5 +183,44 @@ fn a_client_library_walks_over_a_large_set() -> RedisResult<()> {
     let popped: Vec<String> = redis::cmd("SPOP").arg("large").arg(19_000).query(&mut connection)?;
     assert_eq!(popped.len(), 19_000);
     assert_eq!(connection.scard::<_, usize>("large")?, 1000);
+    Ok(())
+}
+
+/// Redis has no such commands.
+#[test]
+fn members_end_at_their_time() -> RedisResult<()> {
+    let server = TestServer::tidegate();
+    let mut connection = redis::Client::open(server.url())?.get_connection()?;
+    let known: Vec<Option<redis::Value>> =
+        redis::cmd("COMMAND").arg("INFO").arg("spexpire").query(&mut connection)?;
+    if known == [None] {
+        return Ok(());
+    }
+    let mut run = |line: &str| -> RedisResult<redis::Value> {
+        let mut words = line.split(' ');
+        let mut command = redis::cmd(words.next().unwrap_or_default());
+        words.for_each(|word| {
+            command.arg(word);
+        });
+        command.query(&mut connection)
+    };
+    let ints = |numbers: &[i64]| {
+        redis::Value::Array(numbers.iter().map(|number| redis::Value::Int(*number)).collect())
+    };
+    run("SADD s a b 1")?;
+    run("SADD soon 1 2")?;
+    assert_eq!(run("SPEXPIRE s 50 MEMBERS 2 a x")?, ints(&[1, -2]));
+    assert_eq!(run("SEXPIRE s 100 NX MEMBERS 2 a b")?, ints(&[0, 1]));
+    assert_eq!(run("SPERSIST s MEMBERS 1 b")?, ints(&[1]));
+    assert_eq!(run("STTL s MEMBERS 2 b x")?, ints(&[-1, -2]));
+    assert_eq!(run("SPEXPIRE soon 50 MEMBERS 2 1 2")?, ints(&[1, 1]));
+    // Nobody touches these keys until the sweep has found them: DBSIZE looks at none.
+    let start = Instant::now();
+    while run("DBSIZE")? != redis::Value::Int(1) {
+        assert!(start.elapsed() < Duration::from_secs(20), "the sweep removes what is due");
+        std::thread::yield_now();
+    }
+    assert_eq!(run("SCARD s")?, redis::Value::Int(2));
+    assert_eq!(run("SMISMEMBER s a b 1")?, ints(&[0, 1, 1]));
     Ok(())
 }
