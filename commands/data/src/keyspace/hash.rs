@@ -161,7 +161,7 @@ impl KeyHasher {
     pub fn hash(&self, key: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(key);
-        let hash = hasher.finish();
+        let hash = spread(hasher.finish());
         #[cfg(test)]
         let hash = hash & self.mask;
         hash
@@ -179,6 +179,24 @@ impl fmt::Debug for KeyHasher {
 #[inline]
 pub(super) const fn prefix(hash: u64) -> u32 {
     (hash >> (64 - PREFIX_BITS)) as u32
+}
+
+/// `hash` with its prefix spread unevenly.
+///
+/// Taken as they are, all segments of a table would fill and split at the same time, and the allocator would keep what
+/// every size of them once needed. So `x`, the top bits as a fraction of 1, becomes `(2x + x²) / 3`: a range of prefixes
+/// at the low end has twice as many keys as one at the high end, segments of all sizes are there at any time, and what
+/// one gives back another asks for. That saves 4 bytes of resident memory per key. (The idea is that of spiral hashing.)
+#[inline]
+const fn spread(hash: u64) -> u64 {
+    const ONE: u64 = 1 << 31;
+    const THIRD: u64 = u64::MAX / 3;
+    const REST: u64 = u64::MAX >> PREFIX_BITS;
+    let x = hash >> 33;
+    // At most 3 * 2^62, and a third of it 2^62.
+    let tripled = x * (2 * ONE + x);
+    let prefix = ((tripled as u128 * THIRD as u128) >> 64) as u64;
+    (prefix << 2) & !REST | hash & REST
 }
 
 /// The 16 bits of `hash` which order and tell apart the keys inside a segment.
@@ -226,6 +244,16 @@ mod tests {
         ] {
             assert_eq!(hash_tag(key.as_bytes()), tag.as_bytes(), "{key}");
         }
+    }
+
+    #[test]
+    fn prefixes_are_in_order_and_twice_as_dense_at_the_low_end() {
+        let steps = 1_u64 << 16;
+        let prefixes = (0..steps).map(|step| prefix(spread(step << 48))).collect::<Vec<_>>();
+        assert!(prefixes.is_sorted());
+        assert_eq!((prefix(spread(0)), prefix(spread(u64::MAX))), (0, (1 << PREFIX_BITS) - 1));
+        let within = |from: u32| prefixes.iter().filter(|prefix| **prefix >> 16 == from).count();
+        assert_eq!((within(0), within(128), within(255)), (383, 243, 192));
     }
 
     #[test]

@@ -14,8 +14,8 @@
 //! # Which bits choose what
 //!
 //! The cluster slot ([`slot`]) chooses the shard. In its table, the seeded hash ([`KeyHasher`]) chooses everything: bits
-//! 63..40 index the directory, of which a segment of local depth d uses the first d; bits 39..24 are the tag. The tag
-//! rides in the upper 16 bits of the record's pointer, so buckets are 8 full slots of one cache line, and a slot alone
+//! 63..40, which are not quite evenly spread, index the directory, of which a segment of local depth d uses the first d;
+//! bits 39..24 are the tag. The tag rides in the upper 16 bits of the record's pointer, so buckets are 8 full slots of one cache line, and a slot alone
 //! tells its home bucket, `tag * N / 65536`. That has three consequences: a segment grows without touching a record, a
 //! removal moves displaced records back instead of leaving tombstones, and buckets are roughly in the order SCAN needs.
 //!
@@ -23,8 +23,8 @@
 //!
 //! A segment has 1 to 15 buckets in steps that fill the allocator's size classes, grows when 7/8 full, and is split when
 //! 15 buckets are: 105 keys, so that a scan step, a snapshot's pre-image or a split costs microseconds. Measured with
-//! `table_memory` on keys of 16 bytes: 10.3-11.5 bytes of directory and segments per key, 59.3 / 107.3 / 331.3 bytes in
-//! all for values of 16 / 64 / 256 bytes, and 63 / 111 / 338 bytes of resident memory.
+//! `table_memory` on keys of 16 bytes: 11.3 bytes of directory and segments per key, 59.4 / 107.4 / 331.4 bytes in all
+//! for values of 16 / 64 / 256 bytes, and 60 / 108 / 335 bytes of resident memory.
 //!
 //! Hashes that collide although the seed is secret make segments longer than that, and slow, but never larger than
 //! their keys: a directory doubles only if there are 8 keys for each of its entries.
