@@ -6,8 +6,8 @@ use crate::control::{self, Control};
 use hashbrown::HashMap;
 use tidegate_commands::families;
 use tidegate_commands::model::{
-    Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, KeyFinder, KeyFlags, KeySpec,
-    Scope,
+    Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, Judge, KeyFinder, KeyFlags,
+    KeySpec, Scope,
 };
 
 /// What runs a command.
@@ -42,12 +42,16 @@ pub struct Entry {
     pub key_specs: Vec<KeySpec>,
     /// What finds them where the specs alone do not.
     pub key_finder: Option<KeyFinder>,
+    /// What finds them for the router; `None` where the specs do.
+    pub router_finder: Option<KeyFinder>,
     /// The one key is at this argument: the common case, decided once.
     pub single_key: Option<usize>,
     /// It needs constant or logarithmic time for each of its arguments, and never waits.
     pub is_short: bool,
     /// What of the keyspace it needs.
     pub scope: Scope,
+    /// Tells which requests need all of it.
+    pub whole_if: Option<Judge>,
     /// Words of its name: 1, or 2 for a subcommand.
     pub words: usize,
     /// Its subcommands by lower-case name, in declared order.
@@ -357,9 +361,11 @@ impl Builder {
             arity: command.arity,
             key_specs,
             key_finder: command.key_finder,
+            router_finder: command.finder(),
             single_key,
             is_short,
             scope: command.scope,
+            whole_if: command.whole_if,
             words: 1 + usize::from(parent.is_some()),
             subcommands: Vec::new(),
             secret_from: command.secret_from,

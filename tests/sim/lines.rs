@@ -74,6 +74,28 @@ pub(crate) const LINES: &[Lines] = &[
     ("expiretime", &["EXPIRETIME :key"]),
     ("flushall", &["FLUSHALL [ASYNC]", "FLUSHALL SYNC"]),
     ("flushdb", &["FLUSHDB [ASYNC]", "FLUSHDB SYNC"]),
+    ("geoadd", &["GEOADD :key [NX] [CH] 13.3 38.1 a 13.4 38.1 b", "GEOADD :key [XX] CH 15 37 b 0 0 :value"]),
+    ("geodist", &["GEODIST :key a b [km]"]),
+    ("geohash", &["GEOHASH :key a :value"]),
+    ("geopos", &["GEOPOS :key a b"]),
+    (
+        "georadius",
+        &["GEORADIUS :key 13 38 100 km [WITHDIST]", "GEORADIUS :key 13 38 100 km STORE :key [COUNT 1]"],
+    ),
+    ("georadius_ro", &["GEORADIUS_RO :key 13 38 100 km [ASC]"]),
+    (
+        "georadiusbymember",
+        &["GEORADIUSBYMEMBER :key a 10 km", "GEORADIUSBYMEMBER :key b 300 km STOREDIST :key [DESC]"],
+    ),
+    ("georadiusbymember_ro", &["GEORADIUSBYMEMBER_RO :key a 300 km [COUNT 2]"]),
+    ("geosearch", &["GEOSEARCH :key FROMLONLAT 13 38 BYBOX 500 500 km [WITHCOORD]"]),
+    (
+        "geosearchstore",
+        &[
+            "GEOSEARCHSTORE :key :key FROMLONLAT 13 38 BYRADIUS 500 km [STOREDIST]",
+            "GEOSEARCHSTORE :key :key FROMMEMBER a BYBOX 50 50 km [COUNT 1]",
+        ],
+    ),
     ("get", &["GET :key"]),
     ("getbit", &["GETBIT :key 5"]),
     ("getdel", &["GETDEL :key"]),

@@ -59,6 +59,8 @@ const LOOSE: &[&str] = &[
     "command|getkeys -4: 2..Some(2)",
     "command|getkeysandflags -4: 2..Some(2)",
     "debug -2: 1..Some(1)",
+    "geohash -2: 3..None",
+    "geopos -2: 3..None",
     "pfmerge -2: 3..None",
     "quit -1: 1..Some(1)",
 ];

@@ -13,6 +13,7 @@ mod command;
 mod connection;
 mod dump;
 mod generic;
+mod geo;
 mod hashes;
 mod help;
 mod hyperloglogs;

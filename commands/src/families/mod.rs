@@ -4,11 +4,13 @@ use crate::model::Family;
 
 mod bitmap;
 mod generic;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod keyspace;
 mod list;
 mod member_expiry;
+mod partial_sort;
 mod repeated;
 mod set;
 mod string;
@@ -29,4 +31,5 @@ pub static ALL: &[&Family] = &[
     &string::FAMILY,
     &hyperloglog::FAMILY,
     &zset::FAMILY,
+    &geo::FAMILY,
 ];

@@ -4,8 +4,8 @@
 //! argument. Replies are compared as RESP with line ends written as spaces: `$1 a`, `*2 :1 :2`, `-ERR syntax error`.
 
 use super::{
-    Args, Command, Ctx, Effects, Env, Error, KeyPosition, KeySpec, Limits, Outcome, Protocol, Reply, Rng,
-    RoutedKey, Scope, Span, StoredRequest, Wait,
+    Args, Command, Ctx, Effects, Env, Error, KeyPosition, Limits, Outcome, Protocol, Reply, Rng, RoutedKey,
+    Scope, Span, StoredRequest, Wait,
 };
 use crate::families;
 use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
@@ -100,15 +100,15 @@ impl Bench {
             let hash = self.hasher.hash(words[position.arg]);
             routed.push(RoutedKey { arg: position.arg as u32, shard: 0, hash });
         };
-        match command.key_finder {
-            Some(finder) if command.specs().any(KeySpec::is_incomplete) => finder(words, &mut found),
-            _ => {
+        match command.finder() {
+            Some(finder) => finder(words, &mut found),
+            None => {
                 for spec in command.specs() {
                     spec.positions(words.len(), |i| words[i], &mut found);
                 }
             }
         }
-        let held = match command.scope {
+        let held = match command.scope_of(words) {
             Scope::Keys => Held::One(0, &mut self.databases),
             Scope::Keyspace => Held::Many(vec![(0, &mut self.databases)]),
         };

@@ -176,7 +176,11 @@ pub enum Scope {
 
 /// Finds the keys of a request where its key specs alone do not: they are unknown or incomplete (`SORT`), or what
 /// happens to a key depends on the other arguments (`SET ... GET`). It must find every key, the specs' included.
+/// It is asked only about requests with an acceptable number of arguments.
 pub type KeyFinder = fn(args: &[&[u8]], found: &mut dyn FnMut(KeyPosition));
+
+/// Judges a request by its arguments. It is asked only about requests with an acceptable number of them.
+pub type Judge = fn(args: &[&[u8]]) -> bool;
 
 /// A tip for clients and proxies, as `COMMAND INFO` prints it.
 pub type Tip = &'static str;
@@ -205,6 +209,8 @@ pub struct Command<H: 'static = Handler> {
     pub key_specs: [Option<KeySpec>; 4],
     /// What finds them where the specs alone do not.
     pub key_finder: Option<KeyFinder>,
+    /// The finder is asked even where the specs look complete.
+    pub finder_first: bool,
     /// Its properties.
     pub flags: Flags,
     /// Categories beyond those of the family and those its flags imply.
@@ -221,6 +227,8 @@ pub struct Command<H: 'static = Handler> {
     pub secret_from: Option<usize>,
     /// What of the keyspace it needs.
     pub scope: Scope,
+    /// Tells which requests need all of it.
+    pub whole_if: Option<Judge>,
 }
 
 /// Begins the declaration of a command of the keyspace: its name, the syntax of its arguments, and the function
@@ -244,6 +252,7 @@ pub const fn container<H: Copy>(
         arity: -2,
         key_specs: [None; 4],
         key_finder: None,
+        finder_first: false,
         flags: Flags(0),
         acl: Acl::NONE,
         tips: &[],
@@ -252,6 +261,7 @@ pub const fn container<H: Copy>(
         subcommands,
         secret_from: None,
         scope: Scope::Keys,
+        whole_if: None,
     }
 }
 
@@ -301,6 +311,13 @@ impl<H: Copy> Command<H> {
     pub const fn key_finder(mut self, finder: KeyFinder) -> Self {
         self.key_finder = Some(finder);
         self
+    }
+
+    /// Finds the keys of every request: of an option given twice the specs would find the wrong one.
+    #[must_use]
+    pub const fn key_finder_first(mut self, finder: KeyFinder) -> Self {
+        self.finder_first = true;
+        self.key_finder(finder)
     }
 
     /// Subcommands of a command that can also be called without one.
@@ -356,6 +373,13 @@ impl<H: Copy> Command<H> {
         self
     }
 
+    /// Needs all of the keyspace for some requests: they read keys that no argument names.
+    #[must_use]
+    pub const fn whole_keyspace_if(mut self, is_whole: Judge) -> Self {
+        self.whole_if = Some(is_whole);
+        self
+    }
+
     /// Arguments from `index` on are secrets.
     #[must_use]
     pub const fn secret_from(mut self, index: usize) -> Self {
@@ -368,6 +392,17 @@ impl<H> Command<H> {
     /// The key specs that are set.
     pub fn specs(&self) -> impl Iterator<Item = &KeySpec> {
         self.key_specs.iter().flatten()
+    }
+
+    /// The finder that finds the keys of requests, if it is not the specs that do.
+    pub fn finder(&self) -> Option<KeyFinder> {
+        let asked = self.finder_first || self.specs().any(KeySpec::is_incomplete);
+        self.key_finder.filter(|_| asked)
+    }
+
+    /// What of the keyspace a request needs.
+    pub fn scope_of(&self, args: &[&[u8]]) -> Scope {
+        if self.whole_if.is_some_and(|is_whole| is_whole(args)) { Scope::Keyspace } else { self.scope }
     }
 
     /// True when a request with `argc` arguments (name included) is acceptable.

@@ -18,7 +18,8 @@ mod wait;
 
 pub use args::{Args, RoutedKey, Span, StoredRequest};
 pub use command::{
-    Acl, Command, Family, Flag, Flags, Group, Handler, KeyFinder, Scope, Tip, command, container, family,
+    Acl, Command, Family, Flag, Flags, Group, Handler, Judge, KeyFinder, Scope, Tip, command, container,
+    family,
 };
 pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;

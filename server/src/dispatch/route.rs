@@ -39,20 +39,25 @@ pub(crate) fn route(
         return if entry.scope == Scope::Keyspace { Route::All } else { Route::One(key.shard) };
     }
     let first = keys.len();
-    for spec in &entry.key_specs {
-        if spec.is_incomplete()
-            && let Some(finder) = entry.key_finder
-        {
-            keys.truncate(first);
-            let args: Vec<&[u8]> = spans.iter().map(|span| span.slice(buf)).collect();
-            finder(&args, &mut |position| keys.push(routed(shared, position.arg, args[position.arg])));
-            break;
+    let mut scope = entry.scope;
+    if let Some(finder) = entry.router_finder {
+        // The gate has not looked at the request yet; a finder relies on the arguments that must be there.
+        if !entry.accepts(spans.len()) {
+            return Route::None;
         }
-        spec.positions(spans.len(), |i| spans[i].slice(buf), &mut |position| {
-            keys.push(routed(shared, position.arg, spans[position.arg].slice(buf)));
-        });
+        let args: Vec<&[u8]> = spans.iter().map(|span| span.slice(buf)).collect();
+        finder(&args, &mut |position| keys.push(routed(shared, position.arg, args[position.arg])));
+        if entry.whole_if.is_some_and(|is_whole| is_whole(&args)) {
+            scope = Scope::Keyspace;
+        }
+    } else {
+        for spec in &entry.key_specs {
+            spec.positions(spans.len(), |i| spans[i].slice(buf), &mut |position| {
+                keys.push(routed(shared, position.arg, spans[position.arg].slice(buf)));
+            });
+        }
     }
-    if entry.scope == Scope::Keyspace {
+    if scope == Scope::Keyspace {
         return Route::All;
     }
     match keys[first..] {

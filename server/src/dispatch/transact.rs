@@ -10,7 +10,7 @@ use route::Route;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_commands::model::{Args, Error, Reply, RoutedKey, Scope};
+use tidegate_commands::model::{Args, Error, Reply, RoutedKey};
 
 /// A queued command, looked up and routed again.
 struct Step<'q> {
@@ -104,7 +104,7 @@ impl Worker {
                 Some(Step { request, entry })
             })
             .collect();
-        let whole = steps.iter().any(|step| step.entry.scope == Scope::Keyspace);
+        let whole = steps.iter().any(|step| step.request.route == Route::All);
         let mut hold = if whole {
             shared.shards.hold_all()
         } else {

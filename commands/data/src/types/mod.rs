@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod collection;
 pub mod encodings;
+pub mod geo;
 pub mod hash;
 pub mod hll;
 pub mod list;

@@ -4,6 +4,7 @@
 mod bitmaps;
 mod connection;
 mod generic;
+mod geo;
 mod hashes;
 mod hyperloglogs;
 mod introspection;
@@ -46,6 +47,7 @@ pub static FAMILIES: &[&Family] = &[
     &lists::FAMILY,
     &bitmaps::FAMILY,
     &hyperloglogs::FAMILY,
+    &geo::FAMILY,
 ];
 
 /// Keys that mostly hold hashes.
@@ -66,6 +68,7 @@ pub fn extra_keys() -> Vec<Vec<u8>> {
         .chain(&[zsets::SMALL_KEY])
         .chain(lists::KEYS)
         .chain(hyperloglogs::KEYS)
+        .chain(geo::KEYS)
         .map(|key| key.to_vec())
         .collect()
 }

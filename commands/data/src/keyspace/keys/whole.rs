@@ -3,6 +3,7 @@
 //! Nobody routed these keys: they are found by visiting, and deleted here when their time has come.
 
 use super::super::databases::Databases;
+use super::super::hash::slot;
 use super::super::key::Key;
 use super::super::log::Reclaim;
 use super::super::record::Record;
@@ -60,6 +61,18 @@ impl Keys<'_> {
     /// True when the selected database holds nothing.
     pub fn is_empty(&self) -> bool {
         self.held.tables_from(0, self.db).all(|(_, table)| table.is_empty())
+    }
+
+    /// The key of any name, for a command that holds the whole keyspace.
+    pub fn key_of<'n>(&self, name: &'n [u8]) -> Key<'n> {
+        let shards = match &self.held {
+            Held::None | Held::One(..) => 1,
+            Held::Many(all) => all.len(),
+        };
+        debug_assert!(shards.is_power_of_two(), "all shards are held");
+        let shard = slot(name) & (shards as u16 - 1);
+        let hash = self.held.peek(shard).table(self.db).hasher().hash(name);
+        Key::new(name, hash, shard)
     }
 
     /// Empties the selected database; returns the number of keys it had. What was in it goes to the log, which says
