@@ -69,4 +69,5 @@ pub use log::{Event, EventClass, ExpiredMembers, KeyLog, Reclaim, Touched};
 pub(crate) use name::RecordName;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
+pub(crate) use segment::prefetch;
 pub use table::{BoxedMut, Contents, Due, Entry, Members, OccupiedEntry, Table, VacantEntry};

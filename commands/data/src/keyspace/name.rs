@@ -4,7 +4,7 @@
 
 use std::{mem::ManuallyDrop, ptr::NonNull, slice};
 
-use super::record::Record;
+use super::{record::Record, segment::prefetch};
 
 /// Leads to the key of a record, as long as the record stays where it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,12 @@ impl RecordName {
     #[inline]
     pub(crate) unsafe fn of(record: &Record) -> Self {
         Self(record.pointer())
+    }
+
+    /// Asks the CPU to load the beginning of the record.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.0.as_ptr());
     }
 
     /// The key.

@@ -393,7 +393,7 @@ fn layout(bucket_count: usize) -> Layout {
 
 /// Asks the CPU to load a cache line. `pointer` may point anywhere.
 #[inline]
-pub(super) fn prefetch(pointer: *const u8) {
+pub(crate) fn prefetch(pointer: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch instruction never faults.
     unsafe {

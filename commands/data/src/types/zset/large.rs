@@ -21,6 +21,11 @@ impl Handle for RecordName {
     fn bytes(&self) -> &[u8] {
         Self::bytes(self)
     }
+
+    #[inline]
+    fn prefetch(self) {
+        Self::prefetch(self);
+    }
 }
 
 /// Members by name and in order.
@@ -128,7 +133,7 @@ impl Large {
     /// A member's place and score. O(log n).
     pub(super) fn rank(&self, name: &[u8]) -> Option<(usize, f64)> {
         let score = self.score(name)?;
-        Some((self.tree.rank(score, name), score))
+        Some((self.tree.rank(score, name)?, score))
     }
 
     pub(super) fn places_of_scores(&self, range: ScoreRange) -> Range<usize> {

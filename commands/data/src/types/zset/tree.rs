@@ -24,11 +24,15 @@ mod tests;
 
 pub(super) use iter::{Ascending, Descending};
 
+use crate::keyspace::prefetch;
 use node::{Inner, Node};
 
 /// Something that leads to the bytes of a member, which do not change while it is in a tree.
 pub(super) trait Handle: Copy {
     fn bytes(&self) -> &[u8];
+
+    /// Asks the CPU to load the bytes.
+    fn prefetch(self) {}
 }
 
 /// A member's place in the order.
@@ -55,6 +59,48 @@ impl<H: Handle> Entry<H> {
     fn is_before(&self, score: f64, member: &[u8]) -> bool {
         self.compare(score, member) == Ordering::Less
     }
+}
+
+/// Number of entries for which `is_before` says yes: those in front of some place. The search goes back and forth, so all
+/// cache lines are asked for at once.
+#[inline]
+fn search<H>(entries: &[Entry<H>], is_before: impl FnMut(&Entry<H>) -> bool) -> usize {
+    const LINE: usize = 64;
+    for line in entries.chunks(LINE / size_of::<Entry<H>>().min(LINE)) {
+        prefetch(line.as_ptr().cast());
+    }
+    entries.partition_point(is_before)
+}
+
+/// Number of entries before a place in the order, and whether the next one is that of the place. Names are looked at only
+/// where scores are equal.
+#[inline]
+fn search_place<H: Handle>(entries: &[Entry<H>], score: f64, member: &[u8]) -> (usize, bool) {
+    let start = search(entries, |entry| entry.score < score);
+    if entries.get(start).is_none_or(|entry| entry.score > score) {
+        return (start, false);
+    }
+    let equal = entries[start..].partition_point(|entry| entry.score <= score);
+    let (place, found) = search_name(&entries[start..start + equal], member);
+    (start + place, found)
+}
+
+/// Binary search by name. While one name is compared, the two that may be next are on their way from memory.
+fn search_name<H: Handle>(entries: &[Entry<H>], member: &[u8]) -> (usize, bool) {
+    let (mut low, mut high) = (0, entries.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        entries[usize::midpoint(low, middle)].member.prefetch();
+        if middle + 1 < high {
+            entries[usize::midpoint(middle + 1, high)].member.prefetch();
+        }
+        match entries[middle].member.bytes().cmp(member) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return (middle, true),
+        }
+    }
+    (low, false)
 }
 
 /// Members in order. `LEAF` and `INNER` are the most entries of a leaf and children of an inner node.
@@ -135,10 +181,10 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Tree<H, LEAF, INNER> {
         let mut before = 0;
         loop {
             match node {
-                Node::Leaf(entries) => return before + entries.partition_point(is_before),
+                Node::Leaf(entries) => return before + search(entries, is_before),
                 Node::Inner(inner) => {
                     // All children in front of the last one that begins before the place lie before it altogether.
-                    let child = inner.firsts.partition_point(&mut is_before).saturating_sub(1);
+                    let child = search(&inner.firsts, &mut is_before).saturating_sub(1);
                     before += inner.counts[..child].iter().sum::<usize>();
                     node = &inner.children[child];
                 }
@@ -153,14 +199,11 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Tree<H, LEAF, INNER> {
         loop {
             match node {
                 Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|entry| entry.compare(score, member)).ok()?;
-                    return Some((before + at, entries[at].member));
+                    let (at, found) = search_place(entries, score, member);
+                    return found.then(|| (before + at, entries[at].member));
                 }
                 Node::Inner(inner) => {
-                    let behind = inner
-                        .firsts
-                        .partition_point(|first| first.compare(score, member) != Ordering::Greater);
-                    let child = behind.checked_sub(1)?;
+                    let child = inner.child_for(score, member)?;
                     before += inner.counts[..child].iter().sum::<usize>();
                     node = &inner.children[child];
                 }
@@ -168,9 +211,9 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Tree<H, LEAF, INNER> {
         }
     }
 
-    /// Number of members before this place in the order.
-    pub(super) fn rank(&self, score: f64, member: &[u8]) -> usize {
-        self.partition(|entry| entry.is_before(score, member))
+    /// The place of a member. O(log n).
+    pub(super) fn rank(&self, score: f64, member: &[u8]) -> Option<usize> {
+        self.find(score, member).map(|(place, _)| place)
     }
 
     /// The member at a place. O(log n).

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Entry, Handle};
+use super::{Entry, Handle, search_place};
 use crate::keyspace::size_class;
 
 /// By how many entries a leaf grows: with 16 bytes for each, one size class of the allocator.
@@ -34,7 +34,7 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Node<H, LEAF, INNER> {
     pub(super) fn insert(&mut self, entry: Entry<H>, is_last: bool, bytes: &mut usize) -> Option<Self> {
         match self {
             Self::Leaf(entries) => {
-                let at = entries.partition_point(|other| other.is_before(entry.score, entry.member.bytes()));
+                let (at, _) = search_place(entries, entry.score, entry.member.bytes());
                 if entries.len() < LEAF {
                     make_room(entries, bytes);
                     entries.insert(at, entry);
@@ -293,10 +293,16 @@ impl<H: Handle, const LEAF: usize, const INNER: usize> Inner<H, LEAF, INNER> {
         unreachable!("the place lies below this node")
     }
 
+    /// The child that has a place in the order, or would have it; `None` before the first entry.
+    #[inline]
+    pub(super) fn child_for(&self, score: f64, member: &[u8]) -> Option<usize> {
+        let (before, is_first) = search_place(&self.firsts, score, member);
+        (before + usize::from(is_first)).checked_sub(1)
+    }
+
     fn insert(&mut self, entry: Entry<H>, is_last: bool, bytes: &mut usize) -> Option<Self> {
         let member = entry.member.bytes();
-        let child =
-            self.firsts.partition_point(|first| first.is_before(entry.score, member)).saturating_sub(1);
+        let child = self.child_for(entry.score, member).unwrap_or(0);
         let is_last_child = child + 1 == self.children.len();
         let Some(new) = self.children[child].insert(entry, is_last && is_last_child, bytes) else {
             self.firsts[child] = self.children[child].first();
