@@ -3,6 +3,7 @@
 use super::limits;
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command, parse_double};
 use smallvec::SmallVec;
+use tidegate_data::types::zset::Update;
 use tidegate_data::{EventClass, Zset};
 
 pub(super) static ZADD: Command = command(
@@ -121,30 +122,29 @@ fn add(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, options: Options) -> Re
     }
     let limits = limits(cx);
     let mut zset = cx.keys.write_or_create::<Zset>(key)?;
-    let (mut added, mut changed) = (0, 0);
+    let (mut added, mut changed) = (0_i64, 0_i64);
     let mut last_score = None;
     for (name, given) in members {
-        let old = zset.view().score(name);
-        let score = options.score(old, given)?;
-        last_score = score;
-        let Some(score) = score else { continue };
-        if old.is_none() {
-            added += 1;
-        } else if old != Some(score) {
-            changed += 1;
-        } else {
-            continue;
+        let mut updated = Ok(Update::default());
+        zset.change_if(|zset| {
+            updated = zset.update(name, limits, |old| options.score(old, given));
+            updated.as_ref().is_ok_and(|update| update.changes())
+        });
+        let update = updated?;
+        last_score = update.new;
+        match update.old {
+            None if update.changes() => added += 1,
+            Some(_) if update.changes() => changed += 1,
+            _ => {}
         }
-        zset.change().put(name, score, limits);
     }
     if added + changed > 0 {
-        zset.count_changes(added + changed - 1);
         zset.event(EventClass::Zset, if options.increments { "zincr" } else { "zadd" });
     }
     match last_score {
         Some(score) if options.increments => reply.double(score),
         None if options.increments => reply.null(),
-        _ => reply.integer((if options.count_changed { added + changed } else { added }) as i64),
+        _ => reply.integer(if options.count_changed { added + changed } else { added }),
     }
     Ok(Outcome::changed_if(added + changed > 0))
 }

@@ -1,5 +1,6 @@
 //! Taking out the members with the lowest or highest scores, without waiting.
 
+use super::remove::take_out;
 use super::{End, reply_member};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Protocol, Reply, command, parse_i64};
 use tidegate_data::{EventClass, Key, Keys, Write, Zset};
@@ -67,7 +68,7 @@ pub(super) fn pop(
         reply_member(reply, member);
         reply.double(score);
     }
-    zset.change().remove_range(places);
+    take_out(zset, places);
     zset.count_changes(count as u64 - 1);
     zset.event(EventClass::Zset, if end == End::Lowest { "zpopmin" } else { "zpopmax" });
 }

@@ -3,7 +3,7 @@
 use super::range::{name_range, places_of_ranks, score_range};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use std::ops::Range;
-use tidegate_data::{EventClass, Key, Zset, ZsetRef};
+use tidegate_data::{EventClass, Key, Write, Zset, ZsetRef};
 
 const REMOVES: KeySpec = KeySpec::first().rw().delete();
 
@@ -23,17 +23,13 @@ fn zrem(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     let mut removed = 0;
     if let Some(mut zset) = cx.keys.write_as::<Zset>(key)? {
         for name in args.rest() {
-            if zset.view().score(name).is_some() {
-                zset.change().remove(name);
-                removed += 1;
-            }
+            removed += i64::from(zset.change_if(|zset| zset.remove(name)));
         }
         if removed > 0 {
-            zset.count_changes(removed - 1);
             zset.event(EventClass::Zset, "zrem");
         }
     }
-    reply.integer(removed as i64);
+    reply.integer(removed);
     Ok(Outcome::changed_if(removed > 0))
 }
 
@@ -85,13 +81,22 @@ fn remove_range(
         let places = places(zset.view());
         removed = places.len();
         if removed > 0 {
-            zset.change().remove_range(places);
+            take_out(&mut zset, places);
             zset.count_changes(removed as u64 - 1);
             zset.event(EventClass::Zset, event);
         }
     }
     reply.integer(removed as i64);
     Ok(Outcome::changed_if(removed > 0))
+}
+
+/// Takes out members, as garbage if these are all.
+pub(super) fn take_out(zset: &mut Write<'_, '_, '_, Zset>, places: Range<usize>) {
+    if places.len() == zset.view().len() {
+        zset.clear();
+    } else {
+        zset.change().remove_range(places);
+    }
 }
 
 #[cfg(test)]

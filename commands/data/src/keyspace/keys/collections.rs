@@ -269,6 +269,14 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         changed
     }
 
+    /// Empties it. What it held is freed with other garbage, once no shard is held.
+    pub fn clear(&mut self) {
+        let old = std::mem::take(self.change());
+        if matches!(self.lent, Lent::Boxed(..)) {
+            self.keys.log.discard(Record::new_boxed(b"", Box::new(old.into()), None));
+        }
+    }
+
     fn note_change(&mut self) {
         self.changed = true;
         self.keys.touch(self.key);

@@ -5,10 +5,10 @@
 
 #![expect(unsafe_code, reason = "the tree points to records that the table owns; under Miri in CI")]
 
-use std::{fmt, ops::Range};
+use std::{convert::Infallible, fmt, ops::Range};
 
 use super::{
-    NameRange, ScoreRange,
+    NameRange, ScoreRange, Update,
     tree::{self, Handle, Tree},
 };
 use crate::{
@@ -81,29 +81,41 @@ impl Large {
         self.members.get(name).map(score_of)
     }
 
-    /// Adds a member or gives it another score; its deadline stays. Returns its old score.
+    /// Gives a member the score that `decide` makes of its present one, if any; its deadline stays.
     #[inline]
-    pub(super) fn put(&mut self, name: &[u8], score: f64) -> Option<f64> {
+    pub(super) fn update<E>(
+        &mut self,
+        name: &[u8],
+        decide: impl FnOnce(Option<f64>) -> Result<Option<f64>, E>,
+    ) -> Result<Update, E> {
         match self.members.entry(name) {
             Entry::Occupied(mut entry) => {
                 let old = score_of(entry.record());
-                // Zeros of both signs are equal: the old one stays.
-                #[expect(clippy::float_cmp, reason = "a score changes if it is another number")]
-                if old != score {
+                let update = Update { old: Some(old), new: decide(Some(old))? };
+                if let (true, Some(score)) = (update.changes(), update.new) {
                     self.tree.change_score(old, name, score);
                     let deadline_ms = entry.record().expiry_ms();
                     let place = name_of(entry.record());
                     entry.set_int(score.to_bits() as i64, deadline_ms);
                     assert!(place == name_of(entry.record()), "an integer for an integer moves nothing");
                 }
-                Some(old)
+                Ok(update)
             }
             Entry::Vacant(entry) => {
-                let entry = entry.insert(record_of(name, score, None));
-                self.tree.insert(tree::Entry { score, member: name_of(entry.record()) });
-                None
+                let update = Update { old: None, new: decide(None)? };
+                if let Some(score) = update.new {
+                    let entry = entry.insert(record_of(name, score, None));
+                    self.tree.insert(tree::Entry { score, member: name_of(entry.record()) });
+                }
+                Ok(update)
             }
         }
+    }
+
+    /// Gives a member a score.
+    pub(super) fn put(&mut self, name: &[u8], score: f64) -> Option<f64> {
+        let Ok(update) = self.update(name, |_| Ok::<_, Infallible>(Some(score)));
+        update.old
     }
 
     /// Takes a member out; returns its score.

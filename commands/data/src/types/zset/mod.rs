@@ -6,7 +6,7 @@
 //!
 //! *Places* are ranks: 0 is the member with the lowest score.
 
-use std::{iter::FusedIterator, ops::Range};
+use std::{convert::Infallible, iter::FusedIterator, ops::Range};
 
 use hashbrown::HashSet;
 
@@ -41,6 +41,23 @@ pub struct Limits {
     pub len: usize,
     /// Bytes of a name.
     pub name_len: usize,
+}
+
+/// The score of a member before and behind a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Update {
+    /// `None` if it was not there.
+    pub old: Option<f64>,
+    /// The one it was to get; `None` to leave it as it is.
+    pub new: Option<f64>,
+}
+
+impl Update {
+    /// True if the member is new, or its score another number. Zeros of both signs are equal: the old one stays.
+    #[inline]
+    pub fn changes(self) -> bool {
+        self.new.is_some() && self.new != self.old
+    }
 }
 
 /// A sorted set.
@@ -84,22 +101,33 @@ impl Zset {
         }
     }
 
-    /// Adds a member, or gives it another score; its deadline stays. Returns its old score. Scores are not NaN.
-    /// O(log n), or O(size) of a packed one.
-    pub fn put(&mut self, name: &[u8], score: f64, limits: Limits) -> Option<f64> {
+    /// Gives a member the score that `decide` makes of its present one (`None` if it is not there); `None` leaves it as it
+    /// is. Its deadline stays. Scores are not NaN. O(log n), or O(size) of a packed one.
+    pub fn update<E>(
+        &mut self,
+        name: &[u8],
+        limits: Limits,
+        decide: impl FnOnce(Option<f64>) -> Result<Option<f64>, E>,
+    ) -> Result<Update, E> {
+        let Self::Packed(packed) = self else { return self.make_large().update(name, decide) };
+        let found = small::find(packed.view(), name);
+        let old = found.map(|(_, score)| score);
+        let update = Update { old, new: decide(old)? };
+        let (true, Some(score)) = (update.changes(), update.new) else { return Ok(update) };
         debug_assert!(!score.is_nan(), "scores are numbers");
-        if let Self::Packed(packed) = self {
-            let old = small::score(packed.view(), name);
-            let fits =
-                small::len(packed.view()) < limits.len.min(SMALL_LEN_MAX) && name.len() <= limits.name_len;
-            if old.is_some() || fits {
-                if old != Some(score) {
-                    small::put(packed, name, score);
-                }
-                return old;
-            }
+        let has_room = small::len(packed.view()) < limits.len.min(SMALL_LEN_MAX);
+        if old.is_some() || has_room && name.len() <= limits.name_len {
+            small::put(packed, found.map(|(position, _)| position), name, score);
+        } else {
+            self.make_large().put(name, score);
         }
-        self.make_large().put(name, score)
+        Ok(update)
+    }
+
+    /// Adds a member, or gives it another score. Returns its old score.
+    pub fn put(&mut self, name: &[u8], score: f64, limits: Limits) -> Option<f64> {
+        let Ok(update) = self.update(name, limits, |_| Ok::<_, Infallible>(Some(score)));
+        update.old
     }
 
     /// Takes a member out; false when it is not there.

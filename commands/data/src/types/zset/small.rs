@@ -110,7 +110,7 @@ fn all(view: PackedRef<'_>) -> Pairs<'_> {
 
 /// A member's position and score.
 #[inline]
-fn find(view: PackedRef<'_>, name: &[u8]) -> Option<(usize, f64)> {
+pub(super) fn find(view: PackedRef<'_>, name: &[u8]) -> Option<(usize, f64)> {
     let position = view.find(name, 1)?;
     Some((position, score_of(view.item(view.after(position)))))
 }
@@ -175,9 +175,9 @@ pub(super) fn places_of_names(
     }
 }
 
-/// Adds a member that is not there, or gives it another score.
-pub(super) fn put(packed: &mut Packed, name: &[u8], score: f64) {
-    if let Some(position) = packed.view().find(name, 1) {
+/// Adds a member, or gives the one at `old` another score.
+pub(super) fn put(packed: &mut Packed, old: Option<usize>, name: &[u8], score: f64) {
+    if let Some(position) = old {
         packed.remove(position, 2);
     }
     let view = packed.view();
@@ -257,7 +257,7 @@ mod tests {
     fn names_among_different_scores() {
         let mut packed = Packed::new();
         for (name, score) in [("a", 1.0), ("b", 3.0), ("c", 2.0), ("x", 0.0)] {
-            put(&mut packed, name.as_bytes(), score);
+            put(&mut packed, None, name.as_bytes(), score);
         }
         // Order: x a c b.
         let range = |min, max| NameRange { min, max };
