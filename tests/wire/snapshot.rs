@@ -98,7 +98,7 @@ fn digest(client: &mut RespClient) -> String {
         "OBJECT ENCODING long-list",
     ] {
         let reply = client.line(line);
-        all += &format!("\n{line} {reply:?}");
+        all += &["\n", line, " ", &format!("{reply:?}")].concat();
     }
     all
 }

@@ -80,7 +80,9 @@ impl Coverage {
         for step in steps {
             match &step.action {
                 Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) => {
-                    ops.iter().for_each(|op| self.note_op(op));
+                    for op in ops {
+                        self.note_op(op);
+                    }
                 }
                 Action::Scan(scan) => self.note_op(&Op::exact(scan.page(b"0"))),
             }
