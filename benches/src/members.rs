@@ -59,7 +59,7 @@ impl Kind {
                 let fields: Vec<String> = (0..5).map(|field| format!("field-{field:02}")).collect();
                 let value = format!("{:08x}", number.wrapping_mul(0x9e37_79b1));
                 let mut words = vec!["HSET", &key];
-                fields.iter().for_each(|field| words.extend([field.as_str(), value.as_str()]));
+                words.extend(fields.iter().flat_map(|field| [field.as_str(), value.as_str()]));
                 write_request(out, &words);
             }
             Kind::Zset => write_request(out, &["ZADD", "weighed", &number.to_string(), &element]),

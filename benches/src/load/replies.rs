@@ -53,7 +53,7 @@ impl Replies {
                 }
                 b'-' => self.negative = true,
                 b'0'..=b'9' => {
-                    self.number = self.number.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'))
+                    self.number = self.number.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'));
                 }
                 _ => {}
             }

@@ -10,6 +10,7 @@ use crate::types::sample::tests::numbers;
 const LIMITS: SetLimits = SetLimits { ints_len_max: 12, strings_len_max: 8, string_len_max: 24 };
 
 type Model = BTreeSet<Vec<u8>>;
+type Visit<'v> = dyn FnMut(Member) -> bool + 'v;
 
 fn names(set: SetRef) -> Model {
     let names: Vec<Vec<u8>> = set.iter().map(|member| member.bytes(&mut [0; INT_LEN_MAX]).to_vec()).collect();
@@ -250,7 +251,7 @@ proptest! {
         let rest: Model =
             models[0].iter().filter(|name| !models[1..].iter().any(|model| model.contains(*name))).cloned().collect();
 
-        let collect = |stop_at: usize, each: &dyn Fn(&mut dyn FnMut(Member) -> bool)| {
+        let collect = |stop_at: usize, each: &dyn Fn(&mut Visit)| {
             let mut found = Vec::new();
             each(&mut |member| {
                 found.push(member.bytes(&mut [0; INT_LEN_MAX]).to_vec());
