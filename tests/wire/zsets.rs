@@ -1,9 +1,15 @@
 //! Sorted set commands: scores and their texts, ranges, algebra, taking out and waiting, in both forms of a sorted set.
 
+use std::time::Duration;
+
 use redis::{Commands, RedisResult};
+use tidegate_tests::clock::{unix_us, wait_until};
+use tidegate_tests::resp::RespClient;
 use tidegate_tests::server::TestServer;
 
-use crate::transcript::check;
+use crate::transcript::{check, show, words};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn scores() {
@@ -226,4 +232,66 @@ fn a_client_library_uses_a_large_sorted_set() -> RedisResult<()> {
     assert_eq!(removed, 19_800);
     assert_eq!(connection.zcard::<_, usize>("large")?, 200);
     Ok(())
+}
+
+/// True where a real redis-server is tested, which lacks the command.
+fn lacks(client: &mut RespClient, command: &str) -> bool {
+    show(&client.line(&format!("COMMAND INFO {command}"))) == "[nil]"
+}
+
+#[test]
+fn members_end_at_their_time() {
+    let server = TestServer::tidegate();
+    let mut client = server.client();
+    if lacks(&mut client, "zexpire") {
+        return;
+    }
+    let mut run = |line: &str| show(&client.line(line));
+    run("ZADD z 1 a 2 b 3 c");
+    run("ZADD soon 1 a 2 b");
+    assert_eq!(run("ZPEXPIRE z 50 MEMBERS 2 a x"), "[1 -2]");
+    assert_eq!(run("ZEXPIRE z 100 NX MEMBERS 2 a b"), "[0 1]");
+    assert_eq!(run("ZPERSIST z MEMBERS 1 b"), "[1]");
+    assert_eq!(run("ZTTL z MEMBERS 2 b x"), "[-1 -2]");
+    assert_eq!(run("ZPEXPIRE soon 50 MEMBERS 2 a b"), "[1 1]");
+    // Nobody touches these keys until the sweep has found them: DBSIZE looks at none.
+    assert!(wait_until(PATIENCE, || run("DBSIZE") == "1"), "the sweep removes what is due");
+    assert_eq!(run("ZRANGE z 0 -1"), "[\"b\" \"c\"]");
+}
+
+#[test]
+fn due_members_come_out_when_their_time_has_come() {
+    let server = TestServer::tidegate();
+    let mut client = server.client();
+    if lacks(&mut client, "bzpopdue") {
+        return;
+    }
+    let mut run = |line: &str| show(&client.line(line));
+    let now_s = || unix_us() as f64 / 1e6;
+    run("ZADD jobs 1 long-ago");
+    assert_eq!(run("BZPOPDUE none jobs now 0"), "[\"jobs\" \"long-ago\" \"1\"]");
+    assert_eq!(run("BZPOPDUE jobs now 0.01"), "nil");
+
+    // What becomes due wakes the one who waits for it, though nobody touches the key.
+    let due_s = now_s() + 0.3;
+    run(&format!("ZADD jobs {due_s} later {} much-later", due_s + 1000.0));
+    let mut waiter = server.client();
+    waiter.send(&words("BZPOPDUE jobs now 20")).expect("connected");
+    let got = show(&waiter.read().expect("it is answered"));
+    assert!(got.starts_with("[\"jobs\" \"later\""), "{got}");
+    assert!(now_s() >= due_s, "not before its time");
+    assert_eq!(run("ZCARD jobs"), "1");
+
+    // What is due sooner than all others moves the time forward, and is found at once.
+    waiter.send(&words("BZPOPDUE jobs now 20")).expect("connected");
+    assert!(wait_until(PATIENCE, || run("INFO clients").contains("blocked_clients:1")));
+    run("ZADD jobs 5 overdue");
+    assert_eq!(show(&waiter.read().expect("it is answered")), "[\"jobs\" \"overdue\" \"5\"]");
+
+    // A number instead of the time.
+    waiter.send(&words("BZPOPDUE scores 10 20")).expect("connected");
+    assert!(wait_until(PATIENCE, || run("INFO clients").contains("blocked_clients:1")));
+    run("ZADD scores 11 high");
+    run("ZADD scores 10 low");
+    assert_eq!(show(&waiter.read().expect("it is answered")), "[\"scores\" \"low\" \"10\"]");
 }
