@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::config::Config;
-use crate::dataset;
+use crate::dataset::{self, LoadFailure};
 use crate::dispatch::Worker;
 use crate::memory;
 use crate::net::conn::{Conn, Local};
@@ -34,6 +34,8 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 pub struct Shutdown {
     /// A signal asked for it, with these words of `SHUTDOWN_ON_SIGNAL`; the cron will see to it.
     scheduled: Mutex<Option<i64>>,
+    /// Somebody is saving, and will ask then.
+    saving: AtomicBool,
     requested: AtomicBool,
     /// The last state is saved, and no shard is released any more.
     sealed: AtomicBool,
@@ -67,9 +69,14 @@ impl Shutdown {
         self.scheduled().take()
     }
 
-    /// True when the cron is to ask.
-    pub fn is_scheduled(&self) -> bool {
-        self.scheduled().is_some()
+    /// True when the cron is to ask, or somebody is saving before the end.
+    pub fn is_under_way(&self) -> bool {
+        self.scheduled().is_some() || self.saving.load(Relaxed)
+    }
+
+    /// Says whether somebody is saving before the end.
+    pub fn set_saving(&self, saving: bool) {
+        self.saving.store(saving, Relaxed);
     }
 
     fn scheduled(&self) -> MutexGuard<'_, Option<i64>> {
@@ -149,7 +156,12 @@ impl Server {
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
         // Who connects meanwhile waits in the kernel's queue.
-        dataset::load_at_start(&shared).map_err(io::Error::other)?;
+        dataset::load_at_start(&shared).map_err(|failure| {
+            if !matches!(failure, LoadFailure::Open(_)) {
+                tracing::warn!("Terminating server after rdb file reading failure.");
+            }
+            io::Error::other(failure)
+        })?;
         spawn_threads(&shared, listeners, handed)
     }
 }
@@ -251,10 +263,11 @@ async fn signals(shared: Arc<Shared>) {
     loop {
         let (name, directive, insists) = tokio::select! {
             _ = terminate.recv() => ("SIGTERM", "shutdown-on-sigterm", false),
-            _ = interrupt.recv() => ("SIGINT", "shutdown-on-sigint", shared.shutdown.is_scheduled()),
+            _ = interrupt.recv() => ("SIGINT", "shutdown-on-sigint", shared.shutdown.is_under_way()),
         };
         if insists {
             tracing::warn!("You insist... exiting now.");
+            dataset::remove_temporary(&shared);
             std::process::exit(1);
         }
         tracing::warn!("Received {name} scheduling shutdown...");

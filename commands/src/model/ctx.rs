@@ -85,6 +85,8 @@ pub struct Limits {
     pub encodings: Encodings,
     /// `rdbcompression`: `DUMP` compresses long strings.
     pub compress_dumps: bool,
+    /// `RESTORE` looks at checksums; a test may not want that.
+    pub verify_dumps: bool,
 }
 
 impl Default for Limits {
@@ -97,6 +99,7 @@ impl Default for Limits {
             databases: 16,
             encodings: Encodings::default(),
             compress_dumps: true,
+            verify_dumps: true,
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Error {
     IndexOutOfRange,
     /// `ERR wrong number of arguments for '<name>' command`
     Arity(Cow<'static, str>),
+    /// `ERR Bad data format`: what `RESTORE` was given is no value. The reason is for the log.
+    BadPayload(Box<tidegate_data::rdb::Error>),
     /// Any other text, including its code: `ERR string exceeds maximum allowed size ...`.
     Text(Cow<'static, [u8]>),
 }
@@ -49,6 +51,7 @@ impl Error {
                     format!("ERR wrong number of arguments for '{name}' command").into_bytes(),
                 );
             }
+            Error::BadPayload(_) => "ERR Bad data format",
             Error::Text(text) => return Cow::Borrowed(text),
         };
         Cow::Borrowed(fixed.as_bytes())

@@ -17,7 +17,7 @@ mod save;
 mod tests;
 
 pub use read::{Entry, LoadError, Loader, Note};
-pub use save::{Header, SaveError, Saver, save};
+pub use save::{Header, SaveError, Saver, save, temporary};
 
 /// Opcodes, which count downwards where the encodings of values count upwards.
 mod opcode {

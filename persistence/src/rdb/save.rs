@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate_data::Record;
 use tidegate_data::rdb::{self, Checksum, Output, Writer, version_of};
@@ -47,6 +47,11 @@ impl fmt::Display for SaveError {
 
 impl std::error::Error for SaveError {}
 
+/// Where a file is written before it takes its place.
+pub fn temporary(path: &Path) -> PathBuf {
+    directory_of(path).join(format!("temp-{}.rdb", std::process::id()))
+}
+
 /// Saves what `fill` gives to the [`Saver`] as `path`; the same again if it is called a second time. Returns the size of the
 /// file in bytes.
 ///
@@ -58,7 +63,7 @@ pub fn save(
     header: &Header,
     fill: &mut dyn FnMut(&mut Saver),
 ) -> Result<u64, SaveError> {
-    let temporary = directory_of(path).join(format!("temp-{}.rdb", std::process::id()));
+    let temporary = temporary(path);
     let result = write(disk, &temporary, header, fill).and_then(|size| {
         let step = |step| move |error| SaveError { step, error };
         disk.rename(&temporary, path).map_err(step("rename"))?;

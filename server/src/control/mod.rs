@@ -27,6 +27,7 @@ use crate::registry::Entry;
 use crate::session::{Parked, Session};
 use crate::shard::{Hold, ShardData};
 use crate::shared::Shared;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Command, Error, Family, Reply};
 
@@ -104,7 +105,7 @@ impl ControlCtx<'_, '_> {
     }
 }
 
-pub use process::{Save, shut_down};
+pub use process::Save;
 
 /// Begins the declaration of a control command.
 pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: Control) -> Command<Control> {
@@ -153,19 +154,30 @@ mod server {
 }
 
 /// Housekeeping about ten times a second: clients that were idle for too long, figures that are sampled.
-pub fn cron(shared: &Shared) {
+pub fn cron(shared: &Arc<Shared>) {
     if !shared.shutdown.is_requested()
         && let Some(words) = shared.shutdown.abort()
     {
-        let (save, force) = Save::on_signal(words);
-        if shut_down(shared, save, force).is_err() {
-            tracing::warn!(
-                "Signal received but errors trying to shut down the server, check the logs for more information"
-            );
-        }
+        shut_down_on_signal(shared, words);
     }
     sample(shared);
     close_idle_clients(shared);
+}
+
+/// On a thread of its own, because saving may take long, and who sends the signal again does not want to wait for it.
+fn shut_down_on_signal(shared: &Arc<Shared>, words: i64) {
+    let shared = Arc::clone(shared);
+    let shut_down = move || {
+        let (save, force) = Save::on_signal(words);
+        if process::shut_down(&shared, save, force).is_err() {
+            tracing::warn!(
+                "SIGTERM received but errors trying to shut down the server, check the logs for more information"
+            );
+        }
+    };
+    if std::thread::Builder::new().name("shutdown".to_owned()).spawn(shut_down).is_err() {
+        tracing::warn!("There is no thread to shut down the server with. Send the signal again");
+    }
 }
 
 fn sample(shared: &Shared) {

@@ -105,12 +105,15 @@ fn shutdown(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<F
 /// save points. If that fails nothing stops, unless `force`.
 ///
 /// After saving, no shard is released any more: what somebody would change then would be lost, though acknowledged.
-pub fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), SaveError> {
+pub(super) fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), SaveError> {
     tracing::warn!("User requested shutdown...");
     if save == Save::Yes || save == Save::IfConfigured && !shared.config.save_points().is_empty() {
         tracing::info!("Saving the final RDB snapshot before exiting.");
+        shared.shutdown.set_saving(true);
         let mut hold = shared.shards.hold_all();
-        match dataset::save(shared, &mut hold) {
+        let saved = dataset::save(shared, &mut hold);
+        shared.shutdown.set_saving(false);
+        match saved {
             Ok(()) => {
                 shared.shutdown.seal();
                 std::mem::forget(hold);

@@ -183,6 +183,7 @@ impl Worker {
                 ..hot.encodings()
             },
             compress_dumps: hot.rdbcompression.get(),
+            verify_dumps: !self.shared.debug.skip_checksums.load(Relaxed),
         };
         self.exec.now_ms = now_ms;
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;

@@ -186,6 +186,9 @@ impl Executor {
             }
             Ok(outcome) => (outcome, Ok(())),
             Err(error) => {
+                if let Error::BadPayload(reason) = &error {
+                    tracing::warn!("Internal error in RDB reading, a payload is no value -> {reason}");
+                }
                 reply.truncate(mark);
                 reply.error(&error);
                 (Outcome::Same, Err(error))

@@ -110,6 +110,8 @@ impl Identity {
 pub struct DebugSwitches {
     /// `DEBUG SET-ACTIVE-EXPIRE`
     pub active_expire: AtomicBool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`: payloads and files may be damaged.
+    pub skip_checksums: AtomicBool,
     /// `DEBUG PAUSE-CRON`
     pub pause_cron: AtomicBool,
     /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: elements of lists of so many bytes are not packed with others.
@@ -122,6 +124,7 @@ impl Default for DebugSwitches {
     fn default() -> Self {
         DebugSwitches {
             active_expire: AtomicBool::new(true),
+            skip_checksums: AtomicBool::new(false),
             pause_cron: AtomicBool::new(false),
             list_alone_len: AtomicUsize::new(NodeLimit::ALONE_LEN),
             allow_all_in_scripts: AtomicBool::new(false),

@@ -125,9 +125,12 @@ impl Access {
         match (self, idle_s, frequency) {
             (Access::Lfu { minute, .. }, _, Some(frequency)) => minute << 8 | u32::from(frequency),
             (Access::Lru(clock), Some(idle_s), _) => {
-                let idle_s = u32::try_from(idle_s).unwrap_or(u32::MAX);
-                // A clock that began to count too late cannot be set back so far: as long ago as can be told, then.
-                clock.checked_sub(idle_s).unwrap_or((clock + CLOCK_MAX / 2) % CLOCK_MAX)
+                // The clock wraps; what lies before its start is the end of its last round. Idle times longer than a
+                // round come out as something, the same as in Redis.
+                let idle_s = (idle_s as i64).wrapping_mul(1000) / 1000;
+                let then = i64::from(clock).wrapping_sub(idle_s);
+                let then = if then < 0 { then.wrapping_add(CLOCK_MAX.into()) } else { then };
+                then as u32 & CLOCK_MAX
             }
             _ => self.initial(),
         }

@@ -31,7 +31,11 @@ pub fn list<S: Source>(code: u8, reader: &mut Reader<S>, each: EachItem<'_>) -> 
             }
             Ok(())
         }
-        code::LIST_ZIPLIST => items(Ziplist::new(reader.bytes()?)?, each),
+        code::LIST_ZIPLIST => {
+            named("List ziplist integrity check failed.", Ziplist::new(reader.bytes()?), |pack| {
+                items(pack, each)
+            })
+        }
         code::LIST_QUICKLIST => {
             for _ in 0..reader.count(1)? {
                 items(Ziplist::new(reader.bytes()?)?, each)?;
@@ -41,7 +45,10 @@ pub fn list<S: Source>(code: u8, reader: &mut Reader<S>, each: EachItem<'_>) -> 
         code::LIST_QUICKLIST_2 => {
             for _ in 0..reader.count(2)? {
                 match reader.number()? {
-                    NODE_PLAIN => each(Item::from(reader.bytes()?))?,
+                    NODE_PLAIN => match reader.bytes()? {
+                        b"" => return Err(Error::Corrupt("Quicklist integrity check failed.")),
+                        item => each(Item::from(item))?,
+                    },
                     NODE_PACKED => items(Listpack::new(reader.bytes()?)?, each)?,
                     _ => return Err(Error::Corrupt("Quicklist integrity check failed.")),
                 }
@@ -82,8 +89,16 @@ pub fn set<S: Source>(code: u8, reader: &mut Reader<S>, each: EachMember<'_>) ->
 pub fn zset<S: Source>(code: u8, reader: &mut Reader<S>, each: EachScored<'_>) -> Result<(), Error> {
     let scored = |member: Item<'_>, score: Item<'_>| each(member, score_of(score)?, None);
     match code {
-        code::ZSET_ZIPLIST => pairs(Ziplist::new(reader.bytes()?)?, scored),
-        code::ZSET_LISTPACK => pairs(Listpack::new(reader.bytes()?)?, scored),
+        code::ZSET_ZIPLIST => {
+            named("Zset ziplist integrity check failed.", Ziplist::new(reader.bytes()?), |pack| {
+                pairs(pack, scored)
+            })
+        }
+        code::ZSET_LISTPACK => {
+            named("Zset listpack integrity check failed.", Listpack::new(reader.bytes()?), |pack| {
+                pairs(pack, scored)
+            })
+        }
         code::ZSET | code::ZSET_2 | code::OWN_ZSET => {
             let size_min = match code {
                 code::ZSET => 1 + 1,
@@ -115,9 +130,15 @@ pub fn hash<S: Source>(
             let (field, value) = pair?;
             each(Item::from(field), Item::from(value), None)
         }),
-        code::HASH_ZIPLIST => pairs(Ziplist::new(reader.bytes()?)?, |field, value| each(field, value, None)),
+        code::HASH_ZIPLIST => {
+            named("Hash ziplist integrity check failed.", Ziplist::new(reader.bytes()?), |pack| {
+                pairs(pack, |field, value| each(field, value, None))
+            })
+        }
         code::HASH_LISTPACK => {
-            pairs(Listpack::new(reader.bytes()?)?, |field, value| each(field, value, None))
+            named("Hash listpack integrity check failed.", Listpack::new(reader.bytes()?), |pack| {
+                pairs(pack, |field, value| each(field, value, None))
+            })
         }
         code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA => {
             if code == code::HASH_LISTPACK_EX {
@@ -188,6 +209,18 @@ fn deadline(millis: i64) -> Option<i64> {
 fn copy(bytes: &[u8], to: &mut Vec<u8>) {
     to.clear();
     to.extend_from_slice(bytes);
+}
+
+/// Gives everything that is wrong with a blob the name Redis has for it, so that logs read alike.
+fn named<P>(
+    name: &'static str,
+    pack: Result<P, Error>,
+    read: impl FnOnce(P) -> Result<(), Error>,
+) -> Result<(), Error> {
+    pack.and_then(read).map_err(|error| match error {
+        Error::Corrupt(_) => Error::Corrupt(name),
+        error => error,
+    })
 }
 
 fn items<'a>(

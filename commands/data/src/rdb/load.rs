@@ -88,7 +88,10 @@ fn set<S: Source>(code: u8, reader: &mut Reader<S>, encodings: &Encodings) -> Re
 fn zset<S: Source>(code: u8, reader: &mut Reader<S>, encodings: &Encodings) -> Result<Zset, Error> {
     /// With these nothing is small.
     const NONE: zset::Limits = zset::Limits { len: 0, name_len: 0 };
-    let (mut zset, limits) = (Zset::default(), encodings.zset_limits());
+    let (mut zset, mut limits) = (Zset::default(), encodings.zset_limits());
+    if matches!(code, code::ZSET_LISTPACK | code::ZSET_ZIPLIST) {
+        limits.name_len = usize::MAX;
+    }
     let mut waiting: Option<Vec<(Vec<u8>, f64)>> = Some(Vec::new());
     let mut scratch = [0; INT_LEN_MAX];
     decode::zset(code, reader, &mut |member, score, deadline| {
@@ -122,7 +125,14 @@ fn add_members(zset: &mut Zset, members: &[(Vec<u8>, f64)], limits: zset::Limits
 }
 
 fn hash<S: Source>(code: u8, reader: &mut Reader<S>, rules: &Rules) -> Result<Hash, Error> {
-    let (mut hash, limits) = (Hash::default(), rules.encodings.hash_limits());
+    let (mut hash, mut limits) = (Hash::default(), rules.encodings.hash_limits());
+    // What was packed stays so whatever the size of its items, as in Redis: limits on that may have been larger then.
+    if matches!(
+        code,
+        code::HASH_LISTPACK | code::HASH_ZIPLIST | code::HASH_LISTPACK_EX | code::HASH_LISTPACK_EX_PRE_GA
+    ) {
+        limits.value = usize::MAX;
+    }
     let (mut field_scratch, mut value_scratch) = ([0; INT_LEN_MAX], [0; INT_LEN_MAX]);
     decode::hash(code, rules.dialect, reader, &mut |field, value, deadline| {
         let deadline = deadline.map_or(Expiry::Clear, Expiry::At);

@@ -93,12 +93,12 @@ pub(super) fn load<S: Source>(code: u8, reader: &mut Reader<S>) -> Result<Stream
 
 /// A node, every item of it written anew in the one form that items have here.
 fn node(master: StreamId, blob: &[u8]) -> Result<Node, Error> {
-    let mut items = Listpack::new(blob)?;
-    let count = |item: Result<i64, Error>| u32::try_from(item?).map_err(|_| BAD_NODE);
+    let mut items = Listpack::new(blob).map_err(|_| BAD_NODE)?;
+    let count = |item: Result<i64, Error>| u32::try_from(item.map_err(|_| BAD_NODE)?).map_err(|_| BAD_NODE);
     let (live, deleted) = (count(items.integer())?, count(items.integer())?);
     let mut bytes = Vec::with_capacity(blob.len());
     for item in items {
-        packed::push_entry(&mut bytes, item?);
+        packed::push_entry(&mut bytes, item.map_err(|_| BAD_NODE)?);
     }
     Node::from_parts(master, live, deleted, bytes).map_err(|_| BAD_NODE)
 }

@@ -118,10 +118,11 @@ fn restore(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
         // Redis lets the sum overflow, which makes a moment long past of it.
         ttl => Some(cx.env.now_ms().wrapping_add(ttl)),
     };
-    let record = rdb::restore(payload, key.bytes(), deadline, cx.env.limits().encodings);
-    let record = record.map_err(|error| match error {
+    let limits = cx.env.limits();
+    let restored = rdb::restore(payload, key.bytes(), deadline, limits.encodings, limits.verify_dumps);
+    let record = restored.map_err(|error| match error {
         PayloadError::Footer => Error::new("ERR DUMP payload version or checksum are wrong"),
-        PayloadError::Value(_) => Error::new("ERR Bad data format"),
+        PayloadError::Value(reason) => Error::BadPayload(Box::new(reason)),
     })?;
     let replaced = options.replace && cx.keys.remove(key);
     if deadline.is_some_and(|deadline| deadline <= cx.env.now_ms()) {

@@ -33,6 +33,7 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         (b"sleep", [seconds]) => sleep(cx, seconds),
         (b"set-active-expire", [on]) => switch(&cx.shared().debug.active_expire, on),
         (b"pause-cron", [on]) => switch(&cx.shared().debug.pause_cron, on),
+        (b"set-skip-checksum-validation", [on]) => switch(&cx.shared().debug.skip_checksums, on),
         (b"set-disable-deny-scripts", [on]) => switch(&cx.shared().debug.allow_all_in_scripts, on),
         (b"change-repl-id", []) => {
             tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
@@ -161,7 +162,7 @@ fn match_at_random(rng: &mut Rng) {
     }
 }
 
-const HELP: [&str; 48] = [
+const HELP: [&str; 50] = [
     "CHANGE-REPL-ID",
     "    Begins another replication history.",
     "CONFIG-REWRITE-FORCE-ALL",
@@ -202,6 +203,8 @@ const HELP: [&str; 48] = [
     "    Stops or starts the deletion of expired keys that nobody asks for.",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
     "    Lets scripts call every command.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Lets RESTORE and files be loaded without a look at their checksums.",
     "SLEEP <seconds>",
     "    Stops the keyspace for a time, fractions allowed.",
     "STRINGMATCH-LEN <pattern> <text>",

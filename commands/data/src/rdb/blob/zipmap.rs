@@ -23,6 +23,10 @@ impl<'a> Zipmap<'a> {
     /// The fields and values of `blob`. Their number is checked at the end.
     pub fn new(blob: &'a [u8]) -> Result<Self, Error> {
         let [count, rest @ .., END] = blob else { return Err(BAD) };
+        // Redis never wrote one without fields.
+        if rest.is_empty() {
+            return Err(BAD);
+        }
         Ok(Zipmap { rest, left: (*count < LONG).then_some(*count) })
     }
 
