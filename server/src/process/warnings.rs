@@ -124,8 +124,9 @@ pub fn log(config: &Config) {
     let unkept = unkept(config);
     if !unkept.is_empty() {
         tracing::warn!(
-            "WARNING: This version of Tidegate does not do what these directives ask for: {}. Data is neither \
-             written to disk nor replicated, and requirepass is the only access control there is.",
+            "WARNING: This version of Tidegate does not do what these directives ask for: {}. Data is not \
+             replicated, on disk is only what SAVE or a shutdown wrote, and requirepass is the only access control \
+             there is.",
             unkept.join(", ")
         );
     }
