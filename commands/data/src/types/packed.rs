@@ -192,21 +192,32 @@ impl<'a> PackedRef<'a> {
         let needle = needle.into();
         let head = Head::of(needle);
         let (head, body) = (head.as_bytes(), needle.body());
-        // Names often differ in their last byte only (user:1, user:2), hence that look before the comparison.
-        match *body {
-            [] => self.find_where(head, skip, |_| true),
-            [.., last] => self.find_where(head, skip, |rest| {
-                rest.get(body.len() - 1) == Some(&last) && rest.starts_with(body)
+        let (first, head) = (head[0], &head[1..]);
+        // Comparing slices of unknown length is a call, so it comes last. Names often differ at their end only (user:1,
+        // user:2).
+        match (head, body) {
+            ([], []) => self.find_where(first, skip, |_| true),
+            ([], [.., a, b, c, d]) => {
+                let tail = u32::from_le_bytes([*a, *b, *c, *d]);
+                self.find_where(first, skip, |rest| {
+                    let found = rest.get(body.len() - 4..).and_then(<[u8]>::first_chunk);
+                    found.is_some_and(|found| u32::from_le_bytes(*found) == tail) && rest.starts_with(body)
+                })
+            }
+            ([], _) => self.find_where(first, skip, |rest| rest.starts_with(body)),
+            _ => self.find_where(first, skip, |rest| {
+                rest.starts_with(head) && rest[head.len()..].starts_with(body)
             }),
         }
     }
 
+    /// Position of the first entry that begins with `first`, and goes on as `is_rest` says.
     #[inline]
-    fn find_where(self, head: &[u8], skip: usize, is_body: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    fn find_where(self, first: u8, skip: usize, is_rest: impl Fn(&[u8]) -> bool) -> Option<usize> {
         let mut pos = 0;
-        while let Some(&first) = self.entries.get(pos) {
+        while let Some(&found) = self.entries.get(pos) {
             let entry = &self.entries[pos..];
-            if first == head[0] && entry.starts_with(head) && is_body(&entry[head.len()..]) {
+            if found == first && is_rest(&entry[1..]) {
                 return Some(pos);
             }
             pos += entry::size(entry);
