@@ -310,6 +310,127 @@ pub(crate) const LINES: &[Lines] = &[
     ("ttl", &["TTL :key"]),
     ("type", &["TYPE :key"]),
     ("unlink", &["UNLINK :key :key"]),
+    ("xack", &["XACK :stream 1 0-1 0-2 0-3 0-4 0-5 0-6", "XACK :stream 1 0-1 0-2 0-3 0-4"]),
+    (
+        "xackdel",
+        &[
+            "XACKDEL :stream 1 IDS 4 0-1 0-2 0-3 0-4 [DELREF]",
+            "XACKDEL :stream 1 ACKED IDS 3 0-5 0-6 0-7",
+            "XACKDEL :stream 2 [KEEPREF] IDS 4 0-1 0-2 0-3 0-4",
+        ],
+    ),
+    (
+        "xadd",
+        &[
+            "XADD :stream 0-* :value :value",
+            "XADD :stream 0-* :value :value [:value :value]",
+            "XADD 72 * :value :value",
+            "XADD 72 IDMP 8 :member * :value :value",
+            "XADD 72 IDMPAUTO 9 [MAXLEN ~ 5] * 1 :member",
+            "XADD :stream MAXLEN ~ 150 [LIMIT 200] [ACKED] 0-* 1 :value",
+            "XADD 70 [NOMKSTREAM] [DELREF] MAXLEN 9 0-* 1 :value",
+            "XADD 72 MINID ~ 1-1 * 1 :value",
+            "XADD :key 0-* :value :value",
+        ],
+    ),
+    (
+        "xautoclaim",
+        &[
+            "XAUTOCLAIM :stream 1 3 0 - [COUNT 3] [JUSTID]",
+            "XAUTOCLAIM :stream 1 4 5 (0-2",
+            "XAUTOCLAIM :stream 2 4 0 - COUNT 2",
+        ],
+    ),
+    ("xcfgset", &["XCFGSET 72 IDMP-DURATION 1", "XCFGSET 72 IDMP-MAXSIZE 3 [IDMP-DURATION 2]"]),
+    (
+        "xclaim",
+        &[
+            "XCLAIM :stream 1 3 0 0-1 0-2 0-3 [FORCE] [JUSTID]",
+            "XCLAIM :stream 1 4 0 0-3 0-4 [IDLE 5] [RETRYCOUNT 7] [FORCE] LASTID 0-4",
+            "XCLAIM :stream 1 4 5 0-1 0-2 [TIME :soonat]",
+        ],
+    ),
+    ("xdel", &["XDEL :stream 0-1 0-2 0-3", "XDEL :stream 0-4 0-5 0-6", "XDEL :stream 0-2"]),
+    (
+        "xdelex",
+        &[
+            "XDELEX :stream [DELREF] IDS 2 0-1 0-2",
+            "XDELEX :stream ACKED IDS 3 0-1 0-2 0-3",
+            "XDELEX :stream KEEPREF IDS 1 0-5",
+        ],
+    ),
+    (
+        "xgroup|create",
+        &[
+            "XGROUP CREATE :stream 1 0 [MKSTREAM] [ENTRIESREAD 2]",
+            "XGROUP CREATE :stream 2 $ [MKSTREAM]",
+            "XGROUP CREATE :stream 1 0 MKSTREAM",
+        ],
+    ),
+    (
+        "xgroup|createconsumer",
+        &["XGROUP CREATECONSUMER :stream 1 :member", "XGROUP CREATECONSUMER :stream 2 4"],
+    ),
+    ("xgroup|delconsumer", &["XGROUP DELCONSUMER :stream 1 3", "XGROUP DELCONSUMER :stream 1 4"]),
+    ("xgroup|destroy", &["XGROUP DESTROY :stream 1", "XGROUP DESTROY :stream 2"]),
+    ("xgroup|help", &["XGROUP HELP"]),
+    (
+        "xgroup|setid",
+        &[
+            "XGROUP SETID :stream 1 0 [ENTRIESREAD 0]",
+            "XGROUP SETID :stream 1 $",
+            "XGROUP SETID :stream 2 0-2 ENTRIESREAD 9",
+        ],
+    ),
+    ("xidmprecord", &["XIDMPRECORD :stream 8 :member 0-1", "XIDMPRECORD :stream 8 :member 0-4"]),
+    ("xinfo|consumers", &["XINFO CONSUMERS :stream 1"]),
+    ("xinfo|groups", &["XINFO GROUPS :stream"]),
+    ("xinfo|help", &["XINFO HELP"]),
+    ("xinfo|stream", &["XINFO STREAM :stream", "XINFO STREAM :stream FULL [COUNT 2]"]),
+    ("xlen", &["XLEN :stream"]),
+    (
+        "xnack",
+        &[
+            "XNACK :stream 1 FAIL IDS 3 0-1 0-2 0-3",
+            "XNACK :stream 1 SILENT IDS 2 0-3 0-4 [RETRYCOUNT 3] [FORCE]",
+            "XNACK :stream 1 FATAL IDS 2 0-1 0-2 FORCE",
+        ],
+    ),
+    (
+        "xpending",
+        &["XPENDING :stream 1", "XPENDING :stream 1 IDLE 5 - + 10 [3]", "XPENDING :stream 1 - + 10"],
+    ),
+    ("xrange", &["XRANGE :stream - + [COUNT 3]", "XRANGE :stream (0-2 0-9"]),
+    (
+        "xread",
+        &["XREAD [COUNT 2] STREAMS :stream :stream 0 0-2", "XREAD BLOCK 5 STREAMS :stream :stream $ $"],
+    ),
+    (
+        "xreadgroup",
+        &[
+            "XREADGROUP GROUP 1 3 [COUNT 2] STREAMS :stream >",
+            "XREADGROUP GROUP 1 4 [COUNT 1] STREAMS :stream :stream > >",
+            "XREADGROUP GROUP 1 3 [NOACK] STREAMS :stream 0",
+            "XREADGROUP GROUP 2 4 COUNT 2 NOACK STREAMS :stream >",
+            "XREADGROUP GROUP 1 4 [COUNT 3] CLAIM 5 STREAMS :stream >",
+            "XREADGROUP GROUP 1 3 BLOCK 5 CLAIM 0 STREAMS :stream >",
+            "XREADGROUP GROUP 1 3 BLOCK 5 STREAMS :stream >",
+        ],
+    ),
+    ("xrevrange", &["XREVRANGE :stream + - [COUNT 3]"]),
+    (
+        "xsetid",
+        &["XSETID 72 0-99999", "XSETID 72 9-999 ENTRIESADDED 5", "XSETID :stream 0-20 MAXDELETEDID 0-3"],
+    ),
+    (
+        "xtrim",
+        &[
+            "XTRIM :stream MAXLEN 5 [ACKED]",
+            "XTRIM :stream MINID 0-5 [DELREF]",
+            "XTRIM :stream MAXLEN ~ 1 LIMIT 500",
+            "XTRIM :stream MINID ~ 0-400",
+        ],
+    ),
     (
         "zadd",
         &[
@@ -413,7 +534,7 @@ pub(crate) fn theme(lines: &Lines) -> &'static str {
 }
 
 /// Commands that fill collections. Most others empty them, so these are sent more often.
-pub(crate) const FILLERS: &[&str] = &["hset", "rpush", "sadd", "xadd", "zadd"];
+pub(crate) const FILLERS: &[&str] = &["hset", "rpush", "sadd", "xadd", "xreadgroup", "zadd"];
 
 /// One line of `name`, filled in; deadlines that come soon are counted from `now_ms`.
 pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Args {

@@ -12,25 +12,25 @@ use crate::transcript::{converse, show, words};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, and a client that looks at it and does things.
-struct Setting {
+pub(crate) struct Setting {
     server: TestServer,
-    admin: RespClient,
+    pub(crate) admin: RespClient,
 }
 
 /// A client that waits.
-struct Waiter {
+pub(crate) struct Waiter {
     client: RespClient,
     id: i64,
 }
 
 impl Waiter {
-    fn reply(&mut self) -> String {
+    pub(crate) fn reply(&mut self) -> String {
         show(&self.client.read().expect("it is answered"))
     }
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = TestServer::tidegate();
         let admin = server.client();
         Setting { server, admin }
@@ -43,7 +43,7 @@ impl Setting {
     }
 
     /// A client that has sent these lines in one go, and waits for the reply to one of them.
-    fn waiting(&mut self, lines: &str) -> Waiter {
+    pub(crate) fn waiting(&mut self, lines: &str) -> Waiter {
         let mut waiter = self.client();
         self.send(&mut waiter, lines);
         waiter
@@ -71,15 +71,15 @@ impl Setting {
         value.unwrap_or_else(|| panic!("no {name}")).to_owned()
     }
 
-    fn blocked(&mut self) -> String {
+    pub(crate) fn blocked(&mut self) -> String {
         self.info("clients", "blocked_clients")
     }
 
-    fn nobody_waits(&mut self) {
+    pub(crate) fn nobody_waits(&mut self) {
         assert!(wait_until(PATIENCE, || self.blocked() == "0"), "{} wait", self.blocked());
     }
 
-    fn run(&mut self, text: &str) {
+    pub(crate) fn run(&mut self, text: &str) {
         converse(&mut self.admin, text);
     }
 }

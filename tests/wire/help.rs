@@ -19,6 +19,8 @@ fn every_container_explains_itself() {
         "OBJECT HELP",
         "SCRIPT HELP",
         "SLOWLOG HELP",
+        "XGROUP HELP",
+        "XINFO HELP",
     ] {
         let reply = client.line(line);
         let lines: Vec<String> =

@@ -25,6 +25,7 @@ mod refused;
 mod server;
 mod sets;
 mod snapshot;
+mod streams;
 mod strings;
 mod transactions;
 mod transcript;

@@ -13,6 +13,7 @@ mod member_expiry;
 mod partial_sort;
 mod repeated;
 mod set;
+mod stream;
 mod string;
 mod zset;
 
@@ -28,6 +29,8 @@ pub static ALL: &[&Family] = &[
     &hash::FAMILY,
     &list::FAMILY,
     &set::FAMILY,
+    &stream::CONTAINERS,
+    &stream::FAMILY,
     &string::FAMILY,
     &hyperloglog::FAMILY,
     &zset::FAMILY,

@@ -237,7 +237,11 @@ impl Executor {
             let members = log.expired_members.iter().map(|expired| expired.members.len() as u64).sum();
             add(&self.stats.expired_members, members);
         }
-        if !log.expired.is_empty() || !log.touched.is_empty() || !log.whole_databases.is_empty() {
+        if !log.expired.is_empty()
+            || !log.touched.is_empty()
+            || !log.noted.is_empty()
+            || !log.whole_databases.is_empty()
+        {
             self.tell_observers(grip);
         }
         if self.journaled {
@@ -251,7 +255,8 @@ impl Executor {
         add(&self.stats.expired, self.log.expired.len() as u64);
         self.mark_watchers(grip);
         let expired_members = self.log.expired_members.iter().map(|expired| &expired.key);
-        for touched in self.log.expired.iter().chain(expired_members).chain(&self.log.touched) {
+        let touched = self.log.touched.iter().chain(&self.log.noted);
+        for touched in self.log.expired.iter().chain(expired_members).chain(touched) {
             self.ready.note(grip, touched, &self.shared);
         }
         for &db in &self.log.whole_databases {

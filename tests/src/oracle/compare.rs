@@ -114,6 +114,12 @@ fn near(a: &Reply, b: &Reply, limit: i64) -> bool {
         (Reply::Array(left), Reply::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(a, b)| near(a, b, limit))
         }
+        (Reply::Map(left), Reply::Map(right)) => {
+            let both = |((key, a), (other_key, b)): (&(Reply, Reply), &(Reply, Reply))| {
+                key == other_key && near(a, b, limit)
+            };
+            left.len() == right.len() && left.iter().zip(right).all(both)
+        }
         _ => a == b,
     }
 }
@@ -238,6 +244,8 @@ mod tests {
         assert!(!Compare::Near(10).accepts(b":1000\r\n", b":1011\r\n"));
         assert!(!Compare::Near(10).accepts(b":-1\r\n", b":-2\r\n"));
         assert!(!Compare::Near(10).accepts(b":1\r\n", b":-1\r\n"));
+        assert!(Compare::Near(10).accepts(b"%1\r\n+a\r\n:1\r\n", b"%1\r\n+a\r\n:5\r\n"));
+        assert!(!Compare::Near(10).accepts(b"%1\r\n+a\r\n:1\r\n", b"%1\r\n+b\r\n:1\r\n"));
     }
 
     #[test]

@@ -138,6 +138,8 @@ pub struct Generator {
     pub random: Random,
     families: Vec<&'static Family>,
     relative_used: i64,
+    /// A number that grows, for what has to ascend: IDs of streams.
+    pub serial: u64,
     /// The connection the current steps are for.
     pub conn: usize,
 }
@@ -150,7 +152,7 @@ impl Generator {
             .copied()
             .filter(|family| names.is_empty() || names.iter().any(|name| name == family.name))
             .collect();
-        Self { random: Random::new(seed), families, relative_used: 0, conn: 0 }
+        Self { random: Random::new(seed), families, relative_used: 0, serial: 0, conn: 0 }
     }
 
     /// The commands the chosen families may send.
@@ -161,6 +163,7 @@ impl Generator {
     /// The steps of one epoch, without those that use a command which the target `lacks`.
     pub fn epoch(&mut self, len: usize, lacks: impl Fn(&str) -> bool) -> Vec<Step> {
         self.relative_used = 0;
+        self.serial = 0;
         let mut steps = Vec::with_capacity(len);
         while steps.len() < len {
             if self.random.one_in(12) {
@@ -230,6 +233,7 @@ impl Generator {
             ":score" => self.score(),
             ":bound" => self.bound(),
             ":lex" => self.name_bound(),
+            ":stream" => self.key_among(&[b"70", b"71", b"72"]),
             ":member" => self.member(),
             ":s" => self.relative_s(),
             ":ms" => self.relative_ms(),

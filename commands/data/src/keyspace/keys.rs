@@ -298,6 +298,13 @@ impl<'a> Keys<'a> {
         }
     }
 
+    fn wake(&mut self, key: Key) {
+        if self.log.record_touched {
+            let noted = self.touched(key);
+            self.log.noted.push(noted);
+        }
+    }
+
     /// Announces a keyspace event.
     #[inline]
     pub fn event(&mut self, class: EventClass, name: &'static str, key: Key) {

@@ -139,6 +139,8 @@ pub struct KeyLog {
     pub expired_members: Vec<ExpiredMembers>,
     /// Keys that changed, in order, possibly more than once.
     pub touched: Vec<Touched>,
+    /// Keys that changed in a way of which only those hear who wait for them.
+    pub noted: Vec<Touched>,
     /// Events, in order.
     pub events: Vec<Event>,
     /// Removed records, to be freed after the shards are released: see [`KeyLog::discard`].
@@ -165,6 +167,7 @@ impl KeyLog {
         let recorded = self.expired.len()
             + self.expired_members.len()
             + self.touched.len()
+            + self.noted.len()
             + self.events.len()
             + self.whole_databases.len();
         if recorded > 0 {
@@ -177,6 +180,7 @@ impl KeyLog {
         empty(&mut self.expired);
         empty(&mut self.expired_members);
         empty(&mut self.touched);
+        empty(&mut self.noted);
         empty(&mut self.events);
         self.whole_databases.clear();
     }

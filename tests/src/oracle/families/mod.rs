@@ -11,6 +11,7 @@ mod introspection;
 mod keyspace;
 mod lists;
 mod sets;
+mod streams;
 mod strings;
 mod transactions;
 mod types;
@@ -48,6 +49,7 @@ pub static FAMILIES: &[&Family] = &[
     &bitmaps::FAMILY,
     &hyperloglogs::FAMILY,
     &geo::FAMILY,
+    &streams::FAMILY,
 ];
 
 /// Keys that mostly hold hashes.
@@ -69,6 +71,7 @@ pub fn extra_keys() -> Vec<Vec<u8>> {
         .chain(lists::KEYS)
         .chain(hyperloglogs::KEYS)
         .chain(geo::KEYS)
+        .chain(streams::KEYS)
         .map(|key| key.to_vec())
         .collect()
 }

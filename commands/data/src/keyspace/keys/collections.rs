@@ -123,7 +123,7 @@ impl<'a> Keys<'a> {
         key: Key<'n>,
     ) -> Result<Option<Write<'k, 'a, 'n, T>>, WrongType> {
         let Some(lent) = self.lend(key)? else { return Ok(None) };
-        Ok(Some(Write { keys: self, key, lent, changed: false }))
+        Ok(Some(Write { keys: self, key, lent, changed: false, untold: false }))
     }
 
     /// The collection at `key` for writing, an empty one when there is no key. It comes into being only if it is not
@@ -134,7 +134,7 @@ impl<'a> Keys<'a> {
         key: Key<'n>,
     ) -> Result<Write<'k, 'a, 'n, T>, WrongType> {
         let lent = self.lend(key)?.unwrap_or_else(|| Lent::New(T::default()));
-        Ok(Write { keys: self, key, lent, changed: false })
+        Ok(Write { keys: self, key, lent, changed: false, untold: false })
     }
 
     /// Puts a whole collection at `key`, whatever was there before, its deadline included: the `STORE` commands. An
@@ -222,6 +222,8 @@ pub struct Write<'k, 'a, 'n, T: Collection> {
     key: Key<'n>,
     lent: Lent<T>,
     changed: bool,
+    /// The value may have another size without having changed for anybody.
+    untold: bool,
 }
 
 impl<T: Collection> Write<'_, '_, '_, T> {
@@ -277,6 +279,36 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         }
     }
 
+    /// The value, to see what comes of a change: call [`Write::touch`] or [`Write::note`] if something did. Also for what
+    /// is no change to anybody else, as the time at which somebody asked.
+    #[inline]
+    pub fn change_untold(&mut self) -> &mut T {
+        self.untold = true;
+        self.value()
+    }
+
+    /// The key counts as touched.
+    #[inline]
+    pub fn touch(&mut self) {
+        if !self.changed {
+            self.note_change();
+        }
+    }
+
+    /// The value of an existing key counts as changed, but nobody hears of it who watches the key or waits for it: what
+    /// the consumers of a stream have is not its content.
+    pub fn note(&mut self) {
+        if !self.changed {
+            self.changed = true;
+            self.keys.log.changes += 1;
+        }
+    }
+
+    /// Has those look at the key again who wait for it, after a change that was only [noted](Self::note).
+    pub fn wake(&mut self) {
+        self.keys.wake(self.key);
+    }
+
     fn note_change(&mut self) {
         self.changed = true;
         self.keys.touch(self.key);
@@ -311,7 +343,7 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     fn put_back(&mut self) {
         match std::mem::replace(&mut self.lent, Lent::Done) {
             Lent::Boxed(place, before) => {
-                if self.changed {
+                if self.changed || self.untold {
                     let table = self.keys.table(self.key);
                     table.boxed_changed(place, before);
                     if table.boxed_at(place).is_empty() {
@@ -328,7 +360,7 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     fn put_inline(&mut self, place: Place, value: T) {
         let is_empty = value.is_empty();
         let kept = self.keys.keep_inline(value);
-        if !self.changed {
+        if !self.changed && !self.untold {
             return;
         }
         if is_empty {
