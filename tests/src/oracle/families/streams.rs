@@ -105,7 +105,7 @@ fn line(generator: &mut Generator, template: &str) -> Args {
             ":from" => args.push(bound(generator, "-")),
             ":to" => args.push(bound(generator, "+")),
             ":idle" => {
-                args.push(one_of(generator, &["0", "0", "0", "99999999", "-5", "x", "9223372036854775807"]))
+                args.push(one_of(generator, &["0", "0", "0", "99999999", "-5", "x", "9223372036854775807"]));
             }
             ":few" => args.push(one_of(generator, &["1", "2", "5", "0", "-1", "x", "9223372036854775807"])),
             other => args.extend(generator.fill(other)),
