@@ -5,6 +5,7 @@
 
 use super::error::Error;
 use super::number::format_double_17;
+use tidegate_data::types::string::copy_short;
 
 /// The protocol a connection speaks, chosen with `HELLO`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -325,23 +326,6 @@ impl<'a> Reply<'a> {
 
 /// Strings up to this length are written in one piece; below 20, as its second digit is all that varies.
 const SHORT: usize = 16;
-
-/// Copies at most [`SHORT`] bytes, as two overlapping pieces of a fixed length.
-#[inline]
-fn copy_short(to: &mut [u8], from: &[u8]) {
-    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
-        let last = from.len() - N;
-        to[..N].copy_from_slice(&from[..N]);
-        to[last..last + N].copy_from_slice(&from[last..]);
-    }
-    match from.len() {
-        8.. => ends::<8>(to, from),
-        4.. => ends::<4>(to, from),
-        2.. => ends::<2>(to, from),
-        1 => to[0] = from[0],
-        _ => {}
-    }
-}
 
 /// The decimal digits of an `i64` on the stack.
 #[derive(Debug, Default)]

@@ -20,7 +20,10 @@ pub use entry::{
     size_of_last as size_of_last_entry,
 };
 
-use crate::keyspace::{INLINE_PACKED_MAX, size_class};
+use crate::{
+    keyspace::{INLINE_PACKED_MAX, size_class},
+    types::string::copy_short,
+};
 
 /// Most items of one sequence.
 pub const PACKED_LEN_MAX: usize = u16::MAX as usize;
@@ -442,7 +445,17 @@ pub(crate) fn splice(bytes: &mut Vec<u8>, at: usize, old_size: usize, item: Item
 
 /// Writes the entry of `item` into a place of exactly its size.
 pub(crate) fn write_entry(place: &mut [u8], item: Item<'_>) {
-    let (head, body) = (Head::of(item), item.body());
+    let body = item.body();
+    if let Some((head, back)) = entry::short_marks(item)
+        && body.len() <= 16
+    {
+        let last = place.len() - 1;
+        place[0] = head;
+        copy_short(&mut place[1..last], body);
+        place[last] = back;
+        return;
+    }
+    let head = Head::of(item);
     let (head_place, rest) = place.split_at_mut(head.len());
     let (body_place, back_place) = rest.split_at_mut(body.len());
     head_place.copy_from_slice(head.as_bytes());
@@ -452,7 +465,14 @@ pub(crate) fn write_entry(place: &mut [u8], item: Item<'_>) {
 
 /// Writes the entry of `item` at the end.
 pub(crate) fn append_entry(bytes: &mut Vec<u8>, item: Item<'_>) {
-    let (head, body) = (Head::of(item), item.body());
+    let body = item.body();
+    if let Some((head, back)) = entry::short_marks(item) {
+        bytes.push(head);
+        bytes.extend_from_slice(body);
+        bytes.push(back);
+        return;
+    }
+    let head = Head::of(item);
     bytes.extend_from_slice(head.as_bytes());
     bytes.extend_from_slice(body);
     bytes.extend_from_slice(Back::of(head.len() + body.len()).as_bytes());

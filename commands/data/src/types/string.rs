@@ -91,6 +91,25 @@ impl fmt::Debug for LongString {
     }
 }
 
+/// Copies at most 16 bytes to the front of `to`, as two overlapping pieces of a fixed length: a general copy is a call
+/// that takes longer.
+#[inline]
+pub fn copy_short(to: &mut [u8], from: &[u8]) {
+    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+        let last = from.len() - N;
+        to[..N].copy_from_slice(&from[..N]);
+        to[last..last + N].copy_from_slice(&from[last..]);
+    }
+    debug_assert!(from.len() <= 16, "longer ones have a middle");
+    match from.len() {
+        8.. => ends::<8>(to, from),
+        4.. => ends::<4>(to, from),
+        2.. => ends::<2>(to, from),
+        1 => to[0] = from[0],
+        _ => {}
+    }
+}
+
 /// The encoding a freshly set string that is not an integer has.
 pub fn encoding_of(bytes: &[u8]) -> StringEncoding {
     if bytes.len() <= EMBSTR_LEN_MAX { StringEncoding::Embstr } else { StringEncoding::Raw }

@@ -87,9 +87,15 @@ impl<'a> Item<'a> {
     }
 
     /// Bytes the item takes in a packed sequence.
+    #[inline]
     pub fn entry_size(self) -> usize {
-        let size = Head::of(self).len() + self.body().len();
-        size + back_size(size)
+        match self {
+            Self::Bytes(bytes) if bytes.len() < 64 => bytes.len() + 2,
+            item => {
+                let size = Head::of(item).len() + item.body().len();
+                size + back_size(size)
+            }
+        }
     }
 
     pub(super) fn body(self) -> &'a [u8] {
@@ -124,6 +130,18 @@ impl<'a> From<&'a Vec<u8>> for Item<'a> {
 impl From<i64> for Item<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+/// What stands before and behind the bytes of a string of up to 63 bytes, which most items are; `None` for others.
+#[inline]
+pub(super) fn short_marks(item: Item<'_>) -> Option<(u8, u8)> {
+    match item {
+        Item::Bytes(bytes) if bytes.len() < 64 => {
+            let len = bytes.len() as u8;
+            Some((STRING_6 | len, len + 1))
+        }
+        _ => None,
     }
 }
 
