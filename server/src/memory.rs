@@ -6,6 +6,10 @@
 //! a counter of its thread's own: two plain memory accesses per allocation.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait; it only counts and forwards")]
 
+mod owners;
+
+pub use owners::{Own, Returns, any_waiting};
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
@@ -54,11 +58,12 @@ pub fn used() -> usize {
     sum.max(0) as usize
 }
 
-/// An allocator that counts what another one gives out.
+/// An allocator that counts what another one gives out. With the feature `mimalloc` that has to be mimalloc.
 #[derive(Debug, Clone, Copy)]
 pub struct Counting<A>(pub A);
 
-// SAFETY: every call is forwarded unchanged; counting neither allocates nor unwinds.
+// SAFETY: every call is forwarded unchanged, but for blocks that are freed later, by the thread that allocated them; neither
+// that nor counting allocates on its way or unwinds.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -70,6 +75,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     #[inline]
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-(size_class(layout.size()) as isize));
+        if owners::take(pointer, layout.size()) {
+            return;
+        }
         // SAFETY: the caller's promises are passed on.
         unsafe { self.0.dealloc(pointer, layout) }
     }
@@ -92,7 +100,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 }
 
-/// Gives free memory of this thread, and of threads that ended, back to the kernel: `MEMORY PURGE`.
+/// Gives free memory of this thread, of threads that ended, and of regions that nobody uses, back to the kernel. It walks
+/// everything this thread has allocated, so it is for threads that have little, or time.
 pub fn purge() {
     #[cfg(feature = "mimalloc")]
     // SAFETY: the function has no preconditions.

@@ -26,6 +26,10 @@ const SWEEP_BUDGET: usize = 256;
 const JOIN_STEP: Duration = Duration::from_millis(2);
 /// Once all shards are held for good, threads that do not stop in this time wait for them.
 const SEALED_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a thread frees what it gets back before it looks for requests again.
+const TAKE_BACK_NANOS: u64 = 50_000;
+/// The pause after that where there were requests.
+const TAKE_BACK_PAUSE: Duration = Duration::from_millis(1);
 /// How often the expiry sweep looks for due segments.
 const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 
@@ -223,8 +227,13 @@ struct First {
 
 /// One thread: its connections, its share of the timers.
 async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: Option<First>) {
-    let worker = Worker::new(Arc::clone(&shared), index, random_u64());
+    let own = memory::Own::claim();
+    let mut worker = Worker::new(Arc::clone(&shared), index, random_u64());
+    worker.exec.take_back(own.as_ref());
     let local = Rc::new(RefCell::new(Local::new(worker)));
+    if let Some(own) = own {
+        tokio::task::spawn_local(take_back(own, Rc::clone(&local)));
+    }
     if let Some(first) = first {
         shared.stats.startup_memory.store(crate::memory::used(), Relaxed);
         tokio::task::spawn_local(signals(Arc::clone(&shared)));
@@ -298,11 +307,11 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
     loop {
         tick.tick().await;
         turn += 1;
-        // Every thread for itself: what it allocated only it can give back, whoever freed it.
-        if turn.is_multiple_of(4) && freed.much() {
-            memory::purge();
-        }
         let shared = Arc::clone(&local.borrow().worker.shared);
+        local.borrow_mut().worker.exec.return_memory();
+        if index == 0 && turn.is_multiple_of(4) && freed.much() {
+            shared.reclaim.purge();
+        }
         // Idle threads, too, forget what CONFIG RESETSTAT wants forgotten.
         local.borrow().worker.stats.follow(shared.stats.epoch());
         if shared.debug.pause_cron.load(Relaxed) {
@@ -313,6 +322,25 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         }
         if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
+        }
+    }
+}
+
+/// Frees what this thread allocated and others have dropped, a little at a time: nobody waits longer for a reply.
+async fn take_back(mut own: memory::Own, local: Rc<RefCell<Local>>) {
+    let clock = clock::Stopwatch::default();
+    let mut reads = 0;
+    loop {
+        std::future::poll_fn(|cx| own.poll(cx)).await;
+        let started = clock.ticks();
+        own.free(|| clock.nanos(started, clock.ticks()) < TAKE_BACK_NANOS);
+        let reads_now = local.borrow().worker.stats.reads.load(Relaxed);
+        if reads_now == reads {
+            // Nobody asks for anything: but requests are looked for between any two steps.
+            tokio::task::yield_now().await;
+        } else {
+            reads = reads_now;
+            tokio::time::sleep(TAKE_BACK_PAUSE).await;
         }
     }
 }

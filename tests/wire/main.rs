@@ -21,6 +21,7 @@ mod lists;
 mod observe;
 mod protocol;
 mod pushback;
+mod reclaim;
 mod refused;
 mod server;
 mod sets;

@@ -35,7 +35,7 @@ static FLUSHALL: Command = command("FLUSHALL", "[async: ASYNC@4.0.0|SYNC@6.2.0]"
 
 /// An empty keyspace is flushed as well: the command must reach replicas, which may not be empty.
 fn flushall(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
-    let reclaim = reclaim(args)?;
+    let reclaim = reclaim(cx, args)?;
     let selected = cx.keys.db();
     for db in 0..cx.env.limits().databases {
         cx.keys.select(db);
@@ -60,15 +60,15 @@ static FLUSHDB: Command = command("FLUSHDB", "[async: ASYNC@4.0.0|SYNC@6.2.0]", 
     .whole_keyspace();
 
 fn flushdb(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
-    let reclaim = reclaim(args)?;
+    let reclaim = reclaim(cx, args)?;
     cx.keys.flush(reclaim);
     reply.ok();
     Ok(Outcome::Changed)
 }
 
-fn reclaim(args: &mut Args) -> Result<Reclaim, Error> {
+fn reclaim(cx: &Ctx, args: &mut Args) -> Result<Reclaim, Error> {
     let reclaim = if args.is_done() {
-        Reclaim::AsConfigured
+        if cx.env.limits().lazy_flush { Reclaim::Later } else { Reclaim::BeforeReply }
     } else if args.take_word("SYNC") {
         Reclaim::BeforeReply
     } else if args.take_word("ASYNC") {

@@ -81,6 +81,10 @@ pub struct Limits {
     pub cluster: bool,
     /// The `databases` directive.
     pub databases: usize,
+    /// `lazyfree-lazy-user-del`: `DEL` frees like `UNLINK`.
+    pub lazy_del: bool,
+    /// `lazyfree-lazy-user-flush`: `FLUSHALL` and `FLUSHDB` are `ASYNC` where nothing is said.
+    pub lazy_flush: bool,
     /// When collections change their encoding.
     pub encodings: Encodings,
     /// `rdbcompression`: `DUMP` compresses long strings.
@@ -97,6 +101,8 @@ impl Default for Limits {
             shared_integers: true,
             cluster: false,
             databases: 16,
+            lazy_del: false,
+            lazy_flush: false,
             encodings: Encodings::default(),
             compress_dumps: true,
             verify_dumps: true,

@@ -167,8 +167,9 @@ static PURGE: Command<Control> = control("PURGE", "", purge)
     .arity(2)
     .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
 
-fn purge(_: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+fn purge(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     memory::purge();
+    cx.shared().reclaim.purge();
     reply.ok();
     Ok(Flow::Done)
 }

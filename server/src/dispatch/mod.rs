@@ -178,6 +178,8 @@ impl Worker {
             shared_integers: maxmemory == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
+            lazy_del: hot.lazyfree_lazy_user_del.get(),
+            lazy_flush: hot.lazyfree_lazy_user_flush.get(),
             encodings: Encodings {
                 list_alone_len: self.shared.debug.list_alone_len.load(Relaxed),
                 ..hot.encodings()
@@ -353,7 +355,8 @@ impl Worker {
         let mut is_straight = self.is_straight(session);
         let mut tally = Tally::default();
         for (index, planned) in group.commands.iter().enumerate() {
-            let flow = if is_straight
+            let mark = out.len();
+            let mut flow = if is_straight
                 && self.straight(shared, session, group, index, buf, &mut held, &mut tally, &mut started, out)
             {
                 Flow::Done
@@ -368,7 +371,7 @@ impl Worker {
             done += 1;
             if self.exec.is_heavy() {
                 held = None;
-                self.exec.free_garbage();
+                self.free_heavy(session, planned.lookup, &mut flow, mark, out);
             }
             match flow {
                 Flow::Done => {}

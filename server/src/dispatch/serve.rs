@@ -5,12 +5,13 @@
 //! Where such a command needs a shard that is not held, its key is served after the release, under a hold of all that
 //! is needed, but before the next command of the one who touched it.
 
-use super::{Request, Worker, route};
+use super::{Lookup, Request, Worker, route};
+use crate::control::Flow;
 use crate::registry::{Body, Entry};
 use crate::session::{Answer, Claim, Ending, Parked, ReplyMode, Session, Then};
 use crate::shard::block::{Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
 use crate::shard::exec::{Call, Grip};
-use crate::shared::{PauseKind, add};
+use crate::shared::{Awaited, PauseKind, add};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -199,6 +200,29 @@ impl Worker {
         }
     }
 
+    /// Much was removed. Who wants to wait until it is freed does so without holding up this thread.
+    #[cold]
+    pub(super) fn free_heavy(
+        &mut self,
+        session: &Session,
+        lookup: Lookup,
+        flow: &mut Flow,
+        mark: usize,
+        out: &mut Vec<u8>,
+    ) {
+        match (lookup, &*flow) {
+            (Lookup::Found(entry), Flow::Done) if self.exec.is_awaited() => {
+                let client = Arc::clone(&session.client);
+                let reply = out.split_off(mark);
+                client.is_needed.store(true, Relaxed);
+                let wait = client.begin_wait();
+                self.exec.free_for(Awaited { client, wait, reply });
+                *flow = Flow::Park(Parked::for_background(entry));
+            }
+            _ => self.exec.free_garbage(),
+        }
+    }
+
     /// The connection waits from now on.
     pub(super) fn begin_wait(session: &mut Session, parked: Parked) {
         let client = &session.client;
@@ -212,6 +236,7 @@ impl Worker {
                 0
             }
             Then::Keys(waiter) => waiter.size(),
+            Then::Freed(_) => 0,
         };
         client.parked_args.store(size, Relaxed);
         client.waits_limited.store(parked.until_ms != i64::MAX, Relaxed);
@@ -296,7 +321,9 @@ impl Worker {
             // CLIENT UNBLOCK counts as a failure, whichever way it was asked for.
             match &parked.then {
                 Then::Keys(waiter) => self.count_served(waiter, 0, true),
-                Then::Answer(Answer { entry, .. }) => add(&self.stats.commands[entry.id].failed, 1),
+                Then::Answer(Answer { entry, .. }) | Then::Freed(entry) => {
+                    add(&self.stats.commands[entry.id].failed, 1);
+                }
                 Then::Retry(_) => {}
             }
         }
@@ -308,6 +335,7 @@ impl Worker {
         let parked = session.parked.take()?;
         let client = &session.client;
         client.paused.store(false, Relaxed);
+        client.is_needed.store(false, Relaxed);
         client.parked_args.store(0, Relaxed);
         if let Some(claim) = client.waiting.claim_present() {
             claim.end(Ending::Closed);

@@ -157,7 +157,9 @@ pub struct Client {
     pub paused: AtomicBool,
     /// Its request waits for keys, or for replicas.
     pub waiting: Waiting,
-    /// It does so for a limited time.
+    /// It waits for something that cannot be called off: `CLIENT UNBLOCK` does not end that.
+    pub is_needed: AtomicBool,
+    /// It waits for a limited time.
     pub waits_limited: AtomicBool,
     /// It is closed at the next chance.
     pub killed: AtomicBool,
@@ -218,6 +220,7 @@ impl Client {
             no_touch: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             waiting: Waiting::default(),
+            is_needed: AtomicBool::new(false),
             waits_limited: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -252,6 +255,9 @@ impl Client {
     /// Lets a waiting connection go on, from any thread: `CLIENT UNBLOCK`. False when it does not wait, or not for
     /// something that may be given up.
     pub fn unblock(&self, how: Ending) -> bool {
+        if self.is_needed.load(Relaxed) {
+            return false;
+        }
         let Some(claim) = self.waiting.claim_present() else { return false };
         claim.end(how);
         self.waker.wake();

@@ -92,6 +92,8 @@ pub enum Then {
     Answer(Answer),
     /// For keys. Whoever touches one of them sends the reply; when time runs out it is a null array.
     Keys(Arc<Waiter>),
+    /// For something to be freed that this command removed. Whoever frees it sends the reply.
+    Freed(&'static Entry),
 }
 
 /// A request that waits for nothing but time.
@@ -121,12 +123,17 @@ impl Parked {
         Parked { until_ms: deadline_ms.unwrap_or(i64::MAX), then: Then::Keys(waiter), is_silent }
     }
 
+    /// Waits until something is freed.
+    pub fn for_background(entry: &'static Entry) -> Self {
+        Parked { until_ms: i64::MAX, then: Then::Freed(entry), is_silent: false }
+    }
+
     /// Writes the reply when time has run out, or where nothing may wait for time.
     pub fn write_timed_out(&self, reply: &mut Reply<'_>) {
         match &self.then {
             Then::Answer(answer) => reply.raw(&answer.reply),
             Then::Keys(_) => reply.null_array(),
-            Then::Retry(_) => {}
+            Then::Retry(_) | Then::Freed(_) => {}
         }
     }
 }

@@ -4,12 +4,13 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 use super::hold::{Hold, HoldOne, ShardData};
-use crate::shared::{Removed, Shared, ThreadStats, add};
+use crate::memory::{Own, Returns};
+use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, Wait};
-use tidegate_data::{Access, Due, ExpiredMembers, Held, KeyLog, Keys, Reclaim, Record, Rules, Touched};
+use tidegate_data::{Access, Contents, Due, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched};
 use tidegate_persistence::journal::Part;
 
 /// The shards held for a command.
@@ -133,7 +134,13 @@ pub struct Executor {
     wait: Option<Box<Wait>>,
     /// There are ready keys, or there is something to wait for.
     pub needs_attention: bool,
+    returns: Returns,
 }
+
+/// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
+const LARGE: usize = 64 * 1024;
+/// More keys than this are freed in the background together, however small they are.
+const MANY: usize = 10_000;
 
 impl Executor {
     /// An executor of one worker thread.
@@ -151,6 +158,7 @@ impl Executor {
             ready: Ready::default(),
             wait: None,
             needs_attention: false,
+            returns: Returns::new(None),
         }
     }
 
@@ -360,29 +368,60 @@ impl Executor {
     /// Frees what the finished units removed. Call it with no shard held, unless it would be too much until then.
     #[inline]
     pub fn free_garbage(&mut self) {
-        if !self.log.emptied.is_empty() || self.log.reclaim == Reclaim::Later {
-            self.free_large();
+        if self.log.has_garbage() {
+            self.free_removed(None);
         }
-        self.log.free();
     }
 
-    /// Leaves to the background what would hold up this thread, unless a client wants to wait for it.
+    /// True when somebody wants to wait until what the finished units removed is freed, and it takes some time.
+    pub fn is_awaited(&self) -> bool {
+        self.log.is_awaited && self.emptied_size() > LARGE
+    }
+
+    /// As [`Executor::free_garbage`]; who waits for it gets its reply when it is done.
+    pub fn free_for(&mut self, awaited: Awaited) {
+        self.free_removed(Some(awaited));
+    }
+
+    fn emptied_size(&self) -> usize {
+        self.log.emptied.iter().map(Contents::bytes).sum()
+    }
+
+    /// What would hold up this thread is left to the background; of the rest every thread gets back what it allocated.
     #[cold]
-    fn free_large(&mut self) {
-        /// Less is freed faster than it is handed over.
-        const LARGE: usize = 64 * 1024;
-        let mut removed = Removed { tables: std::mem::take(&mut self.log.emptied), records: Vec::new() };
-        if self.log.reclaim == Reclaim::BeforeReply {
-            return;
+    fn free_removed(&mut self, awaited: Option<Awaited>) {
+        let reclaim = &self.shared.reclaim;
+        let lazy = std::mem::take(&mut self.log.lazy);
+        let mut removed = Removed { awaited, ..Removed::default() };
+        if removed.awaited.is_some() || self.emptied_size() > LARGE {
+            removed.tables = std::mem::take(&mut self.log.emptied);
         }
-        if self.log.reclaim == Reclaim::Later
-            && self.log.garbage.iter().map(Record::heap_size).sum::<usize>() > LARGE
-        {
-            removed.records = std::mem::take(&mut self.log.garbage);
+        let garbage = &mut self.log.garbage;
+        if self.log.garbage_size > LARGE && !reclaim.is_behind() {
+            if garbage.len() > MANY {
+                removed.records = std::mem::take(garbage);
+            } else {
+                removed.records.extend(garbage.extract_if(.., |record| record.is_slow_to_free()));
+            }
         }
-        if !removed.is_empty() {
-            self.shared.reclaim.free(removed);
+        if removed.is_empty() {
+            reclaim.count(lazy);
+        } else {
+            removed.lazy = lazy;
+            reclaim.free(removed);
         }
+        let log = &mut self.log;
+        self.returns.while_dropping(|| log.free());
+    }
+
+    /// The thread this runs on takes back what it allocated, whoever frees it.
+    pub fn take_back(&mut self, own: Option<&Own>) {
+        self.returns = Returns::new(own);
+    }
+
+    /// Hands over what others allocated and this thread has dropped.
+    pub fn return_memory(&mut self) {
+        self.returns.flush();
     }
 
     /// Deletes keys of one shard whose time has come, at most `budget` of them. Returns true when more are due.
@@ -400,7 +439,7 @@ impl Executor {
                 continue;
             }
             let journal = shared.journal.is_enabled().then_some(&shared.journal);
-            let garbage = &mut self.log.garbage;
+            let log = &mut self.log;
             let watched = &data.watched;
             let is_awaited = !data.awaited.is_empty();
             let mut touch = |key: &[u8]| {
@@ -417,7 +456,7 @@ impl Executor {
                         journal.append(&[part(db as u16, &[b"DEL", record.key()])]);
                     }
                     swept += 1;
-                    garbage.push(record);
+                    log.discard(record);
                 }
                 Due::Members { key, code, members } => {
                     watched.touch(db as u16, key);
@@ -430,7 +469,7 @@ impl Executor {
                     }
                 }
                 // The members were journaled; a key without any is gone on the other side as well.
-                Due::Emptied(record) => garbage.push(record),
+                Due::Emptied(record) => log.discard(record),
             });
             add(&self.stats.expired, swept);
             add(&self.stats.expired_by_sweep, swept);

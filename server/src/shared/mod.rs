@@ -15,7 +15,7 @@ pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
 pub use rates::{Rate, Rates};
-pub use reclaim::{Reclaim, Removed};
+pub use reclaim::{Awaited, Reclaim, Removed};
 pub use saving::Saving;
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};

@@ -414,6 +414,14 @@ impl<'a> Keys<'a> {
                     Expiry::Keep => old.expiry_ms(),
                     Expiry::At(deadline) => Some(deadline),
                 };
+                if old.is_slow_to_free() {
+                    // What is freed under the hold, everybody waits for.
+                    let record = string_record(key, value, expiry);
+                    record.set_access(word);
+                    let old = entry.replace(record);
+                    self.log.discard(old);
+                    return false;
+                }
                 match value {
                     StringValue::Int(n) => entry.set_int(n, expiry),
                     StringValue::Bytes(bytes, encoding) => entry.set_string_bytes(bytes, encoding, expiry),
@@ -423,12 +431,7 @@ impl<'a> Keys<'a> {
             }
             Entry::Vacant(entry) => {
                 let expiry = if let Expiry::At(deadline) = expiry { Some(deadline) } else { None };
-                let record = match value {
-                    StringValue::Int(n) => Record::new_int(key.bytes(), n, expiry),
-                    StringValue::Bytes(bytes, encoding) => {
-                        Record::new_bytes(key.bytes(), bytes, encoding, expiry)
-                    }
-                };
+                let record = string_record(key, value, expiry);
                 record.set_access(access.initial());
                 entry.insert(record);
                 self.event(EventClass::New, "new", key);
@@ -526,6 +529,17 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The same for a key that the user wants freed off the path of requests: `UNLINK`.
+    pub fn remove_lazily(&mut self, key: Key) -> bool {
+        match self.take(key) {
+            Some(record) => {
+                self.log.discard_lazily(record);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Takes the record out of the keyspace: the first half of `RENAME` and `MOVE`.
     pub fn take(&mut self, key: Key) -> Option<Record> {
         if !self.alive(key) {
@@ -571,6 +585,13 @@ impl<'a> Keys<'a> {
             self.touch(key);
         }
         changed
+    }
+}
+
+fn string_record(key: Key, value: StringValue, expiry_ms: Option<i64>) -> Record {
+    match value {
+        StringValue::Int(n) => Record::new_int(key.bytes(), n, expiry_ms),
+        StringValue::Bytes(bytes, encoding) => Record::new_bytes(key.bytes(), bytes, encoding, expiry_ms),
     }
 }
 

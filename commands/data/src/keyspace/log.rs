@@ -6,6 +6,8 @@ use crate::value::TypeCode;
 
 /// Removed records are freed at the next chance when they occupy more than this, in bytes.
 const GARBAGE_MAX: usize = 1 << 20;
+/// A record of this size or less is freed as fast as it could be put aside, in bytes.
+const LAZY_MIN: usize = 4096;
 /// Room for this many entries is kept in every list of the log.
 const ENTRIES_KEPT: usize = 4096;
 
@@ -51,13 +53,10 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
-/// When the memory of what was removed is given back; a later variant prevails over an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+/// When the memory of an emptied database is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reclaim {
-    /// As the `lazyfree-*` directives say.
-    #[default]
-    AsConfigured,
-    /// Off the path of requests: `UNLINK`, `FLUSHALL ASYNC`.
+    /// Off the path of requests: `FLUSHALL ASYNC`.
     Later,
     /// Before the client gets its reply: `FLUSHALL SYNC`.
     BeforeReply,
@@ -151,8 +150,11 @@ pub struct KeyLog {
     pub emptied: Vec<super::table::Contents>,
     /// A buffer lent to writes of small collections.
     pub packed: Vec<u8>,
-    /// When `garbage` and `emptied` are to be freed: see [`KeyLog::free_when`].
-    pub reclaim: Reclaim,
+    /// Keys in `garbage` and `emptied` that the user wants freed off the path of requests, and is told about: see
+    /// [`KeyLog::discard_lazily`].
+    pub lazy: usize,
+    /// `emptied` is to be freed before the client gets its reply.
+    pub is_awaited: bool,
     /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
     pub whole_databases: Vec<u16>,
 }
@@ -199,19 +201,29 @@ impl KeyLog {
         self.garbage_size > GARBAGE_MAX || !self.emptied.is_empty()
     }
 
-    /// Says when what is removed is to be freed, until it is.
-    pub fn free_when(&mut self, reclaim: Reclaim) {
-        self.reclaim = self.reclaim.max(reclaim);
+    /// The same for a record that the user wants freed off the path of requests: `UNLINK`. What is freed at once anyway
+    /// does not count as such, as in Redis.
+    pub fn discard_lazily(&mut self, record: Record) {
+        self.lazy += usize::from(record.heap_size() > LAZY_MIN);
+        self.discard(record);
     }
 
-    /// Frees removed records. Call it with no shard held.
+    /// True when there is something to free.
+    #[inline]
+    pub fn has_garbage(&self) -> bool {
+        !(self.garbage.is_empty() & self.emptied.is_empty())
+    }
+
+    /// Frees what was removed and is still here. Call it with no shard held.
     #[inline]
     pub fn free(&mut self) {
         if !self.garbage.is_empty() {
             empty(&mut self.garbage);
         }
+        self.emptied.clear();
         self.garbage_size = 0;
-        self.reclaim = Reclaim::AsConfigured;
+        self.lazy = 0;
+        self.is_awaited = false;
     }
 }
 

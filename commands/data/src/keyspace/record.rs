@@ -359,6 +359,15 @@ impl Record {
         first.store((access & ACCESS_MAX) << 8 | first.load(Relaxed) & 0xff, Relaxed);
     }
 
+    /// True when dropping it takes so long that others would notice: members by the thousand, or a string whose pages
+    /// the kernel takes back one by one. O(1).
+    pub fn is_slow_to_free(&self) -> bool {
+        const MEMBERS_SIZE: usize = 64 * 1024;
+        const STRING_SIZE: usize = 16 << 20;
+        let most = if self.type_code() == TypeCode::String { STRING_SIZE } else { MEMBERS_SIZE };
+        self.heap_size() > most
+    }
+
     /// Bytes of the allocation, plus those of the boxed value. O(1).
     #[inline]
     pub fn heap_size(&self) -> usize {

@@ -1,12 +1,12 @@
 //! Whether keys are there: deleting, counting, touching them, and asking for their type.
 
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, Tip, command};
-use tidegate_data::{EventClass, Key, Reclaim};
+use tidegate_data::{EventClass, Key};
 
 /// A proxy sends such a command to all shards and adds up the answers.
 const SUMMED: &[Tip] = &["request_policy:multi_shard", "response_policy:agg_sum"];
 
-pub(super) static DEL: Command = command("DEL", "key [key ...]", delete)
+pub(super) static DEL: Command = command("DEL", "key [key ...]", del)
     .about(
         "1.0.0",
         "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
@@ -28,16 +28,21 @@ pub(super) static UNLINK: Command = command("UNLINK", "key [key ...]", unlink)
     .flags(&[Flag::Write, Flag::Fast])
     .tips(SUMMED);
 
-fn unlink(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
-    cx.keys.log().free_when(Reclaim::Later);
-    delete(cx, args, reply)
+fn del(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+    let lazily = cx.env.limits().lazy_del;
+    delete(cx, args, reply, lazily)
 }
 
-fn delete(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+fn unlink(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+    delete(cx, args, reply, true)
+}
+
+fn delete(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, lazily: bool) -> Result<Outcome, Error> {
     let mut deleted = 0;
     while !args.is_done() {
         let key = args.key()?;
-        if cx.keys.remove(key) {
+        let is_removed = if lazily { cx.keys.remove_lazily(key) } else { cx.keys.remove(key) };
+        if is_removed {
             cx.keys.event(EventClass::Generic, "del", key);
             deleted += 1;
         }

@@ -88,7 +88,10 @@ impl Keys<'_> {
                 emptied.push(table.take());
             }
         });
-        self.log.free_when(reclaim);
+        match reclaim {
+            Reclaim::Later => self.log.lazy += removed,
+            Reclaim::BeforeReply => self.log.is_awaited |= removed > 0,
+        }
         self.log.whole_databases.push(db as u16);
         self.log.changes += removed as u64;
         removed

@@ -1,0 +1,322 @@
+//! What others notice while something huge is removed: their latencies before it and during it.
+//!
+//! A few connections ask for small keys without a pause. When that has been measured for a while, another connection
+//! removes a value of millions of members, overwrites it, lets it expire, or empties a keyspace of millions of keys; what
+//! the others measure from then until the memory is free again is shown beside what they measured before.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidegate_benches::cores::{self, Division};
+use tidegate_benches::flags::{self, Flags};
+use tidegate_benches::histogram::Histogram;
+use tidegate_benches::process::{Recipe, Server};
+use tidegate_benches::{machine, now};
+
+const HELP: &str = "\
+Measures the latencies of other clients while something huge is removed.
+
+  --tidegate PATH         Tidegate's binary [target/release/tidegate]
+  --io-threads N          threads of Tidegate [2]
+  --other NAME=PATH[:ARGS]  one more server, may be repeated
+  --kind KIND             of the huge value: zset, set, hash, list, string [zset]
+  --members N             of the huge value [10000000]
+  --keys N                of the keyspace that is emptied [5000000]
+  --only NAMES            some of: del,unlink,set,expire,flushall,flushall-sync [del,unlink,flushall]
+  --probes N              connections that measure [4]
+  --seconds N             how long they do so before [3]
+";
+
+/// Requests that fill the server, sent together.
+const LOAD_BATCH: u64 = 1_000;
+/// Small keys that the probes read and write.
+const PROBE_KEYS: u64 = 1_000;
+/// The memory of what was removed counts as free when at most this share of it is left.
+const LEFT: f64 = 0.05;
+/// No longer than this is waited for it.
+const FREED_LIMIT: Duration = Duration::from_secs(60);
+/// Measured at least, from the removal on.
+const DURING_MIN: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    flags::program("reclaim", HELP, Settings::read, run)
+}
+
+struct Settings {
+    recipes: Vec<Recipe>,
+    division: Division,
+    kind: String,
+    members: u64,
+    keys: u64,
+    only: Vec<String>,
+    probes: usize,
+    before: Duration,
+}
+
+impl Settings {
+    fn read(mut flags: Flags) -> Result<Self, String> {
+        let allowed = cores::allowed().map_err(|error| error.to_string())?;
+        let threads: usize = flags.value("--io-threads")?.unwrap_or(2).max(1);
+        let division = cores::divide(&allowed, threads);
+        let tidegate: PathBuf =
+            flags.value("--tidegate")?.unwrap_or_else(|| PathBuf::from("target/release/tidegate"));
+        let io_threads = threads.to_string();
+        let options = ["--io-threads", &io_threads, "--enable-debug-command", "yes"];
+        let program = machine::absolute(&tidegate);
+        let mut recipes = vec![Recipe::redis_like("tidegate", &program, &division.servers, &options)];
+        for other in flags.all("--other")? {
+            recipes.push(Recipe::parse(&other, &division.servers)?);
+        }
+        let settings = Self {
+            recipes,
+            division,
+            kind: flags.value("--kind")?.unwrap_or_else(|| "zset".to_owned()),
+            members: flags.value("--members")?.unwrap_or(10_000_000),
+            keys: flags.value("--keys")?.unwrap_or(5_000_000),
+            only: flags
+                .values("--only")?
+                .unwrap_or_else(|| ["del", "unlink", "flushall"].map(str::to_owned).to_vec()),
+            probes: flags.value("--probes")?.unwrap_or(4).max(1),
+            before: Duration::from_secs_f64(flags.value("--seconds")?.unwrap_or(3.0)),
+        };
+        flags.finish()?;
+        Ok(settings)
+    }
+}
+
+fn run(settings: &Settings) -> io::Result<bool> {
+    cores::pin(&settings.division.generator)?;
+    println!("latencies of {} connections in microseconds, before / during", settings.probes);
+    println!("| server | removal | answered ms | freed ms | p50 | p99 | p99.9 | max | p99 ratio |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
+    for name in &settings.only {
+        for recipe in &settings.recipes {
+            let measured = measure(settings, recipe, name)?;
+            measured.print(&recipe.name, name);
+        }
+    }
+    Ok(true)
+}
+
+struct Measured {
+    before: Histogram,
+    during: Histogram,
+    answered: Duration,
+    freed: Option<Duration>,
+}
+
+impl Measured {
+    fn print(&self, server: &str, removal: &str) {
+        let pair = |percent: f64| {
+            let (before, during) = (self.before.percentile_us(percent), self.during.percentile_us(percent));
+            format!("{before:.0} / {during:.0}")
+        };
+        let freed = self.freed.map_or_else(|| "not".to_owned(), |freed| freed.as_millis().to_string());
+        println!(
+            "| {server} | {removal} | {:.1} | {freed} | {} | {} | {} | {:.0} / {:.0} | {:.2} |",
+            self.answered.as_secs_f64() * 1e3,
+            pair(50.0),
+            pair(99.0),
+            pair(99.9),
+            self.before.max_us(),
+            self.during.max_us(),
+            self.during.percentile_us(99.0) / self.before.percentile_us(99.0).max(1.0),
+        );
+    }
+}
+
+fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Measured> {
+    let server = Server::start(recipe)?;
+    let mut client = Client::connect(server.address)?;
+    for key in 0..PROBE_KEYS {
+        client.call(&["SET", &format!("probe:{key}"), "value"])?;
+    }
+    let empty = client.used_memory()?;
+    if removal.starts_with("flushall") {
+        fill_keyspace(&mut client, settings.keys)?;
+    } else {
+        fill_value(&mut client, &settings.kind, settings.members)?;
+    }
+    let full = client.used_memory()?;
+    let stop = AtomicBool::new(false);
+    let (began, mut answered, mut freed) = (now(), Duration::ZERO, None);
+    let mut removed_at = began;
+    let samples: io::Result<Vec<_>> = thread::scope(|scope| {
+        let probes: Vec<_> = (0..settings.probes)
+            .map(|number| {
+                scope.spawn({
+                    let stop = &stop;
+                    move || probe(server.address, number, stop)
+                })
+            })
+            .collect();
+        thread::sleep(settings.before);
+        let result = (|| {
+            if removal == "expire" {
+                client.call(&["PEXPIRE", "huge", "100"])?;
+                thread::sleep(Duration::from_millis(100));
+            }
+            removed_at = now();
+            match removal {
+                "unlink" => client.call(&["UNLINK", "huge"])?,
+                "set" => client.call(&["SET", "huge", "x"])?,
+                "expire" => client.call(&["PING"])?,
+                "flushall" => client.call(&["FLUSHALL", "ASYNC"])?,
+                "flushall-sync" => client.call(&["FLUSHALL", "SYNC"])?,
+                _ => client.call(&["DEL", "huge"])?,
+            };
+            answered = removed_at.elapsed();
+            let floor = empty + ((full - empty) as f64 * LEFT) as u64;
+            while removed_at.elapsed() < FREED_LIMIT {
+                if client.used_memory()? <= floor {
+                    freed = Some(removed_at.elapsed());
+                    break;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            // Pages go back to the kernel a little later.
+            thread::sleep(DURING_MIN);
+            io::Result::Ok(())
+        })();
+        stop.store(true, Relaxed);
+        let samples =
+            probes.into_iter().map(|probe| probe.join().map_err(|_| io::Error::other("a probe died"))?);
+        let samples: io::Result<Vec<_>> = samples.collect();
+        result.and(samples)
+    });
+    let (mut before, mut during) = (Histogram::default(), Histogram::default());
+    for (sent, took) in samples?.into_iter().flatten() {
+        if sent + took < removed_at { &mut before } else { &mut during }.record(took);
+    }
+    Ok(Measured { before, during, answered, freed })
+}
+
+/// Reads and writes small keys, one after the other; when each was sent, and how long its reply took.
+fn probe(server: SocketAddr, number: usize, stop: &AtomicBool) -> io::Result<Vec<(Instant, Duration)>> {
+    let mut client = Client::connect(server)?;
+    let mut samples = Vec::with_capacity(1 << 20);
+    let mut turn = number as u64;
+    while !stop.load(Relaxed) {
+        turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let key = format!("probe:{}", (turn >> 33) % PROBE_KEYS);
+        let sent = now();
+        if turn >> 63 == 0 {
+            client.call(&["GET", &key])?;
+        } else {
+            client.call(&["SET", &key, "value"])?;
+        }
+        samples.push((sent, sent.elapsed()));
+    }
+    Ok(samples)
+}
+
+fn fill_keyspace(client: &mut Client, keys: u64) -> io::Result<()> {
+    client.pipeline(keys, |key, request| {
+        write_command(request, &["SET", &format!("key:{key:012}"), "0123456789abcdef"]);
+    })
+}
+
+/// Several members to a request.
+fn fill_value(client: &mut Client, kind: &str, members: u64) -> io::Result<()> {
+    const TOGETHER: u64 = 50;
+    if kind == "string" {
+        client.call(&["SETRANGE", "huge", &members.saturating_sub(1).to_string(), "x"])?;
+        return Ok(());
+    }
+    let name = match kind {
+        "zset" => "ZADD",
+        "set" => "SADD",
+        "hash" => "HSET",
+        "list" => "RPUSH",
+        other => return Err(io::Error::other(format!("--kind: `{other}` is no type"))),
+    };
+    client.pipeline(members.div_ceil(TOGETHER), |batch, request| {
+        let mut words = vec![name.to_owned(), "huge".to_owned()];
+        for member in batch * TOGETHER..((batch + 1) * TOGETHER).min(members) {
+            let member_name = format!("member:{member:09}");
+            match kind {
+                "zset" => words.extend([member.to_string(), member_name]),
+                "hash" => words.extend([member_name, "value".to_owned()]),
+                _ => words.push(member_name),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        write_command(request, &words);
+    })
+}
+
+fn write_command(request: &mut Vec<u8>, words: &[&str]) {
+    request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+}
+
+/// One connection that waits for each reply.
+struct Client {
+    stream: BufReader<TcpStream>,
+    request: Vec<u8>,
+    line: Vec<u8>,
+    bulk: Vec<u8>,
+}
+
+impl Client {
+    fn connect(server: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), request: Vec::new(), line: Vec::new(), bulk: Vec::new() })
+    }
+
+    fn call(&mut self, words: &[&str]) -> io::Result<()> {
+        self.request.clear();
+        write_command(&mut self.request, words);
+        self.stream.get_mut().write_all(&self.request)?;
+        self.read()
+    }
+
+    /// Sends `count` requests in pipelines.
+    fn pipeline(&mut self, count: u64, mut write: impl FnMut(u64, &mut Vec<u8>)) -> io::Result<()> {
+        for first in (0..count).step_by(LOAD_BATCH as usize) {
+            let batch = first..(first + LOAD_BATCH).min(count);
+            self.request.clear();
+            for number in batch.clone() {
+                write(number, &mut self.request);
+            }
+            self.stream.get_mut().write_all(&self.request)?;
+            for _ in batch {
+                self.read()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one reply that is no array; a bulk string is left in `bulk`.
+    fn read(&mut self) -> io::Result<()> {
+        self.line.clear();
+        self.stream.read_until(b'\n', &mut self.line)?;
+        match self.line.first() {
+            Some(b'+' | b':') => Ok(()),
+            Some(b'$') => {
+                let len = String::from_utf8_lossy(&self.line[1..]).trim().parse::<i64>().unwrap_or(-1);
+                if len >= 0 {
+                    self.bulk.resize(len as usize + 2, 0);
+                    self.stream.read_exact(&mut self.bulk)?;
+                }
+                Ok(())
+            }
+            _ => Err(io::Error::other(String::from_utf8_lossy(&self.line).into_owned())),
+        }
+    }
+
+    fn used_memory(&mut self) -> io::Result<u64> {
+        self.call(&["INFO", "memory"])?;
+        let text = String::from_utf8_lossy(&self.bulk);
+        let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+        used.ok_or_else(|| io::Error::other("INFO names no used_memory"))
+    }
+}
