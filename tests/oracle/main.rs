@@ -106,7 +106,7 @@ const MUTANTS: &[Mutant] = &[
 #[test]
 fn planted_faults_are_found_and_shrunk() {
     for mutant in MUTANTS {
-        let mut options = Options::new(PathBuf::from(REDIS_SERVER), 31, 60_000);
+        let mut options = Options::new(PathBuf::from(REDIS_SERVER), 31, 600_000);
         options.mutant = Some(*mutant);
         // The families whose commands have the faults; among all of them each command is rare.
         options.families = ["strings", "generic", "keyspace"].map(str::to_owned).into();
