@@ -25,7 +25,7 @@ pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;
 pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
 pub use long_double::LongDouble;
-pub use number::{format_double, format_double_17, parse_bound, parse_double, parse_i64};
+pub use number::{NumberText, format_double, format_double_17, parse_bound, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};
 pub use syntax::{Argument, ArgumentKind, SyntaxError, arguments};

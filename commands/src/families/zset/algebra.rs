@@ -351,18 +351,18 @@ fn intersect(sources: &mut Vec<Source>, aggregate: Aggregate) -> Members {
 fn unite(sources: &mut Vec<Source>, aggregate: Aggregate) -> Members {
     sources.sort_by_key(Source::len);
     let hasher = KeyHasher::members();
-    let mut table = HashTable::<u32>::with_capacity(sources.last().map_or(0, Source::len));
+    let mut table = HashTable::<usize>::with_capacity(sources.last().map_or(0, Source::len));
     let mut members = Members::default();
     for source in sources {
         source.visit(|name, score| {
             let score = not_nan(aggregate.weigh(score, source.weight));
             let hash = hasher.hash(name);
-            if let Some(&found) = table.find(hash, |&index| members.name(index as usize) == name) {
-                aggregate.add(&mut members.entries[found as usize].1, score);
+            if let Some(&found) = table.find(hash, |&index| members.name(index) == name) {
+                aggregate.add(&mut members.entries[found].1, score);
             } else {
-                let index = members.entries.len() as u32;
+                let index = members.entries.len();
                 members.push(name, score);
-                table.insert_unique(hash, index, |&index| hasher.hash(members.name(index as usize)));
+                table.insert_unique(hash, index, |&index| hasher.hash(members.name(index)));
             }
             true
         });
