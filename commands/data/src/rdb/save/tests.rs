@@ -271,3 +271,20 @@ fn what_occurs_twice_or_not_at_all_is_refused() {
         assert_eq!(corrupt(code, b"\x00"), super::super::Error::Empty);
     }
 }
+
+/// Valkey writes deadlines as they are, also those of 1970. In one form of a hash 0 stands for none.
+#[test]
+fn a_deadline_of_zero_is_the_same_again() {
+    for len in [3_u8, 60] {
+        let mut bytes = vec![len];
+        for number in 0..len {
+            bytes.extend_from_slice(&[1, number, 1, b'v']);
+            // Some get theirs when the hash is large already.
+            let deadline_ms: i64 = if number % 10 == 9 || number == 2 { 0 } else { i64::from(number) };
+            bytes.extend_from_slice(&deadline_ms.to_le_bytes());
+        }
+        let rules = Rules { dialect: Dialect::Valkey, encodings: ENCODINGS };
+        let record = load(code::HASH_22, &mut Reader::new(&bytes[..]), b"key", None, &rules).unwrap();
+        round_trip(&record, &[]);
+    }
+}

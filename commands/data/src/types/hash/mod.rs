@@ -60,9 +60,19 @@ const fn fields_max(items: usize) -> usize {
     PACKED_LEN_MAX / items - 1
 }
 
+/// The deadline that is kept for a field. All up to 1970 have passed alike, and are the same in every form: 0 stands for
+/// none where deadlines are packed, and what is saved counts from the earliest.
+fn kept_ms(deadline_ms: i64) -> i64 {
+    deadline_ms.max(1)
+}
+
 impl Hash {
     /// Sets the value of a field; true when the field is new. Its deadline is removed, unless it is to be kept.
     pub fn set(&mut self, field: &[u8], value: &[u8], deadline: Expiry, limits: HashLimits) -> bool {
+        let deadline = match deadline {
+            Expiry::At(deadline_ms) => Expiry::At(kept_ms(deadline_ms)),
+            other => other,
+        };
         let is_long = field.len() > limits.value || value.len() > limits.value;
         if is_long {
             self.outgrow(field.len().saturating_add(value.len()));
@@ -96,6 +106,7 @@ impl Hash {
 
     /// Sets or removes the deadline of a field, unix time in ms; false when there is no such field.
     pub fn set_deadline(&mut self, field: &[u8], deadline_ms: Option<i64>) -> bool {
+        let deadline_ms = deadline_ms.map(kept_ms);
         if let Self::Packed(fields) = self {
             if deadline_ms.is_none() || fields.view().find(field, 1).is_none() {
                 return fields.view().find(field, 1).is_some();

@@ -196,6 +196,22 @@ fn a_large_hash_is_a_table() {
     assert!(matches!(overwritten, Hash::Table(_)));
 }
 
+/// 0 stands for no deadline in one form, and must not be another time in the other.
+#[test]
+fn times_up_to_1970_are_one_in_every_form() {
+    for len in [1, 200] {
+        for deadline_ms in [i64::MIN, -5, 0, 1] {
+            let mut hash = hash(len, LIMITS);
+            assert!(hash.set_deadline(b"field:0", Some(deadline_ms)));
+            assert!(hash.set(b"new", b"v", Expiry::At(deadline_ms), LIMITS));
+            for field in [&b"field:0"[..], b"new"] {
+                assert_eq!(hash.view().deadline_ms(field), Some(1), "{len} {deadline_ms}");
+            }
+            assert_eq!(hash.earliest_deadline_ms(), Some(1));
+        }
+    }
+}
+
 #[test]
 fn limits_beyond_what_fits_into_one_piece_are_cut() {
     if cfg!(miri) {

@@ -104,8 +104,8 @@ impl TimedFields {
         let Some(pos) = view.find(field, TRIPLE - 1) else { return false };
         let pos = view.after(view.after(pos));
         let had_one = deadline_of(view.item(pos)).is_some();
-        // The time that stands for none has long passed, and so has the one after it.
-        let written = deadline_ms.map_or(NO_DEADLINE, |ms| if ms == NO_DEADLINE { 1 } else { ms });
+        debug_assert!(deadline_ms != Some(NO_DEADLINE), "it would be none");
+        let written = deadline_ms.unwrap_or(NO_DEADLINE);
         self.triples.replace(pos, Item::Int(written));
         self.deadlines_len = self.deadlines_len - usize::from(had_one) + usize::from(deadline_ms.is_some());
         if deadline_ms.is_some() {
