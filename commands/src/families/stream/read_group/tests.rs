@@ -75,11 +75,21 @@ fn history_shows_what_is_gone() {
         "*1 *2 $1 s *2 *2 $3 1-0 *-1 *2 $3 2-0 *2 $1 a $1 2"
     );
     assert_eq!(bench.run("XREADGROUP GROUP g d STREAMS s 0").text(), "*1 *2 $1 s *0");
-    let max = "18446744073709551615-18446744073709551615";
-    assert_eq!(bench.run(&format!("XREADGROUP GROUP g c STREAMS s {max}")).text(), "*1 *2 $1 s *0");
     // An entry that is gone was not delivered again.
     let pending = bench.run("XPENDING s g - + 10 c").text();
     assert_eq!(pending, "*2 *4 $3 1-0 $1 c :0 :1 *4 $3 2-0 $1 c :0 :2");
+}
+
+#[test]
+fn nothing_is_behind_the_last_id_which_stands_for_what_is_new() {
+    let max = "18446744073709551615-18446744073709551615";
+    let mut bench = bench();
+    bench.run("XREADGROUP GROUP g c COUNT 2 STREAMS s >");
+    let line = format!("XREADGROUP GROUP g c STREAMS s {max}");
+    assert_eq!(bench.run(&line).text(), "*1 *2 $1 s *1 *2 $3 3-0 *2 $1 a $1 3");
+    assert_eq!(bench.run(&line).text(), "*-1");
+    let before = "XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551614";
+    assert_eq!(bench.run(before).text(), "*1 *2 $1 s *0");
 }
 
 #[test]
