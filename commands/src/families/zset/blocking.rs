@@ -105,7 +105,7 @@ fn bzmpop(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
 pub(super) static BZPOPDUE: Command =
     command("BZPOPDUE", "key [key ...] max-score timeout", bzpopdue)
         .about(
-            "8.0.0",
+            "0.1.0",
             "O(log(N)) with N being the number of members of the sorted set.",
             "Takes out the member with the lowest score of the first of several sorted sets where that score is not above a limit, or waits for one. The limit `now` is the Unix time in seconds: a member with a later score is waited for until its time has come.",
         )

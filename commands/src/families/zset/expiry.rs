@@ -32,7 +32,8 @@ const SETS: KeySpec = KeySpec::first().rw().update();
 const ASKS: KeySpec = KeySpec::first().ro().access();
 const SET_FLAGS: &[Flag] = &[Flag::Write, Flag::DenyOom, Flag::Fast];
 const ASK_FLAGS: &[Flag] = &[Flag::Readonly, Flag::Fast];
-const SINCE: &str = "8.0.0";
+/// No Redis has them: this is Tidegate's own version.
+const SINCE: &str = "0.1.0";
 const COMPLEXITY: &str =
     "O(M*log(N)) with N being the number of members of the sorted set and M the number of members named.";
 const ASK_COMPLEXITY: &str = "O(N) where N is the number of members named.";
