@@ -35,6 +35,7 @@ pub mod memory;
 pub mod net;
 pub mod process;
 pub mod registry;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod shard;
