@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::ffi::{self, Debug, LuaState};
 use crate::frame::{Frame, Function};
 use crate::heap::{Heap, allocate};
+use crate::values::type_name;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr;
 
@@ -34,8 +35,6 @@ enum Raise {
     Top,
     /// `luaL_argerror` with the text on top.
     Argument(c_int),
-    /// `luaL_typerror` with the text on top.
-    Type(c_int),
 }
 
 /// Runs `function` and puts the value of an error on the stack.
@@ -72,6 +71,14 @@ unsafe fn prepare(l: *mut LuaState, fault: Fault) -> Raise {
     // SAFETY: a function of the core has room for at least twenty values of its own, which its arguments do not take; one
     // that has filled all of it fails with `Fault::Stack`, and gives its values up first.
     unsafe {
+        // What the wrong argument is can only be said as long as it is there.
+        let fault = match fault {
+            Fault::Type(argument, expected) => {
+                let found = type_name(l, argument as c_int);
+                Fault::argument(argument, format!("{expected} expected, got {found}"))
+            }
+            fault => fault,
+        };
         if fault != Fault::Value {
             ffi::lua_settop(l, 0);
         }
@@ -88,19 +95,16 @@ unsafe fn prepare(l: *mut LuaState, fault: Fault) -> Raise {
                 push(&text);
                 Raise::Top
             }
-            Fault::Value => Raise::Top,
+            // A wrong type is an argument's fault by now.
+            Fault::Value | Fault::Type(..) => Raise::Top,
             Fault::Memory => {
                 push(b"not enough memory");
                 Raise::Top
             }
             Fault::Stack => located(b"stack overflow"),
             Fault::Argument(argument, text) => {
-                push(text.as_bytes());
+                push(&text);
                 Raise::Argument(argument as c_int)
-            }
-            Fault::Type(argument, expected) => {
-                push(expected.as_bytes());
-                Raise::Type(argument as c_int)
             }
         }
     }
@@ -118,9 +122,6 @@ unsafe fn finish(l: *mut LuaState, raise: Raise) -> c_int {
             Raise::Top => ffi::lua_error(l),
             Raise::Argument(argument) => {
                 ffi::luaL_argerror(l, argument, ffi::lua_tolstring(l, -1, ptr::null_mut()))
-            }
-            Raise::Type(argument) => {
-                ffi::luaL_typerror(l, argument, ffi::lua_tolstring(l, -1, ptr::null_mut()))
             }
         }
     }

@@ -10,7 +10,7 @@ pub enum Fault {
     /// A text as it is.
     Bare(Cow<'static, [u8]>),
     /// `bad argument #N to 'function' (text)`; arguments count from 1.
-    Argument(usize, &'static str),
+    Argument(usize, Cow<'static, [u8]>),
     /// `bad argument #N to 'function' (expected expected, got what it is)`.
     Type(usize, &'static str),
     /// The value on top of the frame.
@@ -25,6 +25,11 @@ impl Fault {
     /// A fixed text; the place in the script is put in front of it.
     pub const fn new(text: &'static str) -> Self {
         Fault::Text(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// What is wrong with an argument, counted from 1. The text ends at its first zero byte.
+    pub fn argument(index: usize, text: impl Into<Vec<u8>>) -> Self {
+        Fault::Argument(index, Cow::Owned(text.into()))
     }
 
     /// A text made at run time; the place in the script is put in front of it.

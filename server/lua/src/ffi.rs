@@ -33,6 +33,7 @@ pub(crate) const GC_STEP: c_int = 5;
 pub(crate) const TYPE_NONE: c_int = -1;
 pub(crate) const TYPE_NIL: c_int = 0;
 pub(crate) const TYPE_BOOLEAN: c_int = 1;
+pub(crate) const TYPE_LIGHT_USERDATA: c_int = 2;
 pub(crate) const TYPE_NUMBER: c_int = 3;
 pub(crate) const TYPE_STRING: c_int = 4;
 pub(crate) const TYPE_TABLE: c_int = 5;
@@ -64,6 +65,7 @@ unsafe extern "C-unwind" {
     pub(crate) fn lua_insert(l: *mut LuaState, index: c_int);
     pub(crate) fn lua_checkstack(l: *mut LuaState, size: c_int) -> c_int;
     pub(crate) fn lua_type(l: *mut LuaState, index: c_int) -> c_int;
+    pub(crate) fn lua_typename(l: *mut LuaState, kind: c_int) -> *const c_char;
     pub(crate) fn lua_tonumber(l: *mut LuaState, index: c_int) -> f64;
     pub(crate) fn lua_isnumber(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_toboolean(l: *mut LuaState, index: c_int) -> c_int;
@@ -111,8 +113,6 @@ unsafe extern "C-unwind" {
     pub(crate) fn luaL_where(l: *mut LuaState, level: c_int);
     /// (e) always.
     pub(crate) fn luaL_argerror(l: *mut LuaState, argument: c_int, text: *const c_char) -> c_int;
-    /// (e) always.
-    pub(crate) fn luaL_typerror(l: *mut LuaState, argument: c_int, expected: *const c_char) -> c_int;
     pub(crate) fn luaopen_base(l: *mut LuaState) -> c_int;
     pub(crate) fn luaopen_table(l: *mut LuaState) -> c_int;
     pub(crate) fn luaopen_string(l: *mut LuaState) -> c_int;

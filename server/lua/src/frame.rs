@@ -81,6 +81,12 @@ impl Frame<'_> {
         unsafe { (*self.heap).used }
     }
 
+    /// Bytes the script may still use.
+    pub fn memory_left(&self) -> usize {
+        // SAFETY: the heap lives as long as the state.
+        unsafe { (*self.heap).limit.saturating_sub((*self.heap).used) }
+    }
+
     /// Raises the error of a script that has used up its memory, if it has: for functions that build much.
     pub fn check_memory(&self) -> Result<(), Fault> {
         // SAFETY: the heap lives as long as the state.
@@ -89,7 +95,7 @@ impl Frame<'_> {
 
     /// A valid index of the core, or `None`: there is no such value.
     #[inline]
-    fn at(&self, index: i32) -> Option<c_int> {
+    pub(crate) fn at(&self, index: i32) -> Option<c_int> {
         let len = self.len() as i32;
         let is_there = if index > 0 { index <= len } else { index < 0 && -index <= len };
         is_there.then_some(index)
@@ -171,7 +177,7 @@ impl Frame<'_> {
 
     /// Makes sure that `count` more values can be pushed.
     #[inline]
-    fn room(&self, count: c_int) -> Result<(), Fault> {
+    pub(crate) fn room(&self, count: c_int) -> Result<(), Fault> {
         // SAFETY: the thread is alive.
         if unsafe { ffi::lua_checkstack(self.l, count) } == 0 { Err(Fault::Stack) } else { Ok(()) }
     }

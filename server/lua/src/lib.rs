@@ -22,6 +22,7 @@ mod frame;
 mod heap;
 mod host;
 mod state;
+mod values;
 
 pub use fault::Fault;
 pub use frame::{Frame, Function, Kind, Place};
