@@ -169,7 +169,7 @@ fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Me
                 "flushall" => client.call(&["FLUSHALL", "ASYNC"])?,
                 "flushall-sync" => client.call(&["FLUSHALL", "SYNC"])?,
                 _ => client.call(&["DEL", "huge"])?,
-            };
+            }
             answered = removed_at.elapsed();
             let floor = empty + ((full - empty) as f64 * LEFT) as u64;
             while removed_at.elapsed() < FREED_LIMIT {
