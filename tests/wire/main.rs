@@ -20,6 +20,7 @@ mod hyperloglogs;
 mod lists;
 mod observe;
 mod protocol;
+mod pubsub;
 mod pushback;
 mod reclaim;
 mod refused;

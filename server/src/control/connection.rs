@@ -1,7 +1,7 @@
 //! The connection: `PING`, `ECHO`, `SELECT`, `HELLO`, `RESET`, `QUIT`.
 
 use super::client::set_name;
-use super::{Control, ControlCtx, Flow, auth, control};
+use super::{Control, ControlCtx, Flow, auth, control, pubsub};
 use crate::session::ReplyMode;
 use crate::version::REDIS_VERSION;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,9 +16,16 @@ static PING: Command<Control> = control("PING", "[message]", ping)
     .flags(&[Flag::Fast])
     .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
 
-fn ping(_: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+fn ping(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     if args.remaining() > 1 {
         return Err(Error::Arity("ping".into()));
+    }
+    if cx.session.is_subscriber() {
+        // Among messages it has to look like one.
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.peek().unwrap_or_default());
+        return Ok(Flow::Done);
     }
     match args.peek() {
         None => reply.simple("PONG"),
@@ -102,6 +109,7 @@ fn hello(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
              time",
         ));
     }
+    pubsub::change_protocol(cx, protocol, reply);
     speak(cx, protocol);
     reply.set_protocol(protocol);
     let config = &cx.shared().config;
@@ -127,6 +135,7 @@ fn hello(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
 
 fn speak(cx: &mut ControlCtx, protocol: Protocol) {
     cx.session.protocol = protocol;
+    cx.session.client.mailbox.speak(protocol);
     cx.session.client.resp.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
 }
 
@@ -146,6 +155,8 @@ static RESET: Command<Control> = control("RESET", "", reset)
 fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     cx.shared().clients.set_monitoring(&cx.session.client, false);
     cx.worker.discard(cx.session);
+    cx.worker.unsubscribe_all(cx.session);
+    pubsub::deliver(cx, reply);
     speak(cx, Protocol::Resp2);
     reply.set_protocol(Protocol::Resp2);
     let needs_password = cx.shared().config.hot().requirepass.get();

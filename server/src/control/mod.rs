@@ -17,6 +17,7 @@ mod latency;
 mod memory;
 mod monitor;
 mod process;
+mod pubsub;
 mod readonly;
 mod slowlog;
 mod transaction;
@@ -125,6 +126,7 @@ pub static ALL: &[&Family<Control>] = &[
     &command::FAMILY,
     &latency::FAMILY,
     &monitor::FAMILY,
+    &pubsub::FAMILY,
     &slowlog::FAMILY,
     &wait::FAMILY,
 ];

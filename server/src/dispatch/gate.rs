@@ -50,6 +50,9 @@ impl Worker {
         if self.out_of_memory {
             self.check_memory(session, entry)?;
         }
+        if session.subscriptions.is_some() {
+            check_subscriber(session, entry)?;
+        }
         if self.shared.clients.is_monitored() {
             self.check_monitor(session, entry)?;
         }
@@ -134,6 +137,31 @@ impl Worker {
         };
         if waits { Err(Refusal::Park) } else { Ok(entry) }
     }
+}
+
+/// Who is subscribed in RESP2 takes everything it receives for a message.
+#[cold]
+fn check_subscriber(session: &Session, entry: &Entry) -> Result<(), Refusal> {
+    const ALLOWED: [&str; 9] = [
+        "ping",
+        "subscribe",
+        "ssubscribe",
+        "unsubscribe",
+        "sunsubscribe",
+        "psubscribe",
+        "punsubscribe",
+        "quit",
+        "reset",
+    ];
+    if !session.is_subscriber() || ALLOWED.contains(&entry.name.as_str()) {
+        return Ok(());
+    }
+    Err(Error::text(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+         context",
+        entry.name
+    ))
+    .into())
 }
 
 #[cold]

@@ -406,14 +406,7 @@ impl Worker {
     /// The connection does not read what it asks for: it is closed without another byte.
     #[cold]
     pub fn close_for_output(&self, session: &Session) {
-        let client = &session.client;
-        self.shared.clients.kill(client);
-        self.shared.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
-        tracing::warn!(
-            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
-            client.id,
-            client.addr
-        );
+        self.shared.close_for_output(&session.client);
     }
 
     /// One command: gate, queue or run, count.

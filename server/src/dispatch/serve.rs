@@ -237,6 +237,11 @@ impl Worker {
             }
             Then::Keys(waiter) => waiter.size(),
             Then::Freed(_) => 0,
+            // It has its reply and does not count as waiting.
+            Then::Behind(_) => {
+                session.parked = Some(parked);
+                return;
+            }
         };
         client.parked_args.store(size, Relaxed);
         client.waits_limited.store(parked.until_ms != i64::MAX, Relaxed);
@@ -247,6 +252,13 @@ impl Worker {
     pub fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<super::Progress> {
         self.begin_turn();
         let parked = session.parked.as_mut()?;
+        if let Then::Behind(client) = &parked.then {
+            let is_over = self.exec.now_ms >= parked.until_ms || client.mailbox.is_empty();
+            return is_over.then(|| {
+                session.parked = None;
+                super::Progress::NeedInput(1)
+            });
+        }
         if let Then::Retry(_) = parked.then {
             if self.shared.pause.kind(self.exec.now_ms) != PauseKind::None {
                 parked.until_ms = self.shared.pause.until_ms();
@@ -324,7 +336,7 @@ impl Worker {
                 Then::Answer(Answer { entry, .. }) | Then::Freed(entry) => {
                     add(&self.stats.commands[entry.id].failed, 1);
                 }
-                Then::Retry(_) => {}
+                Then::Retry(_) | Then::Behind(_) => {}
             }
         }
         ending
@@ -351,7 +363,11 @@ impl Worker {
 
     /// When a waiting connection has to be looked at, Unix milliseconds.
     pub fn wakes_at_ms(&self, parked: &Parked) -> i64 {
-        let Then::Keys(waiter) = &parked.then else { return parked.until_ms };
+        let waiter = match &parked.then {
+            Then::Keys(waiter) => waiter,
+            Then::Behind(_) => return self.exec.now_ms + 1,
+            _ => return parked.until_ms,
+        };
         let mut retry_at_ms = waiter.retry_at_ms();
         if retry_at_ms != NEVER_MS && self.shared.pause.kind(self.exec.now_ms) != PauseKind::None {
             retry_at_ms = retry_at_ms.max(self.shared.pause.until_ms() + 1);
@@ -377,7 +393,7 @@ impl Worker {
 
 impl ReplyMode {
     /// True when the present command is not answered.
-    pub(super) fn is_silent(self) -> bool {
+    pub(crate) fn is_silent(self) -> bool {
         matches!(self, ReplyMode::Off | ReplyMode::Skip)
     }
 }

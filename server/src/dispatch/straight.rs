@@ -40,6 +40,7 @@ impl Worker {
     pub(super) fn is_straight(&self, session: &Session) -> bool {
         session.transaction.is_none()
             && session.redacted.is_empty()
+            && session.subscriptions.is_none()
             && matches!(session.reply_mode, ReplyMode::On)
             && (session.authenticated || !self.shared.config.hot().requirepass.get())
             && !self.out_of_memory

@@ -116,6 +116,7 @@ impl Worker {
             reply.null_array();
             return Flow::Done;
         }
+        let start = reply.mark();
         reply.array(steps.len());
         let mut flow = Flow::Done;
         for step in &steps {
@@ -129,6 +130,10 @@ impl Worker {
             }
         }
         self.exec.finish_unit();
+        if !session.before_exec.is_empty() {
+            let sent = std::mem::take(&mut session.before_exec);
+            reply.before(start, |reply| reply.raw(&sent));
+        }
         // Whoever waited sees the whole transaction, never the middle of it.
         if self.exec.needs_attention {
             self.serve_ready(&mut Grip::Many(&mut hold));

@@ -121,6 +121,7 @@ impl Conn {
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
         worker.unwatch(&mut self.session);
         worker.end_wait(&mut self.session);
+        worker.unsubscribe_all(&mut self.session);
         worker.shared.clients.remove(&self.client);
         worker.shared.clients.release();
     }
@@ -131,7 +132,10 @@ impl Conn {
             if self.client.killed.load(Relaxed) {
                 return Poll::Ready(End::Ours);
             }
-            self.client.mailbox.take_into(&mut self.pending);
+            if !self.client.mailbox.is_empty() {
+                self.forget_sent();
+                self.client.mailbox.take_into(&mut self.pending);
+            }
             if self.output_waiting() > 0 {
                 let was_deferred = std::mem::take(&mut self.deferred);
                 match self.flush(cx, was_deferred) {
@@ -291,10 +295,7 @@ impl Conn {
             add(&self.client.sent, sent as u64);
         }
         if sent < output.len() {
-            if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
-                self.pending.drain(..self.pending_sent);
-                self.pending_sent = 0;
-            }
+            self.forget_sent();
             self.pending.extend_from_slice(&output[sent..]);
             self.note_output();
             if self.output_waiting() as u64 > self.hard_limit(&local.worker) {
@@ -304,6 +305,14 @@ impl Conn {
         output.clear();
         if output.capacity() > OUTPUT_KEPT {
             *output = Vec::with_capacity(READ_SIZE);
+        }
+    }
+
+    /// Gives room back that sent output occupies, when it is most of it: a slow reader may never take everything.
+    fn forget_sent(&mut self) {
+        if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
+            self.pending.drain(..self.pending_sent);
+            self.pending_sent = 0;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The public face of a connection: what `CLIENT LIST` shows and what other threads may ask of it.
 
 use super::WatchFlag;
+use super::mailbox::{Delivery, Mailbox};
 use super::waiting::{Ending, Waiting};
 use atomic_waker::AtomicWaker;
 use std::sync::atomic::{
@@ -18,50 +19,6 @@ pub enum ClientKind {
     Replica = 1,
     /// A subscriber.
     Pubsub = 2,
-}
-
-/// Bytes that other threads want sent, in order.
-#[derive(Debug, Default)]
-pub struct Mailbox {
-    bytes: Mutex<Vec<u8>>,
-    waiting: AtomicBool,
-}
-
-impl Mailbox {
-    /// Appends a message; returns the number of bytes waiting.
-    pub fn put(&self, message: &[u8]) -> usize {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend_from_slice(message);
-        self.waiting.store(true, Relaxed);
-        bytes.len()
-    }
-
-    /// Bytes waiting.
-    pub fn len(&self) -> usize {
-        if !self.waiting.load(Relaxed) {
-            return 0;
-        }
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// True when nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Moves everything to the end of `out`.
-    pub fn take_into(&self, out: &mut Vec<u8>) {
-        if !self.waiting.load(Relaxed) {
-            return;
-        }
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.store(false, Relaxed);
-        if out.is_empty() {
-            std::mem::swap(out, &mut bytes);
-        } else {
-            out.append(&mut bytes);
-        }
-    }
 }
 
 /// A short text that its connection sets and anybody reads.
@@ -233,6 +190,7 @@ impl Client {
     /// served any more.
     pub fn kill(&self) -> bool {
         let first = !self.killed.swap(true, Relaxed);
+        self.mailbox.close();
         if let Some(claim) = self.waiting.claim_present() {
             claim.end(Ending::Closed);
         }
@@ -289,6 +247,22 @@ impl Client {
     pub fn send(&self, message: &[u8]) {
         self.mailbox.put(message);
         self.waker.wake();
+    }
+
+    /// Sends a push from any thread, given as RESP2 writes it; `None` when the connection is closed. Whoever finds it
+    /// asleep wakes it: a wake-up for each message would cost more than the message.
+    #[inline]
+    pub fn push(&self, push: &[u8]) -> Option<Delivery> {
+        let delivery = self.mailbox.push(push)?;
+        if delivery.is_first {
+            self.waker.wake();
+        }
+        Some(delivery)
+    }
+
+    /// Number of channels, patterns and shard channels it is subscribed to.
+    pub fn subscriptions(&self) -> u32 {
+        [&self.channels, &self.patterns, &self.shard_channels].iter().map(|count| count.load(Relaxed)).sum()
     }
 
     /// Replicas, monitors and subscribers may be silent for as long as they like.

@@ -1,9 +1,13 @@
 //! What a connection remembers between commands: plain state, no I/O.
 
 mod client;
+mod mailbox;
+mod subscriptions;
 mod waiting;
 
-pub use client::{Client, ClientKind, Label, Mailbox};
+pub use client::{Client, ClientKind, Label};
+pub use mailbox::{Delivery, Mailbox};
+pub use subscriptions::{Names, Subscriptions};
 pub use waiting::{Claim, Ending, Waiting};
 
 use crate::net::decode::Decoder;
@@ -94,7 +98,12 @@ pub enum Then {
     Keys(Arc<Waiter>),
     /// For something to be freed that this command removed. Whoever frees it sends the reply.
     Freed(&'static Entry),
+    /// For the thread of a connection that got more messages than it could send so far. The reply was given already.
+    Behind(Arc<Client>),
 }
+
+/// Nobody waits longer than this for messages to be sent, in milliseconds: a thread may be busy with something else.
+const DELIVERY_MAX_MS: i64 = 50;
 
 /// A request that waits for nothing but time.
 #[derive(Debug)]
@@ -123,6 +132,11 @@ impl Parked {
         Parked { until_ms: deadline_ms.unwrap_or(i64::MAX), then: Then::Keys(waiter), is_silent }
     }
 
+    /// Waits until `client` was sent what it got, but not for long.
+    pub fn for_delivery(client: Arc<Client>, now_ms: i64) -> Self {
+        Parked { until_ms: now_ms + DELIVERY_MAX_MS, then: Then::Behind(client), is_silent: false }
+    }
+
     /// Waits until something is freed.
     pub fn for_background(entry: &'static Entry) -> Self {
         Parked { until_ms: i64::MAX, then: Then::Freed(entry), is_silent: false }
@@ -133,7 +147,7 @@ impl Parked {
         match &self.then {
             Then::Answer(answer) => reply.raw(&answer.reply),
             Then::Keys(_) => reply.null_array(),
-            Then::Retry(_) | Then::Freed(_) => {}
+            Then::Retry(_) | Then::Freed(_) | Then::Behind(_) => {}
         }
     }
 }
@@ -159,6 +173,10 @@ pub struct Session {
     pub watch_flag: Arc<WatchFlag>,
     /// Arguments of the running command that logs must not show, beyond those its declaration names.
     pub redacted: SmallVec<[usize; 2]>,
+    /// What it is subscribed to; `None` while that is nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What others sent it while it ran a transaction, and what has to be sent before the replies of that.
+    pub before_exec: Vec<u8>,
     /// `CLIENT REPLY`.
     pub reply_mode: ReplyMode,
     /// `CLIENT NO-TOUCH`.
@@ -184,6 +202,8 @@ impl Session {
             watched: Vec::new(),
             watch_flag: Arc::default(),
             redacted: SmallVec::new(),
+            subscriptions: None,
+            before_exec: Vec::new(),
             reply_mode: ReplyMode::On,
             no_touch: false,
             parked: None,

@@ -4,6 +4,7 @@
 mod clients;
 mod latency;
 mod pause;
+mod pubsub;
 mod rates;
 mod reclaim;
 mod saving;
@@ -14,6 +15,7 @@ mod ttl;
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use pause::{Pause, PauseKind};
+pub use pubsub::{PubSub, Published, Topic};
 pub use rates::{Rate, Rates};
 pub use reclaim::{Awaited, Reclaim, Removed};
 pub use saving::Saving;
@@ -26,10 +28,11 @@ use crate::config::Config;
 use crate::net::listen::Listening;
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
+use crate::session::Client;
 use crate::shard::Shards;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_data::{KeyHasher, NodeLimit};
 use tidegate_persistence::disk::{Disk, RealDisk};
@@ -48,6 +51,8 @@ pub struct Shared {
     pub registry: &'static Registry,
     /// Connections.
     pub clients: Clients,
+    /// Subscriptions.
+    pub pubsub: PubSub,
     /// Figures for `INFO`.
     pub stats: Stats,
     /// The slow log.
@@ -160,6 +165,7 @@ impl Shared {
             hasher,
             registry,
             clients: Clients::default(),
+            pubsub: PubSub::default(),
             stats: Stats::new(threads, registry.ids()),
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
@@ -175,6 +181,22 @@ impl Shared {
             oom_score: OomScore::default(),
             program: std::env::args_os().next().unwrap_or_default(),
         })
+    }
+}
+
+impl Shared {
+    /// A client does not read what it asks for: it is closed without another byte, from any thread.
+    #[cold]
+    pub fn close_for_output(&self, client: &Client) {
+        if !self.clients.kill(client) {
+            return;
+        }
+        self.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
+        tracing::warn!(
+            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
+            client.id,
+            client.addr
+        );
     }
 }
 

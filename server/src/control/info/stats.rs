@@ -3,7 +3,7 @@
 use super::{Page, View};
 use crate::config::value::format_percentile;
 use crate::registry::Entry;
-use crate::shared::{Histogram, Rate, Stats};
+use crate::shared::{Histogram, Rate, Stats, Topic};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn stats(view: &View<'_>, page: &mut Page) {
@@ -34,10 +34,11 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     ]);
     page.field("keyspace_hits", stats.sum(|thread| &thread.hits));
     page.field("keyspace_misses", stats.sum(|thread| &thread.misses));
+    let pubsub = &view.shared.pubsub;
+    page.field("pubsub_channels", pubsub.len(Topic::Channel));
+    page.field("pubsub_patterns", pubsub.len(Topic::Pattern));
+    page.field("pubsubshard_channels", pubsub.len(Topic::ShardChannel));
     page.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",
