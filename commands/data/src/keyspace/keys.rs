@@ -453,8 +453,10 @@ impl<'a> Keys<'a> {
         let (value, is_new) = match self.table(key).entry(key.hash(), key.bytes()) {
             Entry::Occupied(mut entry) => {
                 let record = entry.record();
-                let value = change(string_of(Some(record))?)?;
                 let (word, deadline) = (access.next(record.access()), record.expiry_ms());
+                // Looking for a number is an access, even where there is none.
+                record.set_access(word);
+                let value = change(string_of(Some(record))?)?;
                 entry.set_int(value, deadline);
                 entry.record().set_access(word);
                 (value, false)

@@ -189,4 +189,17 @@ mod tests {
         bench.run_words(&[b"SET", b"a", b"1\0 "]);
         assert_eq!(bench.run("INCRBYFLOAT a 1").text(), NOT_FLOAT);
     }
+
+    #[test]
+    fn a_refused_increment_is_an_access_too() {
+        let mut bench = Bench::default();
+        bench.run("SADD s a");
+        bench.run("SET text x");
+        for key in ["s", "text"] {
+            bench.databases().table(0).for_each(&mut |record| record.set_access(0));
+            assert_eq!(bench.run(&format!("OBJECT IDLETIME {key}")).text(), ":1");
+            assert!(bench.run(&format!("INCR {key}")).text().starts_with('-'));
+            assert_eq!(bench.run(&format!("OBJECT IDLETIME {key}")).text(), ":0");
+        }
+    }
 }
