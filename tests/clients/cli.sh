@@ -33,6 +33,7 @@ fill_types() {
         cli sadd "set:$size" $(seq $size)
         cli hset "hash:$size" $(seq $((2 * size)))
         cli zadd "zset:$size" $(seq $((2 * size)))
+        for number in $(seq $size); do echo "XADD stream:$size $number-1 field value"; done | cli
     done >/dev/null
 }
 
@@ -62,7 +63,7 @@ fill_types
 cli --bigkeys >"$directory/bigkeys"
 cli --memkeys >"$directory/memkeys"
 for figure in "string big 5000 bytes" "list list:400 400 items" "set set:400 400 members" \
-    "hash hash:400 400 fields" "zset zset:400 400 members"; do
+    "hash hash:400 400 fields" "zset zset:400 400 members" "stream stream:400 400 entries"; do
     read -r type key size unit <<<"$figure"
     expect "--bigkeys of type $type" "Biggest +$type found .*$key.* has $size $unit" <"$directory/bigkeys"
     expect "--memkeys of type $type" "Biggest +$type found .*$key.* has [0-9]+ bytes" <"$directory/memkeys"
