@@ -299,6 +299,16 @@ pub(crate) const LINES: &[Lines] = &[
     ("srandmember", &["SRANDMEMBER :set", "SRANDMEMBER :set -3", "SRANDMEMBER :set 3"]),
     ("srem", &["SREM :set :member :member"]),
     ("sscan", &["SSCAN :set 0 [MATCH m*] [COUNT 100]"]),
+    (
+        "sort",
+        &[
+            "SORT :key [ALPHA] [DESC] [LIMIT 1 3] [STORE :key]",
+            "SORT :key BY :key ALPHA [STORE :key]",
+            "SORT :key ALPHA BY * GET # [GET k*] STORE :key",
+            "SORT :key BY nosort [STORE :key]",
+        ],
+    ),
+    ("sort_ro", &["SORT_RO :key [BY *] [GET *] [ALPHA]"]),
     ("strlen", &["STRLEN :key"]),
     ("sttl", &["STTL :set MEMBERS 1 :member"]),
     ("substr", &["SUBSTR :key :index :index"]),

@@ -27,6 +27,7 @@ mod refused;
 mod server;
 mod sets;
 mod snapshot;
+mod sort;
 mod streams;
 mod strings;
 mod transactions;

@@ -24,6 +24,7 @@ pub static ALL: &[&Family] = &[
     &generic::CONTAINERS,
     &generic::FAMILY,
     &generic::FOR_NODES,
+    &generic::OF_TYPES,
     &keyspace::FAMILY,
     &bitmap::FAMILY,
     &hash::FAMILY,

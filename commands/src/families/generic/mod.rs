@@ -7,6 +7,7 @@ mod expiry;
 mod glob;
 mod object;
 mod presence;
+mod sort;
 mod transfer;
 mod walk;
 
@@ -45,6 +46,13 @@ pub(super) static FAMILY: Family = family(
 
 /// What nodes of a cluster send each other counts as a command about the server.
 pub(super) static FOR_NODES: Family = family("server", Acl::KEYSPACE, &[&dump::RESTORE_ASKING]);
+
+/// What belongs to the types it works on.
+pub(super) static OF_TYPES: Family = family(
+    "generic",
+    Acl::SET.with(Acl::SORTEDSET).with(Acl::LIST).with(Acl::DANGEROUS),
+    &[&sort::SORT, &sort::SORT_RO],
+);
 
 /// Containers belong to no ACL category of their own; their subcommands do.
 pub(super) static CONTAINERS: Family = family("generic", Acl::NONE, &[&object::OBJECT]);

@@ -11,6 +11,7 @@ mod introspection;
 mod keyspace;
 mod lists;
 mod sets;
+mod sort;
 mod streams;
 mod strings;
 mod transactions;
@@ -50,6 +51,7 @@ pub static FAMILIES: &[&Family] = &[
     &hyperloglogs::FAMILY,
     &geo::FAMILY,
     &streams::FAMILY,
+    &sort::FAMILY,
 ];
 
 /// Keys that mostly hold hashes.
@@ -72,6 +74,7 @@ pub fn extra_keys() -> Vec<Vec<u8>> {
         .chain(hyperloglogs::KEYS)
         .chain(geo::KEYS)
         .chain(streams::KEYS)
+        .chain(sort::KEYS)
         .map(|key| key.to_vec())
         .collect()
 }
