@@ -87,7 +87,11 @@ pub struct ExpiredMembers {
 impl ExpiredMembers {
     /// The event that tells of it, and its class.
     pub fn event(&self) -> (EventClass, &'static str) {
-        match self.code {
+        Self::event_of(self.code)
+    }
+
+    pub(super) fn event_of(code: TypeCode) -> (EventClass, &'static str) {
+        match code {
             TypeCode::Set => (EventClass::Set, "sexpired"),
             TypeCode::Zset => (EventClass::Zset, "zexpired"),
             _ => (EventClass::Hash, "hexpired"),

@@ -9,6 +9,9 @@ use super::Keys;
 use crate::types::collection::Collection;
 use crate::value::{Value, WrongType};
 
+/// Most members that one effect removes: servers take no command of any length.
+const EXPIRED_MEMBERS_MAX: usize = 1024;
+
 /// A copy of a value without the members that are due, for readers where a primary decides when those go.
 #[derive(Debug)]
 pub(super) struct Filtered {
@@ -86,14 +89,17 @@ impl<'a> Keys<'a> {
             return true;
         }
         let removed = emptied.then(|| entry.remove());
-        let expired = ExpiredMembers { key: self.touched(key), code, members };
+        let touched = self.touched(key);
         // Watchers notice it, but it is no change that the command made: that one may only read.
         if self.log.record_touched {
-            self.log.touched.push(expired.key.clone());
+            self.log.touched.push(touched.clone());
         }
-        let (class, name) = expired.event();
+        let (class, name) = ExpiredMembers::event_of(code);
         self.event(class, name, key);
-        self.log.expired_members.push(expired);
+        while !members.is_empty() {
+            let some = members.split_off(members.len() - members.len().min(EXPIRED_MEMBERS_MAX));
+            self.log.expired_members.push(ExpiredMembers { key: touched.clone(), code, members: some });
+        }
         if let Some(record) = removed {
             self.log.discard(record);
             self.event(EventClass::Generic, "del", key);
