@@ -151,46 +151,91 @@ pub fn load_at_start(shared: &Shared) -> Result<bool, LoadFailure> {
 
 /// Loads the file. If that fails, keys that were to be discarded are still there.
 pub fn load(shared: &Shared, hold: &mut Hold<'_>, present: Present) -> Result<(), LoadFailure> {
-    let mut aside = Aside::default();
-    if present == Present::Discarded {
-        aside.shards = (0..shared.shards.len())
-            .map(|_| Databases::new(shared.config.databases(), &shared.hasher))
-            .collect();
-    }
-    let result = read(shared, hold, &mut aside, present);
-    match result {
-        Ok((keys, expired)) => shared.saving.note_loaded(keys, expired),
+    let empty = || Databases::new(shared.config.databases(), &shared.hasher);
+    let aside = match present {
+        Present::Discarded => (0..shared.shards.len()).map(|_| empty()).collect(),
+        Present::Kept | Present::Replaced => Vec::new(),
+    };
+    let mut target = Target { shared, hold, aside, present, waiting: Vec::new() };
+    let result = read(&mut target).and_then(|counted| target.finish().map(|()| counted));
+    match &result {
+        Ok((keys, expired)) => shared.saving.note_loaded(*keys, *expired),
+        Err(LoadFailure::Open(_)) => {}
         Err(failure) => {
-            if !matches!(&failure, LoadFailure::Open(_)) {
-                tracing::warn!("{failure}");
-            }
-            if matches!(&failure, LoadFailure::File(LoadError::Checksum { .. })) {
+            tracing::warn!("{failure}");
+            if matches!(failure, LoadFailure::File(LoadError::Checksum { .. })) {
                 tracing::warn!("Internal error in RDB reading -> RDB CRC error");
             }
-            return Err(failure);
         }
     }
-    for (shard, databases) in aside.shards.iter_mut().enumerate() {
-        let data = hold.shard_mut(shard as u16).expect("whoever loads holds all shards");
-        for db in 0..databases.count() {
-            data.databases.table_mut(db).swap(databases.table_mut(db));
-        }
-    }
-    Ok(())
+    result.map(|_| ())
 }
 
-/// Keys that take the place of all others in the end, by shard.
-#[derive(Default)]
-struct Aside {
-    shards: Vec<Databases>,
-}
-
-fn read(
-    shared: &Shared,
-    hold: &mut Hold<'_>,
-    aside: &mut Aside,
+/// Where loaded keys go.
+struct Target<'t, 'h> {
+    shared: &'t Shared,
+    hold: &'t mut Hold<'h>,
+    /// Keys that take the place of all others in the end, by shard; empty if they join them at once.
+    aside: Vec<Databases>,
     present: Present,
-) -> Result<(u64, u64), LoadFailure> {
+    /// Keys that were read, while the memory they go to comes nearer.
+    waiting: Vec<Waiting>,
+}
+
+/// Memory of so many keys is fetched at the same time. One after the other, most of the time would go into waiting.
+const GROUP: usize = 32;
+
+struct Waiting {
+    db: usize,
+    shard: u16,
+    hash: u64,
+    record: Record,
+}
+
+impl Target<'_, '_> {
+    fn add(&mut self, db: usize, record: Record) -> Result<(), LoadFailure> {
+        let shard = self.shared.shards.of_slot(slot(record.key()));
+        let hash = self.shared.hasher.hash(record.key());
+        if self.aside.is_empty() {
+            self.shared.shards.prefetch_bucket(shard, db, hash);
+        }
+        self.waiting.push(Waiting { db, shard, hash, record });
+        if self.waiting.len() < GROUP { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), LoadFailure> {
+        for Waiting { db, shard, hash, record } in self.waiting.drain(..) {
+            let databases = match self.aside.get_mut(usize::from(shard)) {
+                Some(databases) => databases,
+                None => &mut self.hold.shard_mut(shard).expect("whoever loads holds all shards").databases,
+            };
+            match databases.table_mut(db).entry(hash, record.key()) {
+                Slot::Vacant(slot) => {
+                    slot.insert(record);
+                }
+                Slot::Occupied(mut slot) if self.present == Present::Replaced => drop(slot.replace(record)),
+                Slot::Occupied(_) => return Err(LoadFailure::Duplicate(record.key().to_vec(), db)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything was read.
+    fn finish(mut self) -> Result<(), LoadFailure> {
+        self.flush()?;
+        for (shard, databases) in self.aside.iter_mut().enumerate() {
+            let data = self.hold.shard_mut(shard as u16).expect("whoever loads holds all shards");
+            for db in 0..databases.count() {
+                data.databases.table_mut(db).swap(databases.table_mut(db));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads all keys; tells how many there were, and how many were left out because their time had come.
+fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
+    let shared = target.shared;
     let (file, size) = shared.disk.open(&path(shared)).map_err(LoadFailure::Open)?;
     let (config, now_ms) = (&shared.config, clock::unix_ms());
     let mut empty = 0;
@@ -202,18 +247,13 @@ fn read(
     let access = access(shared);
     let (mut keys, mut expired) = (0, 0);
     while let Some(entry) = loader.next_entry().map_err(LoadFailure::File)? {
-        if entry.record.expiry_ms().is_some_and(|deadline| deadline < now_ms) {
+        let Entry { db, record, idle_s, frequency } = entry;
+        if record.expiry_ms().is_some_and(|deadline| deadline < now_ms) {
             expired += 1;
             continue;
         }
-        let Entry { db, record, idle_s, frequency } = entry;
         record.set_access(access.restored(idle_s, frequency));
-        let shard = shared.shards.of_slot(slot(record.key()));
-        let databases = match aside.shards.get_mut(usize::from(shard)) {
-            Some(databases) => databases,
-            None => &mut hold.shard_mut(shard).expect("whoever loads holds all shards").databases,
-        };
-        put(shared, databases, db, record, present)?;
+        target.add(db, record)?;
         keys += 1;
     }
     drop(loader);
@@ -225,24 +265,6 @@ fn read(
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
     }
     Ok((keys, expired))
-}
-
-fn put(
-    shared: &Shared,
-    databases: &mut Databases,
-    db: usize,
-    record: Record,
-    present: Present,
-) -> Result<(), LoadFailure> {
-    let hash = shared.hasher.hash(record.key());
-    match databases.table_mut(db).entry(hash, record.key()) {
-        Slot::Vacant(slot) => {
-            slot.insert(record);
-        }
-        Slot::Occupied(mut slot) if present == Present::Replaced => drop(slot.replace(record)),
-        Slot::Occupied(_) => return Err(LoadFailure::Duplicate(record.key().to_vec(), db)),
-    }
-    Ok(())
 }
 
 /// Tells the log what stands between the keys, in Redis' words.

@@ -245,6 +245,23 @@ fn save_points_save_at_the_end() {
     assert_eq!(server.client().line("GET k"), Reply::Bulk(b"w".to_vec()));
 }
 
+/// Otherwise a crash after FLUSHALL would bring everything back.
+#[test]
+fn flushall_empties_the_file() {
+    let mut server = TestServer::tidegate_with(&["--save", "3600 1000"]);
+    let mut client = server.client();
+    client.line("SET k v");
+    client.line("SAVE");
+    client.line("FLUSHDB");
+    server.restart().expect("it starts again");
+    assert_eq!(server.client().line("EXISTS k"), Reply::Int(1));
+    converse(&mut server.client(), "> MULTI\nOK\n> FLUSHALL\nQUEUED\n> EXEC\n[OK]");
+    server.restart().expect("it starts again");
+    assert_eq!(server.client().line("EXISTS k"), Reply::Int(0));
+    let info = server.client().line("INFO persistence").text();
+    assert!(info.contains("rdb_changes_since_last_save:0\r\n"), "{info}");
+}
+
 #[test]
 fn where_nothing_can_be_saved_nothing_stops() {
     let mut server = TestServer::tidegate_with(&["--save", "3600 1000", "--dbfilename", "missing.rdb"]);

@@ -42,6 +42,8 @@ fn flushall(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
         cx.keys.flush(reclaim);
     }
     cx.keys.select(selected);
+    // What was flushed must not come back at the next start.
+    cx.keys.log().save_wanted = true;
     reply.ok();
     Ok(Outcome::Changed)
 }

@@ -177,6 +177,7 @@ impl Bench {
         let lookups = (self.log.hits, self.log.misses);
         self.log.free();
         self.log.emptied.clear();
+        self.log.save_wanted = false;
         Ran { reply: out, wait: waits, effects, expired_elsewhere, events, lookups }
     }
 

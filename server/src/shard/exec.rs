@@ -4,6 +4,7 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 use super::hold::{Hold, HoldOne, ShardData};
+use crate::dataset;
 use crate::memory::{Own, Returns};
 use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
@@ -228,6 +229,15 @@ impl Executor {
         self.wait.take()
     }
 
+    /// Saves at once, as Redis does. That it failed is in the log, and no reason to answer with an error.
+    fn save_if_configured(&self, grip: &mut Grip<'_, '_>) {
+        if let Grip::Many(hold) = grip
+            && !self.shared.config.save_points().is_empty()
+        {
+            let _ = dataset::save(&self.shared, hold);
+        }
+    }
+
     /// What a command did becomes visible to everything but the keyspace itself: watchers, the unit, the figures.
     #[inline]
     fn settle(&mut self, grip: &mut Grip<'_, '_>, call: &Call<'_>, outcome: Outcome) {
@@ -275,6 +285,9 @@ impl Executor {
             for touched in &awaited {
                 self.ready.note(grip, touched, &self.shared);
             }
+        }
+        if std::mem::take(&mut self.log.save_wanted) {
+            self.save_if_configured(grip);
         }
         self.needs_attention |= !self.ready.keys.is_empty();
     }

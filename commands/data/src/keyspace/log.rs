@@ -161,6 +161,8 @@ pub struct KeyLog {
     pub is_awaited: bool,
     /// Databases that were emptied or swapped as a whole: every key watched in them is touched.
     pub whole_databases: Vec<u16>,
+    /// The data set on disk is to become what it is now, where there are save points: `FLUSHALL`.
+    pub save_wanted: bool,
 }
 
 impl KeyLog {
