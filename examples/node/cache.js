@@ -21,6 +21,12 @@ async function cached(name, compute) {
     const found = await redis.get(key);
     if (found !== null) return JSON.parse(found);
     if ((await redis.set(lock, "1", "PX", LOCK_MS, "NX")) === "OK") {
+      // Between the two another caller may have finished: its value is there, and its lock gone.
+      const meanwhile = await redis.get(key);
+      if (meanwhile !== null) {
+        await redis.del(lock);
+        return JSON.parse(meanwhile);
+      }
       const value = await compute();
       // The value and the end of the lock in one step.
       await redis.multi().set(key, JSON.stringify(value), "EX", KEPT_SECONDS).del(lock).exec();

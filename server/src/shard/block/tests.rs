@@ -1,5 +1,9 @@
 use super::*;
 use crate::registry::Registry;
+use std::sync::LazyLock;
+
+static REGISTRY: LazyLock<Registry> =
+    LazyLock::new(|| Registry::new(&[]).expect("no name is taken twice"));
 
 /// A table, and requests that wait in it.
 struct Setting {
@@ -10,9 +14,7 @@ struct Setting {
 
 impl Setting {
     fn new() -> Self {
-        let registry: &'static Registry =
-            Box::leak(Box::new(Registry::new(&[]).expect("no name is taken twice")));
-        let entry = registry.lookup(b"get").expect("there is GET");
+        let entry = REGISTRY.lookup(b"get").expect("there is GET");
         Setting { table: WaitTable::default(), entry, tickets: 0 }
     }
 
