@@ -7,6 +7,7 @@ use crate::dispatch::Worker;
 use crate::memory;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
+use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::process::cores;
 use crate::session::Client;
@@ -15,14 +16,15 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tidegate_persistence::journal::{Journal, NullJournal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Keys one visit of the expiry sweep deletes at most while it holds a shard.
 const SWEEP_BUDGET: usize = 256;
-/// How often the end of the threads is looked for.
+/// How often the end of the threads is looked for, once they were asked to stop.
 const JOIN_STEP: Duration = Duration::from_millis(2);
 /// Once all shards are held for good, threads that do not stop in this time wait for them.
 const SEALED_PATIENCE: Duration = Duration::from_millis(100);
@@ -44,6 +46,8 @@ pub struct Shutdown {
     /// The last state is saved, and no shard is released any more.
     sealed: AtomicBool,
     notify: tokio::sync::Notify,
+    /// For [`Handle::join`], which is no task.
+    waited: Condvar,
 }
 
 impl Shutdown {
@@ -51,6 +55,9 @@ impl Shutdown {
     pub fn request(&self) {
         self.requested.store(true, Relaxed);
         self.notify.notify_waiters();
+        // Who is about to wait has looked already, or looks after this.
+        drop(self.scheduled());
+        self.waited.notify_all();
     }
 
     /// Says that nothing can be changed from now on: the last state is on disk, and all shards are held for good.
@@ -92,6 +99,13 @@ impl Shutdown {
         self.requested.load(Relaxed)
     }
 
+    /// Sleeps until somebody asks.
+    fn wait(&self) {
+        let scheduled = self.scheduled();
+        let woken = self.waited.wait_while(scheduled, |_| !self.is_requested());
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
+    }
+
     async fn requested(&self) {
         loop {
             let notified = self.notify.notified();
@@ -119,6 +133,7 @@ impl Handle {
     /// Waits until all threads have stopped.
     pub fn join(self) {
         let shutdown = &self.shared.shutdown;
+        shutdown.wait();
         for thread in self.threads {
             let mut waited = Duration::ZERO;
             while !thread.is_finished() {
@@ -126,7 +141,7 @@ impl Handle {
                     break;
                 }
                 std::thread::sleep(JOIN_STEP);
-                waited += if shutdown.is_requested() { JOIN_STEP } else { Duration::ZERO };
+                waited += JOIN_STEP;
             }
         }
         if let Some(path) = self.shared.config.path("unixsocket") {
@@ -241,8 +256,17 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
     }
     tokio::task::spawn_local(timers(Rc::clone(&local), index));
     let connections = async {
-        while let Some(arrival) = arrivals.recv().await {
-            serve(&shared, arrival, &local);
+        let mut reactor = Reactor::new().expect("an event loop needs two descriptors");
+        loop {
+            let turn = std::future::poll_fn(|cx| {
+                while let Poll::Ready(Some(arrival)) = arrivals.poll_recv(cx) {
+                    serve(&shared, arrival, &local, &mut reactor);
+                }
+                reactor.turn(cx)
+            });
+            turn.await;
+            // Timers and listeners have their turn, too.
+            tokio::task::yield_now().await;
         }
     };
     tokio::select! {
@@ -284,18 +308,23 @@ async fn signals(shared: Arc<Shared>) {
     }
 }
 
-fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>) {
+fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>, reactor: &mut Reactor) {
     let Arrival { socket, addr, laddr, is_local, is_unix } = arrival;
-    let Ok(stream) = Stream::adopt(socket) else {
-        shared.clients.release();
-        return;
+    let stream = match Stream::adopt(socket) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!("A connection cannot be served: {error}");
+            shared.clients.release();
+            return;
+        }
     };
     let id = shared.clients.next_id();
     let fd = stream.fd();
     let client = Arc::new(Client::new(id, addr, laddr, fd, clock::unix_ms(), is_unix, is_local));
     shared.clients.add(&client);
-    let conn = Conn::new(stream, client, Rc::clone(local));
-    tokio::task::spawn_local(conn.serve());
+    if let Err(error) = reactor.add(Conn::new(stream, client, Rc::clone(local))) {
+        tracing::warn!("A connection cannot be served: {error}");
+    }
 }
 
 /// Expiry of this thread's share of the shards, and idle clients.

@@ -93,6 +93,17 @@ pub enum End {
     InputLimit,
 }
 
+/// What a connection does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It waits for its socket, for a wake-up or for a timer.
+    Idle,
+    /// It has more to do once the others had their turn.
+    Again,
+    /// It is over.
+    Ended(End),
+}
+
 impl Conn {
     /// A connection on an adopted socket.
     pub fn new(stream: Stream, client: Arc<Client>, local: Rc<RefCell<Local>>) -> Self {
@@ -113,9 +124,18 @@ impl Conn {
         }
     }
 
-    /// Serves the connection to its end.
-    pub async fn serve(mut self) {
-        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+    /// What the rest of the process sees of it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its socket.
+    pub fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// After its end: nothing of it stays behind.
+    pub fn finish(mut self, end: End) {
         let mut local = self.local.borrow_mut();
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
@@ -126,11 +146,11 @@ impl Conn {
         worker.shared.clients.release();
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    /// Reads, executes and sends what can be now. `cx` is what timers wake.
+    pub fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         loop {
-            self.client.waker.register(cx.waker());
             if self.client.killed.load(Relaxed) {
-                return Poll::Ready(End::Ours);
+                return Turn::Ended(End::Ours);
             }
             if !self.client.mailbox.is_empty() {
                 self.forget_sent();
@@ -138,64 +158,64 @@ impl Conn {
             }
             if self.output_waiting() > 0 {
                 let was_deferred = std::mem::take(&mut self.deferred);
-                match self.flush(cx, was_deferred) {
-                    Poll::Ready(Err(_)) => return Poll::Ready(End::Error),
-                    Poll::Pending if self.is_over_output_limit(cx) => return Poll::Ready(End::OutputLimit),
+                match self.flush(was_deferred) {
+                    Poll::Ready(Err(_)) => return Turn::Ended(End::Error),
+                    Poll::Pending if self.is_over_output_limit(cx) => return Turn::Ended(End::OutputLimit),
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
             if self.session.close_after_reply {
                 self.client.closing.store(true, Relaxed);
-                return if self.output_waiting() == 0 { Poll::Ready(End::Ours) } else { Poll::Pending };
+                return if self.output_waiting() == 0 { Turn::Ended(End::Ours) } else { Turn::Idle };
             }
             if self.session.parked.is_some() {
                 if self.resume(cx).is_pending() {
-                    if let Poll::Ready(end) = self.read_aside(cx) {
-                        return Poll::Ready(end);
-                    }
-                    return Poll::Pending;
+                    return match self.read_aside() {
+                        Poll::Ready(end) => Turn::Ended(end),
+                        Poll::Pending => Turn::Idle,
+                    };
                 }
                 continue;
             }
-            match ready!(self.read_and_process(cx)) {
-                Ok(()) => {
-                    // To the end of the thread's queue, behind every connection that is ready now: replies that were
-                    // deferred go out when all are read, and nobody's flood keeps the others waiting.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            match self.read_and_process() {
+                Poll::Pending => return Turn::Idle,
+                // Behind every connection that is ready now: replies that were deferred go out when all are read, and
+                // nobody's flood keeps the others waiting.
+                Poll::Ready(Ok(())) => return Turn::Again,
                 // A peer that has said all it has to say still gets every reply.
-                Err(End::Peer) if self.output_waiting() > 0 => self.session.close_after_reply = true,
-                Err(end) => return Poll::Ready(end),
+                Poll::Ready(Err(End::Peer)) if self.output_waiting() > 0 => {
+                    self.session.close_after_reply = true;
+                }
+                Poll::Ready(Err(end)) => return Turn::Ended(end),
             }
         }
     }
 
     /// Reads once and executes what is complete.
-    fn read_and_process(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+    fn read_and_process(&mut self) -> Poll<Result<(), End>> {
         let local = Rc::clone(&self.local);
         let local = &mut *local.borrow_mut();
         if self.partial.is_empty() {
-            let n = match ready!(self.stream.poll_read(cx, &mut local.input)) {
+            let n = match ready!(self.stream.read(&mut local.input)) {
                 Ok(0) => return Poll::Ready(Err(End::Peer)),
                 Ok(n) => n,
                 Err(_) => return Poll::Ready(Err(End::Error)),
             };
             self.received(local, n, n);
             let mut input = std::mem::take(&mut local.input);
-            let rest = self.process(cx, local, &mut input[..n]);
+            let rest = self.process(local, &mut input[..n]);
             if let Some(rest) = rest {
                 self.partial = input[rest..n].to_vec();
             }
             local.input = input;
         } else {
-            let n = match ready!(self.read_to_partial(cx)) {
+            let n = match ready!(self.read_to_partial()) {
                 Ok(n) => n,
                 Err(end) => return Poll::Ready(Err(end)),
             };
             self.received(local, n, self.partial.len());
             let mut input = std::mem::take(&mut self.partial);
-            if let Some(rest) = self.process(cx, local, &mut input) {
+            if let Some(rest) = self.process(local, &mut input) {
                 input.drain(..rest);
                 self.partial = input;
             }
@@ -205,12 +225,12 @@ impl Conn {
     }
 
     /// Appends what the socket has to the incomplete request.
-    fn read_to_partial(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, End>> {
+    fn read_to_partial(&mut self) -> Poll<Result<usize, End>> {
         let len = self.partial.len();
         // As much as is there already, so that a large argument is not copied over and over.
         let room = len.clamp(READ_SIZE / 4, 1 << 20);
         self.partial.resize(len + room, 0);
-        let result = self.stream.poll_read(cx, &mut self.partial[len..]);
+        let result = self.stream.read(&mut self.partial[len..]);
         let read = if let Poll::Ready(Ok(n)) = &result { *n } else { 0 };
         self.partial.truncate(len + read);
         Poll::Ready(match ready!(result) {
@@ -221,9 +241,9 @@ impl Conn {
     }
 
     /// Input that comes while a request waits is kept; the end of the stream ends the waiting.
-    fn read_aside(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn read_aside(&mut self) -> Poll<End> {
         loop {
-            if let Err(end) = ready!(self.read_to_partial(cx)) {
+            if let Err(end) = ready!(self.read_to_partial()) {
                 return Poll::Ready(end);
             }
             let local = Rc::clone(&self.local);
@@ -241,7 +261,7 @@ impl Conn {
     }
 
     /// Executes the complete requests in `input` and sends the replies; returns where the unprocessed rest begins.
-    fn process(&mut self, cx: &mut Context<'_>, local: &mut Local, input: &mut [u8]) -> Option<usize> {
+    fn process(&mut self, local: &mut Local, input: &mut [u8]) -> Option<usize> {
         let mut at = 0;
         loop {
             let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
@@ -250,7 +270,7 @@ impl Conn {
             if matches!(progress, Progress::NeedInput(_)) && self.defer(local) {
                 break;
             }
-            self.send(cx, local);
+            self.send(local);
             match progress {
                 Progress::Flush if self.client.killed.load(Relaxed) => return None,
                 Progress::Flush => {}
@@ -276,7 +296,7 @@ impl Conn {
     }
 
     /// Sends the thread's output buffer; what the socket does not take is kept.
-    fn send(&mut self, cx: &mut Context<'_>, local: &mut Local) {
+    fn send(&mut self, local: &mut Local) {
         let output = &mut local.output;
         if output.is_empty() {
             return;
@@ -285,7 +305,7 @@ impl Conn {
         if self.output_waiting() == 0 {
             while sent < output.len() {
                 add(&local.worker.stats.writes, 1);
-                match self.stream.poll_write(cx, &output[sent..]) {
+                match self.stream.write(&output[sent..]) {
                     Poll::Ready(Ok(n)) if n > 0 => sent += n,
                     // An error shows again when the rest is flushed, or at the next read.
                     _ => break,
@@ -321,9 +341,9 @@ impl Conn {
     }
 
     /// Sends what is waiting; `was_deferred` when it never had to wait for the socket.
-    fn flush(&mut self, cx: &mut Context<'_>, was_deferred: bool) -> Poll<io::Result<()>> {
+    fn flush(&mut self, was_deferred: bool) -> Poll<io::Result<()>> {
         while self.output_waiting() > 0 {
-            let n = ready!(self.stream.poll_write(cx, &self.pending[self.pending_sent..]))?;
+            let n = ready!(self.stream.write(&self.pending[self.pending_sent..]))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -445,13 +465,13 @@ impl Conn {
         let local = Rc::clone(&self.local);
         let local = &mut *local.borrow_mut();
         let progress = local.worker.resume(&mut self.session, &mut local.output);
-        self.send(cx, local);
+        self.send(local);
         if progress.is_some() {
             self.timer = None;
             // What was received in the meantime is complete already, maybe.
             if !self.partial.is_empty() && !self.session.close_after_reply {
                 let mut input = std::mem::take(&mut self.partial);
-                if let Some(rest) = self.process(cx, local, &mut input) {
+                if let Some(rest) = self.process(local, &mut input) {
                     input.drain(..rest);
                     self.partial = input;
                 }

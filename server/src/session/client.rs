@@ -3,7 +3,7 @@
 use super::WatchFlag;
 use super::mailbox::{Delivery, Mailbox};
 use super::waiting::{Ending, Waiting};
-use atomic_waker::AtomicWaker;
+use super::wake::ConnWaker;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
@@ -124,8 +124,8 @@ pub struct Client {
     pub closing: AtomicBool,
     /// Messages from other threads.
     pub mailbox: Mailbox,
-    /// Wakes its task.
-    pub waker: AtomicWaker,
+    /// Has its thread look at it.
+    pub waker: ConnWaker,
 }
 
 impl Client {
@@ -182,7 +182,7 @@ impl Client {
             killed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             mailbox: Mailbox::default(),
-            waker: AtomicWaker::new(),
+            waker: ConnWaker::default(),
         }
     }
 

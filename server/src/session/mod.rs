@@ -4,11 +4,13 @@ mod client;
 mod mailbox;
 mod subscriptions;
 mod waiting;
+mod wake;
 
 pub use client::{Client, ClientKind, Label};
 pub use mailbox::{Delivery, Mailbox};
 pub use subscriptions::{Names, Subscriptions};
 pub use waiting::{Claim, Ending, Waiting};
+pub use wake::{ConnWaker, Notified, Wakeups};
 
 use crate::net::decode::Decoder;
 use crate::registry::Entry;

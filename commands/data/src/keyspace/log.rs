@@ -124,6 +124,7 @@ impl std::fmt::Debug for super::directory::DirectoryHint {
 /// The log of one execution unit. Kept by the executing thread and reused, so that the common case allocates
 /// nothing.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a unit, no state machine")]
 pub struct KeyLog {
     /// Somebody watches, tracks or replicates by key: fill `touched`.
     pub record_touched: bool,

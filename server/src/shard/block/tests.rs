@@ -2,8 +2,7 @@ use super::*;
 use crate::registry::Registry;
 use std::sync::LazyLock;
 
-static REGISTRY: LazyLock<Registry> =
-    LazyLock::new(|| Registry::new(&[]).expect("no name is taken twice"));
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&[]).expect("no name is taken twice"));
 
 /// A table, and requests that wait in it.
 struct Setting {
