@@ -1,5 +1,6 @@
 //! What a handler gets besides its arguments and its reply.
 
+use super::outcome::Outcome;
 use std::cell::Cell;
 use tidegate_data::{Encodings, Keys};
 
@@ -20,12 +21,13 @@ pub struct Env<'a> {
     limits: &'a Limits,
     nondeterministic: Cell<bool>,
     is_retry: bool,
+    is_journaled: bool,
 }
 
 impl<'a> Env<'a> {
     /// An environment at `now_ms` (Unix milliseconds).
     pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits) -> Self {
-        Env { now_ms, rng, limits, nondeterministic: Cell::new(false), is_retry: false }
+        Env { now_ms, rng, limits, nondeterministic: Cell::new(false), is_retry: false, is_journaled: true }
     }
 
     /// The same for a request that has waited.
@@ -33,6 +35,20 @@ impl<'a> Env<'a> {
     pub fn retrying(mut self, is_retry: bool) -> Self {
         self.is_retry = is_retry;
         self
+    }
+
+    /// The same where nobody may take effects: there is no journal.
+    #[must_use]
+    pub fn journaling(mut self, is_journaled: bool) -> Self {
+        self.is_journaled = is_journaled;
+        self
+    }
+
+    /// Something changed; `effects` reproduces it exactly. It is not asked where nobody takes effects, because putting
+    /// them together costs as much as many a command.
+    #[inline]
+    pub fn changed_as(&self, effects: impl FnOnce() -> Outcome) -> Outcome {
+        if self.is_journaled { effects() } else { Outcome::Changed }
     }
 
     /// True when the request has waited for a key that was touched now (or for the time it named): it goes on waiting

@@ -183,7 +183,9 @@ impl Executor {
         let mark = reply.mark();
         let mut cx = Ctx {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
-            env: Env::new(self.now_ms, &mut self.rng, &self.limits).retrying(call.is_retry),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits)
+                .retrying(call.is_retry)
+                .journaling(self.journaled),
         };
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
@@ -208,7 +210,7 @@ impl Executor {
             "a handler that changed the keyspace must say so"
         );
         debug_assert!(
-            !(nondeterministic && outcome == Outcome::Changed),
+            !(self.journaled && nondeterministic && outcome == Outcome::Changed),
             "a handler that read the clock or the random source must name its effects"
         );
         self.settle(grip, call, outcome);

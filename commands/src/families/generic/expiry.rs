@@ -73,7 +73,7 @@ fn expire(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, form: &Form) -> Resu
     // Redis looks at the options before it looks at the time.
     let mut time = args.clone();
     args.next()?;
-    let mut options = args.clone();
+    let options = args.clone();
     let conditions = Conditions::parse(args)?;
     let deadline = form.deadline(time.integer()?)?;
     let Some(present) = cx.keys.for_write(key).map(Record::expiry_ms) else {
@@ -93,10 +93,13 @@ fn expire(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, form: &Form) -> Resu
     }
     cx.keys.set_expiry(key, Some(deadline));
     cx.keys.event(EventClass::Generic, "expire", key);
-    let deadline = deadline.to_string();
-    let timed = [b"PEXPIREAT", key.bytes(), deadline.as_bytes()];
-    let effect: SmallVec<[&[u8]; 5]> = timed.into_iter().chain(options.rest()).collect();
-    Ok(Outcome::changed_as(&effect))
+    Ok(cx.env.changed_as(move || {
+        let deadline = deadline.to_string();
+        let timed = [b"PEXPIREAT", key.bytes(), deadline.as_bytes()];
+        let mut options = options;
+        let effect: SmallVec<[&[u8]; 5]> = timed.into_iter().chain(options.rest()).collect();
+        Outcome::changed_as(&effect)
+    }))
 }
 
 /// When a new deadline may take the place of the present one: all bits that are set must agree.

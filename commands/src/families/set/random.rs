@@ -37,7 +37,7 @@ fn spop(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     set.change().remove(&member);
     set.event(EventClass::Set, "spop");
     reply.bulk(&member);
-    Ok(Outcome::changed_as(&[b"SREM", key.bytes(), &member]))
+    Ok(cx.env.changed_as(|| Outcome::changed_as(&[b"SREM", key.bytes(), &member])))
 }
 
 fn spop_count(cx: &mut Ctx, key: Key, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {

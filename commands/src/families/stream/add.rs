@@ -91,7 +91,8 @@ fn xadd(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         return Ok(Outcome::Changed);
     }
     let fields = (0..words).map(|i| fields.get(first + i));
-    Ok(Outcome::ChangedAs(effects(key, stream.view(), &options, message, id, fields)))
+    let effects = || Outcome::ChangedAs(effects(key, stream.view(), &options, message, id, fields));
+    Ok(cx.env.changed_as(effects))
 }
 
 /// The same with the ID that was made, and trimmed exactly to what is there.

@@ -130,14 +130,14 @@ fn set_with_options(
     match (expiry, options.condition) {
         (Expiry::At(at_ms), _) => {
             cx.keys.event(EventClass::Generic, "expire", key);
-            Ok(set_until(key, value, at_ms))
+            Ok(cx.env.changed_as(|| set_until(key, value, at_ms)))
         }
         // Replicas and readers of the journal may be older than the comparison, which was decided here anyway.
         (Expiry::Keep, Condition::Compare(_)) => {
             Ok(Outcome::changed_as(&[b"SET", key.bytes(), value, b"KEEPTTL"]))
         }
         (Expiry::Clear, Condition::Compare(_)) => Ok(Outcome::changed_as(&[b"SET", key.bytes(), value])),
-        _ if options.get => Ok(without_get(args)),
+        _ if options.get => Ok(cx.env.changed_as(|| without_get(args))),
         _ => Ok(Outcome::Changed),
     }
 }
@@ -221,7 +221,7 @@ fn set_at(cx: &mut Ctx, reply: &mut Reply, key: Key, value: &[u8], at_ms: i64) -
     cx.keys.event(EventClass::String, "set", key);
     cx.keys.event(EventClass::Generic, "expire", key);
     reply.ok();
-    set_until(key, value, at_ms)
+    cx.env.changed_as(|| set_until(key, value, at_ms))
 }
 
 pub(super) static GETSET: Command = command("GETSET", "key value", getset)
@@ -237,7 +237,7 @@ fn getset(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
     reply_value(reply, cx.keys.read_string(key)?);
     cx.keys.set_string(key, StringValue::of(value), Expiry::Clear);
     cx.keys.event(EventClass::String, "set", key);
-    Ok(Outcome::changed_as(&[b"SET", key.bytes(), value]))
+    Ok(cx.env.changed_as(|| Outcome::changed_as(&[b"SET", key.bytes(), value])))
 }
 
 #[cfg(test)]
