@@ -45,7 +45,7 @@ type Pair<'a> = (&'a (usize, Vec<u8>), &'a Seen);
 #[test]
 fn effects_make_a_twin() {
     let mut changes = vec![0_u32; LINES.len()];
-    for seed in rounds("effects", 400, 20_000) {
+    for seed in rounds("effects", 500, 20_000) {
         sequence(seed, &mut changes);
     }
     // A write that never wrote proved nothing.

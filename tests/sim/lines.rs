@@ -465,7 +465,14 @@ pub(crate) const LINES: &[Lines] = &[
     ("zlexcount", &["ZLEXCOUNT :zlex :lex :lex"]),
     ("zmpop", &["ZMPOP 2 :zset :zset MIN [COUNT 2]", "ZMPOP 1 :zset MAX"]),
     ("zmscore", &["ZMSCORE :zset :member :member"]),
-    ("zpersist", &["ZPERSIST :zset MEMBERS 2 :member :member", "ZPERSIST :zset MEMBERS 3 a b c"]),
+    (
+        "zpersist",
+        &[
+            "ZPERSIST :zset MEMBERS 2 :member :member",
+            "ZPERSIST :zset MEMBERS 3 a b c",
+            "ZPERSIST :zset MEMBERS 5 1 2 3 4 5",
+        ],
+    ),
     (
         "zpexpire",
         &["ZPEXPIRE :zset :soon MEMBERS 2 :member :member", "ZPEXPIRE :zset :soon [NX] MEMBERS 3 a b c"],
