@@ -68,6 +68,8 @@ pub struct Ran {
     pub events: Vec<String>,
     /// Lookups that count as hits, and those that count as misses.
     pub lookups: (u64, u64),
+    /// How much it adds to `rdb_changes_since_last_save`.
+    pub changes: u64,
 }
 
 impl Ran {
@@ -143,7 +145,8 @@ impl Bench {
         for expired in &self.log.expired_members {
             expire(expired.key.db, &expired.effect());
         }
-        let changed = self.log.changes > 0;
+        let changes = self.log.changes;
+        let changed = changes > 0;
         match result {
             Ok(Outcome::Same) => {
                 assert!(!changed, "{} answered Same but changed the keyspace", command.name);
@@ -178,7 +181,7 @@ impl Bench {
         self.log.free();
         self.log.emptied.clear();
         self.log.save_wanted = false;
-        Ran { reply: out, wait: waits, effects, expired_elsewhere, events, lookups }
+        Ran { reply: out, wait: waits, effects, expired_elsewhere, events, lookups, changes }
     }
 
     /// The keyspace as it is, to look at.
@@ -203,6 +206,7 @@ impl Bench {
             expired_elsewhere: Vec::new(),
             events: Vec::new(),
             lookups: (0, 0),
+            changes: 0,
         }
     }
 }
@@ -317,4 +321,15 @@ pub fn check_lookups(lines: &[&str], hits: u64, misses: u64) {
         last = bench.run(line).lookups;
     }
     assert_eq!(last, (hits, misses), "after {lines:?}");
+}
+
+/// Runs all lines on an empty keyspace and compares how much the last one adds to `rdb_changes_since_last_save`.
+#[track_caller]
+pub fn check_changes(lines: &[&str], changes: u64) {
+    let mut bench = Bench::default();
+    let mut last = 0;
+    for line in lines {
+        last = bench.run(line).changes;
+    }
+    assert_eq!(last, changes, "after {lines:?}");
 }

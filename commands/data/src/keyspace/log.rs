@@ -167,6 +167,12 @@ pub struct KeyLog {
 }
 
 impl KeyLog {
+    /// Counts as so many changes what was done since there were `before`: some commands are one change to Redis however
+    /// many keys they touch, others as many as there are elements in their reply.
+    pub fn recount(&mut self, before: u64, changes: u64) {
+        self.changes = before + changes;
+    }
+
     /// Forgets what was settled. The garbage stays until [`KeyLog::free`].
     #[inline]
     pub fn clear(&mut self) {

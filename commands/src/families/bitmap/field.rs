@@ -64,11 +64,13 @@ fn bitfield(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
     let key = args.key()?;
     let steps = parse(cx, args)?;
     let Some(last_bit) = last_written_bit(&steps) else { return read(cx, key, &steps, reply) };
+    let before = cx.keys.log().changes;
     let (changes, changed) = cx.keys.edit_string_if(key, (last_bit / 8 + 1) as usize, |row, grown| {
         let changes = run(row, grown, &steps, reply);
         (changes, changes > 0)
     })?;
     if changes > 0 {
+        cx.keys.log().recount(before, changes as u64);
         cx.keys.event(EventClass::String, "setbit", key);
     }
     Ok(Outcome::changed_if(changed))
@@ -183,7 +185,7 @@ fn parse_field(cx: &Ctx, args: &mut Args) -> Result<Field, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, check, check_effects, check_events};
+    use crate::model::check::{Bench, check, check_changes, check_effects, check_events};
 
     #[test]
     fn set_get_and_add() {
@@ -238,6 +240,8 @@ mod tests {
 
     #[test]
     fn only_what_changes_something_is_replayed() {
+        check_changes(&["BITFIELD a SET u8 0 1 INCRBY u8 8 1 GET u8 0"], 2);
+        check_changes(&["SETBIT a 20 0", "BITFIELD a SET u8 0 0 SET u8 8 1"], 1);
         check_effects(&["BITFIELD a SET u8 0 1"], &["BITFIELD a SET u8 0 1"]);
         check_effects(&["BITFIELD a SET u8 0 1", "BITFIELD a SET u8 0 1"], &[]);
         check_effects(&["BITFIELD a GET u8 0"], &[]);

@@ -46,12 +46,14 @@ fn rename(cx: &mut Ctx, args: &mut Args, only_if_free: bool) -> Result<Renamed, 
     if from.bytes() == to.bytes() || only_if_free && cx.keys.for_write(to).is_some() {
         return Ok(Renamed::Stayed);
     }
+    let before = cx.keys.log().changes;
     // Redis deletes what is there, so the new name is announced as a new key even if it was taken.
     cx.keys.remove(to);
     let record = cx.keys.take(from).ok_or(Error::NoSuchKey)?;
     cx.keys.put(to, record.with_key(to.bytes()));
     cx.keys.event(EventClass::Generic, "rename_from", from);
     cx.keys.event(EventClass::Generic, "rename_to", to);
+    cx.keys.log().recount(before, 1);
     Ok(Renamed::Moved)
 }
 
@@ -102,8 +104,10 @@ fn copy(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     let record = copied.expect("the source was there a moment ago, under the same hold");
     record.set_access(access);
     cx.keys.select(to_db);
+    let before = cx.keys.log().changes;
     cx.keys.remove(to);
     cx.keys.put(to, record);
+    cx.keys.log().recount(before, 1);
     cx.keys.event(EventClass::Generic, "copy_to", to);
     cx.keys.select(from_db);
     reply.integer(1);
@@ -130,6 +134,7 @@ fn move_key(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
     cx.keys.select(to_db);
     let moves = is_there && cx.keys.for_write(key).is_none();
     cx.keys.select(from_db);
+    let before = cx.keys.log().changes;
     if moves && let Some(record) = cx.keys.take(key) {
         cx.keys.select(to_db);
         cx.keys.put(key, record);
@@ -138,6 +143,7 @@ fn move_key(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
         cx.keys.select(to_db);
         cx.keys.event(EventClass::Generic, "move_to", key);
         cx.keys.select(from_db);
+        cx.keys.log().recount(before, 1);
     }
     reply.integer(i64::from(moves));
     Ok(Outcome::changed_if(moves))
@@ -157,7 +163,19 @@ fn database(args: &mut Args, limits: &Limits) -> Result<usize, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, START_MS, check, check_effects, check_events, check_lookups};
+    use crate::model::check::{
+        Bench, START_MS, check, check_changes, check_effects, check_events, check_lookups,
+    };
+
+    #[test]
+    fn each_counts_as_one_change() {
+        check_changes(&["SET a x", "RENAME a b"], 1);
+        check_changes(&["SET a x", "SET b y", "RENAME a b"], 1);
+        check_changes(&["SET a x", "RENAMENX a b"], 1);
+        check_changes(&["SET a x", "SET b y", "COPY a b REPLACE"], 1);
+        check_changes(&["SET a x", "MOVE a 1"], 1);
+        check_changes(&["SET a x", "RENAME a a"], 0);
+    }
 
     #[test]
     fn rename_moves_value_and_deadline() {

@@ -236,7 +236,9 @@ fn store(cx: &mut Ctx, key: Key, members: &[(Vec<u8>, f64)], event: &'static str
     for (member, score) in members {
         zset.put(member, *score, limits);
     }
+    let before = cx.keys.log().changes;
     cx.keys.store(key, zset);
+    cx.keys.log().recount(before, members.len() as u64);
     cx.keys.event(EventClass::Zset, event, key);
     Outcome::Changed
 }

@@ -19,7 +19,8 @@ pub(super) static PFADD: Command = command("PFADD", "key [element [element ...]]
 fn pfadd(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let key = args.key()?;
     let mut scratch = [0; INT_LEN_MAX];
-    let changed = match cx.keys.string_for_write(key)? {
+    let before = cx.keys.log().changes;
+    let changes = match cx.keys.string_for_write(key)? {
         None => add_to_sparse(cx, key, Sketch::default(), args.rest().map(Mark::of), true)?,
         Some(value) => match sketch_of(value, &mut scratch)? {
             (_, Encoding::Dense) => add_to_dense(cx, key, args.rest().map(Mark::of))?,
@@ -30,14 +31,17 @@ fn pfadd(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
             }
         },
     };
+    let changed = changes > 0;
     if changed {
+        cx.keys.log().recount(before, changes);
         cx.keys.event(EventClass::String, "pfadd", key);
     }
     reply.integer(i64::from(changed));
     Ok(Outcome::changed_if(changed))
 }
 
-fn add_to_dense(cx: &mut Ctx, key: Key, marks: impl Iterator<Item = Mark>) -> Result<bool, Error> {
+/// Adds elements and tells how many made a difference.
+fn add_to_dense(cx: &mut Ctx, key: Key, marks: impl Iterator<Item = Mark>) -> Result<u64, Error> {
     let (raised, _) = cx.keys.edit_string_if(key, 0, |bytes, _| {
         let raised = marks.filter(|mark| hll::add_dense(bytes, *mark)).count();
         if raised > 0 {
@@ -45,26 +49,27 @@ fn add_to_dense(cx: &mut Ctx, key: Key, marks: impl Iterator<Item = Mark>) -> Re
         }
         (raised, raised > 0)
     })?;
-    Ok(raised > 0)
+    Ok(raised as u64)
 }
 
+/// The same; that the sketch is new counts as well.
 fn add_to_sparse(
     cx: &mut Ctx,
     key: Key,
     mut sketch: Sketch,
     marks: impl Iterator<Item = Mark>,
     is_new: bool,
-) -> Result<bool, Error> {
+) -> Result<u64, Error> {
     let sparse_max_bytes = cx.env.limits().encodings.hll_sparse_max_bytes;
-    let mut changed = is_new;
+    let mut changes = u64::from(is_new);
     for mark in marks {
-        changed |= sketch.add(mark, sparse_max_bytes).map_err(corrupted)?;
+        changes += u64::from(sketch.add(mark, sparse_max_bytes).map_err(corrupted)?);
     }
-    if changed {
+    if changes > 0 {
         sketch.forget_count();
         store(cx, key, &sketch);
     }
-    Ok(changed)
+    Ok(changes)
 }
 
 /// Puts a sketch where another was, or where nothing was; a deadline stays.
@@ -171,7 +176,7 @@ fn pfmerge(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
+    use crate::model::check::{Bench, check, check_changes, check_effects, check_events, check_lookups};
 
     const NO_SKETCH: &str = "-WRONGTYPE Key is not a valid HyperLogLog string value.";
     const CORRUPTED: &str = "-INVALIDOBJ Corrupted HLL object detected";
@@ -193,6 +198,10 @@ mod tests {
         check(&["PFADD h a", "PEXPIRE h 500", "PFADD h b", "PTTL h"], ":500");
         check(&["SET h x", "PFADD h a"], NO_SKETCH);
         check(&["SET h 12", "PFADD h a"], NO_SKETCH);
+        check_changes(&["PFADD h"], 1);
+        check_changes(&["PFADD h a b c"], 4);
+        check_changes(&["PFADD h a", "PFADD h a b"], 1);
+        check_changes(&["PFADD h a", "PFDEBUG TODENSE h", "PFADD h a b c"], 2);
         check_effects(&["PFADD h a"], &["PFADD h a"]);
         check_effects(&["PFADD h"], &["PFADD h"]);
         check_effects(&["PFADD h a", "PFADD h a"], &[]);

@@ -103,25 +103,28 @@ pub(super) static LTRIM: Command = command("LTRIM", "key start stop", ltrim)
 fn ltrim(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let key = args.key()?;
     let (start, stop) = (args.integer()?, args.integer()?);
+    let before = cx.keys.log().changes;
     let Some(mut list) = cx.keys.write_as::<List>(key)? else {
         reply.ok();
         return Ok(Outcome::Same);
     };
     let len = list.view().len();
     let range = indices(start, stop, len);
-    // Redis announces the command, and fails a WATCH, even if nothing is cut off.
-    list.count_changes((len - range.len()).saturating_sub(1) as u64);
+    let removed = (len - range.len()) as u64;
     let content = list.change();
     content.remove_back(len - range.end);
     content.remove_front(range.start);
     list.event(EventClass::List, "ltrim");
+    drop(list);
+    // Redis announces the command, and fails a WATCH, even if nothing is cut off; but that is no change to replay.
+    cx.keys.log().recount(before, removed);
     reply.ok();
-    Ok(Outcome::Changed)
+    Ok(Outcome::changed_if(removed > 0))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{check, check_effects, check_events, check_lookups};
+    use crate::model::check::{check, check_changes, check_effects, check_events, check_lookups};
 
     const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
     const NO_INTEGER: &str = "-ERR value is not an integer or out of range";
@@ -217,6 +220,10 @@ mod tests {
         check(&["SET l x", "LTRIM l 0 1"], WRONG_TYPE);
         check_effects(&[list, "LTRIM l 1 2"], &["LTRIM l 1 2"]);
         check_effects(&["LTRIM l 1 2"], &[]);
+        check_effects(&[list, "LTRIM l 0 -1"], &[]);
+        check_changes(&[list, "LTRIM l 0 -1"], 0);
+        check_changes(&[list, "LTRIM l 1 2"], 3);
+        check_changes(&[list, "LTRIM l 1 0"], 5);
         check_events(&[list, "LTRIM l 1 2"], &["ltrim l"]);
         check_events(&[list, "LTRIM l 0 -1"], &["ltrim l"]);
         check_events(&[list, "LTRIM l 1 0"], &["ltrim l", "del l"]);

@@ -64,6 +64,7 @@ pub(super) fn move_one(
     let item = item.expect("a list in the keyspace is never empty");
     let item: SmallVec<[u8; 64]> = item.bytes(&mut [0; INT_LEN_MAX]).into();
     let limit = node_limit(&cx.env);
+    let before = cx.keys.log().changes;
     // Added first: the other order would delete a list of one element that is turned round in itself.
     let mut list = cx.keys.write_or_create::<List>(destination)?;
     push(list.change(), to, &item, limit);
@@ -73,13 +74,14 @@ pub(super) fn move_one(
     remove(list.change(), from, 1);
     list.event(EventClass::List, from.pop_event());
     drop(list);
+    cx.keys.log().recount(before, 1);
     reply.bulk(&item);
     Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
+    use crate::model::check::{Bench, check, check_changes, check_effects, check_events, check_lookups};
 
     const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
 
@@ -102,6 +104,8 @@ mod tests {
         check(&["RPUSH k 12", "LMOVE k l LEFT RIGHT", "LRANGE l 0 -1"], "*1 $2 12");
         check(&["LMOVE k l LEFT RIGHT"], "$-1");
         assert_eq!(Bench::resp3().run("LMOVE k l LEFT RIGHT").text(), "_");
+        check_changes(&["RPUSH k a", "LMOVE k l LEFT RIGHT"], 1);
+        check_changes(&["RPUSH k a b", "RPOPLPUSH k k"], 1);
     }
 
     #[test]

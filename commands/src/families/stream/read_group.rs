@@ -175,6 +175,7 @@ impl Reader<'_> {
         }
         if effects.len() > before {
             stream.note();
+            stream.count_changes(u64::from(read.is_new_consumer));
         }
         read.is_served
     }

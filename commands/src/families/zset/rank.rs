@@ -82,12 +82,12 @@ pub(super) static ZREVRANK: Command =
 fn rank(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, from: End) -> Result<Outcome, Error> {
     let key = args.key()?;
     let name = args.next()?;
-    if args.remaining() > 1 {
+    let with_score = args.take_word("WITHSCORE");
+    if !args.is_done() {
+        // In Redis 7.0 nothing may follow.
         let command = if from == End::Lowest { "zrank" } else { "zrevrank" };
         return Err(Error::Arity(command.into()));
     }
-    let with_score = args.take_word("WITHSCORE");
-    args.end()?;
     let zset = cx.keys.read_as::<Zset>(key)?;
     let found = zset.and_then(|zset| {
         let (place, score) = zset.rank(name)?;
@@ -152,7 +152,7 @@ mod tests {
         check(&[add, "ZREVRANK k a WITHSCORE"], "*2 :2 $1 1");
         check(&[add, "ZRANK k x WITHSCORE"], "*-1");
         check(&["ZRANK k x WITHSCORE"], "*-1");
-        check(&["ZRANK k x WITHSCORES"], "-ERR syntax error");
+        check(&["ZRANK k x WITHSCORES"], "-ERR wrong number of arguments for 'zrank' command");
         check(&["ZRANK k x a b"], "-ERR wrong number of arguments for 'zrank' command");
         check(&["ZREVRANK k x a b"], "-ERR wrong number of arguments for 'zrevrank' command");
         check(&["SET k v", "ZRANK k b"], WRONG_TYPE);

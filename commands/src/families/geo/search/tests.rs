@@ -1,4 +1,4 @@
-use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
+use crate::model::check::{Bench, check, check_changes, check_effects, check_events, check_lookups};
 
 const SICILY: &str = "GEOADD Sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania";
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -68,6 +68,7 @@ fn storing() {
     let line = format!("GEOSEARCHSTORE d Sicily {near} STOREDIST");
     check_effects(&[SICILY, &line], &[&line]);
     check_events(&[SICILY, &line], &["new d", "geosearchstore d"]);
+    check_changes(&[SICILY, "GEORADIUS Sicily 15 37 200 km STORE d"], 2);
     check_events(&[SICILY, "GEORADIUS Sicily 15 37 100 km STORE d"], &["new d", "georadiusstore d"]);
     check_effects(
         &[SICILY, "GEORADIUS Sicily 15 37 100 km STORE none STORE d"],

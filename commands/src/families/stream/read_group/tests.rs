@@ -1,5 +1,6 @@
 use crate::model::check::{
-    Bench, START_MS, check, check_effects, check_events, check_lookups, check_retry, check_waits,
+    Bench, START_MS, check, check_changes, check_effects, check_events, check_lookups, check_retry,
+    check_waits,
 };
 
 /// Three entries, and a group that has read none.
@@ -62,6 +63,8 @@ fn events_and_look_ups() {
     check_events(&all("XREADGROUP GROUP g c STREAMS s >"), &["xgroup-createconsumer s"]);
     check_events(&all("XREADGROUP GROUP g c STREAMS s 0"), &["xgroup-createconsumer s"]);
     check_lookups(&all("XREADGROUP GROUP g c STREAMS s >"), 2, 0);
+    check_changes(&all("XREADGROUP GROUP g c STREAMS s >"), 2);
+    check_changes(&all("XREADGROUP GROUP g c STREAMS s 0"), 2);
     check_effects(&all("XREADGROUP GROUP none c STREAMS s >"), &[]);
 }
 
