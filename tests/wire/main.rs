@@ -17,6 +17,7 @@ mod geo;
 mod hashes;
 mod help;
 mod hyperloglogs;
+mod keyspace_events;
 mod lists;
 mod observe;
 mod protocol;

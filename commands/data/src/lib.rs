@@ -25,9 +25,9 @@ pub mod types;
 pub mod value;
 
 pub use keyspace::{
-    Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, ExpiredMembers,
-    Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry, Reclaim, Record,
-    Rules, ScanCursor, StringValue, Table, Touched, VacantEntry, ValueRef, Write, slot,
+    Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, EventClasses,
+    ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry,
+    Reclaim, Record, Rules, ScanCursor, StringValue, Table, Touched, VacantEntry, ValueRef, Write, slot,
 };
 pub use types::{
     collection::Collection,

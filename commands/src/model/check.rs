@@ -8,7 +8,7 @@ use super::{
     Scope, Span, StoredRequest, Wait,
 };
 use crate::families;
-use tidegate_data::{Access, Databases, Held, KeyHasher, KeyLog, Keys, Rules};
+use tidegate_data::{Access, Databases, EventClasses, Held, KeyHasher, KeyLog, Keys, Rules};
 
 /// The clock of a new bench: 2023-11-14T22:13:20Z.
 pub const START_MS: i64 = 1_700_000_000_000;
@@ -41,7 +41,7 @@ impl Default for Bench {
             databases: Databases::new(16, &hasher),
             hasher,
             rng: Rng::new(1),
-            log: KeyLog { record_touched: true, record_events: true, ..KeyLog::default() },
+            log: KeyLog { record_touched: true, record_events: EventClasses::ALL, ..KeyLog::default() },
             limits: Limits::default(),
             now_ms: START_MS,
             protocol: Protocol::Resp2,

@@ -2,6 +2,7 @@
 //! limits, keyspace event classes and the like. Nothing here knows which directive a value belongs to.
 
 use std::fmt::Write as _;
+use tidegate_data::{EventClass, EventClasses};
 
 /// A directive's current value.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +116,29 @@ impl Events {
     /// Whether all classes of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The classes of events that somebody may get to see: none without `K` or `E`.
+    pub fn classes(self) -> EventClasses {
+        const CLASSES: [(Events, EventClass); 12] = [
+            (Events::GENERIC, EventClass::Generic),
+            (Events::STRING, EventClass::String),
+            (Events::LIST, EventClass::List),
+            (Events::SET, EventClass::Set),
+            (Events::HASH, EventClass::Hash),
+            (Events::ZSET, EventClass::Zset),
+            (Events::EXPIRED, EventClass::Expired),
+            (Events::EVICTED, EventClass::Evicted),
+            (Events::STREAM, EventClass::Stream),
+            (Events::KEY_MISS, EventClass::KeyMiss),
+            (Events::MODULE, EventClass::Module),
+            (Events::NEW, EventClass::New),
+        ];
+        if !self.contains(Self::KEYSPACE) && !self.contains(Self::KEYEVENT) {
+            return EventClasses::default();
+        }
+        let wanted = CLASSES.iter().filter(|(letter, _)| self.contains(*letter));
+        wanted.fold(EventClasses::default(), |all, (_, class)| all.with(*class))
     }
 
     /// Reads the letters of `notify-keyspace-events`; `None` when one of them is unknown.

@@ -188,6 +188,7 @@ impl Worker {
             verify_dumps: !self.shared.debug.skip_checksums.load(Relaxed),
         };
         self.exec.now_ms = now_ms;
+        self.exec.read_events();
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;
     }
 

@@ -167,6 +167,7 @@ impl Worker {
                 let mut out = Vec::new();
                 let result = self.control(session, control, entry, args, Some(hold), &mut out);
                 reply.raw(&out);
+                self.exec.read_events();
                 match result {
                     // Nothing waits inside a transaction: what would, answers as if its time had run out.
                     Ok(Flow::Park(parked)) => {

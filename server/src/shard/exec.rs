@@ -4,6 +4,7 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 use super::hold::{Hold, HoldOne, ShardData};
+use crate::config::Events;
 use crate::dataset;
 use crate::memory::{Own, Returns};
 use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
@@ -11,7 +12,9 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, Wait};
-use tidegate_data::{Access, Contents, Due, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched};
+use tidegate_data::{
+    Access, Contents, Due, EventClass, EventClasses, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched,
+};
 use tidegate_persistence::journal::Part;
 
 /// The shards held for a command.
@@ -136,6 +139,10 @@ pub struct Executor {
     /// There are ready keys, or there is something to wait for.
     pub needs_attention: bool,
     returns: Returns,
+    /// `notify-keyspace-events`
+    events: Events,
+    /// The classes it names.
+    event_classes: EventClasses,
 }
 
 /// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
@@ -160,6 +167,8 @@ impl Executor {
             wait: None,
             needs_attention: false,
             returns: Returns::new(None),
+            events: Events::default(),
+            event_classes: EventClasses::default(),
         }
     }
 
@@ -261,6 +270,7 @@ impl Executor {
             || !log.touched.is_empty()
             || !log.noted.is_empty()
             || !log.whole_databases.is_empty()
+            || !log.events.is_empty()
         {
             self.tell_observers(grip);
         }
@@ -270,8 +280,29 @@ impl Executor {
         self.log.clear();
     }
 
+    /// Reads which keyspace events are wanted: none are while nobody listens. Whoever listens from now on hears of
+    /// whatever is asked for after its subscription was confirmed, because that comes with a later turn.
+    #[inline]
+    pub fn read_events(&mut self) {
+        let events = self.shared.config.hot().notify_keyspace_events.get();
+        if events != self.events {
+            self.events = events;
+            self.event_classes = events.classes();
+        }
+        let is_heard = events != Events::default() && !self.shared.pubsub.is_silent();
+        self.log.record_events = if is_heard { self.event_classes } else { EventClasses::default() };
+    }
+
+    /// Tells of the events so far. Call it with the shards of their keys still held.
+    fn announce(&mut self) {
+        for event in &self.log.events {
+            self.shared.pubsub.announce(&self.shared, self.events, event);
+        }
+    }
+
     #[cold]
     fn tell_observers(&mut self, grip: &mut Grip<'_, '_>) {
+        self.announce();
         add(&self.stats.expired, self.log.expired.len() as u64);
         self.mark_watchers(grip);
         let expired_members = self.log.expired_members.iter().map(|expired| &expired.key);
@@ -471,6 +502,7 @@ impl Executor {
                         journal.append(&[part(db as u16, &[b"DEL", record.key()])]);
                     }
                     swept += 1;
+                    log.event(EventClass::Expired, "expired", db as u16, record.key());
                     log.discard(record);
                 }
                 Due::Members { key, code, members } => {
@@ -479,17 +511,24 @@ impl Executor {
                     swept_members += members.len() as u64;
                     let key = Touched { db: db as u16, shard, key: key.into() };
                     let expired = ExpiredMembers { key, code, members };
+                    let (class, name) = expired.event();
+                    log.event(class, name, db as u16, &expired.key.key);
                     if let Some(journal) = journal {
                         journal.append(&[part(db as u16, &expired.effect())]);
                     }
                 }
                 // The members were journaled; a key without any is gone on the other side as well.
-                Due::Emptied(record) => log.discard(record),
+                Due::Emptied(record) => {
+                    log.event(EventClass::Generic, "del", db as u16, record.key());
+                    log.discard(record);
+                }
             });
             add(&self.stats.expired, swept);
             add(&self.stats.expired_by_sweep, swept);
             add(&self.stats.expired_members, swept_members);
         }
+        self.announce();
+        self.log.events.clear();
         self.touch_awaited(&mut Grip::One(hold), &touched);
         more
     }

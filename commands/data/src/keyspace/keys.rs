@@ -6,7 +6,7 @@
 
 use super::databases::Databases;
 use super::key::Key;
-use super::log::{Event, EventClass, KeyLog, Touched};
+use super::log::{EventClass, KeyLog, Touched};
 use super::record::{Record, ValueRef};
 use super::table::{Entry, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
@@ -308,9 +308,7 @@ impl<'a> Keys<'a> {
     /// Announces a keyspace event.
     #[inline]
     pub fn event(&mut self, class: EventClass, name: &'static str, key: Key) {
-        if self.log.record_events {
-            self.log.events.push(Event { class, name, db: self.db as u16, key: key.bytes().into() });
-        }
+        self.log.event(class, name, self.db as u16, key.bytes());
     }
 
     // ---- looking -------------------------------------------------------------------------------------------
@@ -358,14 +356,8 @@ impl<'a> Keys<'a> {
                 self.log.misses += 1;
             }
         }
-        if record.is_none() && notice == Notice::Announced && self.log.record_events {
-            let event = Event {
-                class: EventClass::KeyMiss,
-                name: "keymiss",
-                db: self.db as u16,
-                key: key.bytes().into(),
-            };
-            self.log.events.push(event);
+        if record.is_none() && notice == Notice::Announced {
+            self.log.event(EventClass::KeyMiss, "keymiss", self.db as u16, key.bytes());
         }
         record
     }

@@ -40,6 +40,27 @@ pub enum EventClass {
     Module,
 }
 
+/// A set of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventClasses(u16);
+
+impl EventClasses {
+    /// All of them.
+    pub const ALL: Self = EventClasses(u16::MAX);
+
+    /// With one more class.
+    #[must_use]
+    pub const fn with(self, class: EventClass) -> Self {
+        EventClasses(self.0 | 1 << class as u16)
+    }
+
+    /// True when the class is one of them.
+    #[inline]
+    pub const fn has(self, class: EventClass) -> bool {
+        self.0 & 1 << class as u16 != 0
+    }
+}
+
 /// A keyspace event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -124,12 +145,11 @@ impl std::fmt::Debug for super::directory::DirectoryHint {
 /// The log of one execution unit. Kept by the executing thread and reused, so that the common case allocates
 /// nothing.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about a unit, no state machine")]
 pub struct KeyLog {
     /// Somebody watches, tracks or replicates by key: fill `touched`.
     pub record_touched: bool,
-    /// Keyspace events are wanted: fill `events`.
-    pub record_events: bool,
+    /// Keyspace events of these classes are wanted: fill `events`.
+    pub record_events: EventClasses,
     /// Number of changes made, whether recorded one by one or not.
     pub changes: u64,
     /// Lookups that found a key.
@@ -198,6 +218,14 @@ impl KeyLog {
         empty(&mut self.noted);
         empty(&mut self.events);
         self.whole_databases.clear();
+    }
+
+    /// Remembers a keyspace event if somebody wants it.
+    #[inline]
+    pub fn event(&mut self, class: EventClass, name: &'static str, db: u16, key: &[u8]) {
+        if self.record_events.has(class) {
+            self.events.push(Event { class, name, db, key: key.into() });
+        }
     }
 
     /// Keeps a removed record until it may be freed.

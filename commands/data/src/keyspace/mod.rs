@@ -65,7 +65,7 @@ pub use directory::DirectoryHint;
 pub use hash::{KeyHasher, hash_tag, slot};
 pub use key::Key;
 pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, Write};
-pub use log::{Event, EventClass, ExpiredMembers, KeyLog, Reclaim, Touched};
+pub use log::{Event, EventClass, EventClasses, ExpiredMembers, KeyLog, Reclaim, Touched};
 pub(crate) use name::RecordName;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;

@@ -1,4 +1,6 @@
-use super::super::{Databases, Due, ExpiredMembers, INLINE_PACKED_MAX, KeyHasher, KeyLog, Reclaim};
+use super::super::{
+    Databases, Due, EventClasses, ExpiredMembers, INLINE_PACKED_MAX, KeyHasher, KeyLog, Reclaim,
+};
 use super::*;
 use crate::types::collection::probe::Probe;
 use proptest::prelude::*;
@@ -19,7 +21,7 @@ impl Shards {
     fn new(count: usize) -> Self {
         let hasher = KeyHasher::new(3);
         let databases = (0..count).map(|_| Databases::new(2, &hasher)).collect();
-        let log = KeyLog { record_touched: true, record_events: true, ..KeyLog::default() };
+        let log = KeyLog { record_touched: true, record_events: EventClasses::ALL, ..KeyLog::default() };
         Shards { hasher, databases, log, rules: RULES }
     }
 
@@ -371,7 +373,7 @@ fn due_members_go_at_the_first_touch() {
     let mut shards = Shards::new(2);
     add(&mut shards, 1, &[(1, None), (2, Some(NOW_MS + 1)), (3, Some(NOW_MS + 2))]);
     add(&mut shards, 2, &[(4, Some(NOW_MS + 1))]);
-    shards.log = KeyLog { record_touched: true, record_events: true, ..KeyLog::default() };
+    shards.log = KeyLog { record_touched: true, record_events: EventClasses::ALL, ..KeyLog::default() };
     shards.rules.now_ms = NOW_MS + 1;
     assert_eq!(count(&mut shards, 1), Some(3), "a member lives through the millisecond of its deadline");
     shards.rules.now_ms = NOW_MS + 2;
