@@ -67,6 +67,7 @@ pub use key::Key;
 pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, Write};
 pub use log::{Event, EventClass, EventClasses, ExpiredMembers, KeyLog, Reclaim, Touched};
 pub(crate) use name::RecordName;
+pub(crate) use record::shrink_to_class;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
 pub(crate) use segment::prefetch;

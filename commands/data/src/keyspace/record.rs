@@ -149,6 +149,17 @@ pub const fn size_class(size: usize) -> usize {
     }
 }
 
+/// Gives spare memory back, for bytes to which nothing is added any more. They are moved: asked to shrink an allocation
+/// in place, mimalloc keeps a block that is up to twice as large as needed.
+pub(crate) fn shrink_to_class(bytes: &mut Vec<u8>) {
+    let size = size_class(bytes.len());
+    if size < size_class(bytes.capacity()) {
+        let mut moved = Vec::with_capacity(size);
+        moved.extend_from_slice(bytes);
+        *bytes = moved;
+    }
+}
+
 /// What determines the layout of a record.
 #[derive(Clone, Copy)]
 struct Shape {

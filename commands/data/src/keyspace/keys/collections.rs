@@ -3,7 +3,7 @@
 
 use super::super::key::Key;
 use super::super::log::{EventClass, ExpiredMembers};
-use super::super::record::{INLINE_PACKED_MAX, Record, ValueRef, size_class};
+use super::super::record::{INLINE_PACKED_MAX, Record, ValueRef, shrink_to_class};
 use super::super::table::{Entry, Members, Place, Weight};
 use super::Keys;
 use crate::types::collection::Collection;
@@ -420,7 +420,7 @@ impl Keys<'_> {
         let mut bytes = value.into_inline()?;
         if bytes.len() > INLINE_PACKED_MAX {
             // It was written in the buffer, which is larger.
-            bytes.shrink_to(size_class(bytes.len()));
+            shrink_to_class(&mut bytes);
             return Err(T::from_inline(bytes));
         }
         if bytes.capacity() <= KEPT {

@@ -14,7 +14,7 @@
 //! where it is, with a flag set; when XDEL deletes the last live one the node goes.
 
 use super::id::StreamId;
-use crate::keyspace::size_class;
+use crate::keyspace::{shrink_to_class, size_class};
 use crate::types::packed::{self, Item};
 
 /// The entry is deleted.
@@ -228,10 +228,7 @@ impl Node {
 
     /// Gives spare memory back: nothing is added to the node any more.
     pub fn seal(&mut self) {
-        let size = size_class(self.bytes.len());
-        if size < size_class(self.bytes.capacity()) {
-            self.bytes.shrink_to(size);
-        }
+        shrink_to_class(&mut self.bytes);
     }
 
     /// Bytes of its allocation.
