@@ -144,4 +144,59 @@ describe('ioredis', { timeout: 60_000 }, () => {
     assert.notEqual(await client.client('ID'), id);
     await client.quit();
   });
+
+  test('messages of channels, patterns and shard channels', async () => {
+    const subscriber = connect();
+    // Of its own: ioredis takes the end of the others for the end of all.
+    const sharded = connect();
+    const seen = [];
+    subscriber.on('message', (channel, text) => seen.push([channel, text]));
+    subscriber.on('pmessage', (pattern, channel, text) => seen.push([pattern, channel, text]));
+    sharded.on('smessage', (channel, text) => seen.push(['shard', channel, text]));
+    assert.equal(await subscriber.subscribe('news', 'more'), 2);
+    assert.equal(await subscriber.psubscribe('n?ws'), 3);
+    assert.equal(await sharded.ssubscribe('news'), 1);
+    await assert.rejects(subscriber.get('k'), /subscriber mode/);
+    assert.equal(await redis.publish('news', 'hi'), 2);
+    assert.equal(await redis.publish('none', 'x'), 0);
+    assert.equal(await redis.publish('more', 'end'), 1);
+    while (seen.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await redis.spublish('news', 'you'), 1);
+    while (seen.length < 4) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(seen, [
+      ['news', 'hi'],
+      ['n?ws', 'news', 'hi'],
+      ['more', 'end'],
+      ['shard', 'news', 'you'],
+    ]);
+    assert.equal(await subscriber.unsubscribe('news', 'more'), 1);
+    assert.equal(await subscriber.punsubscribe('n?ws'), 0);
+    assert.equal(await subscriber.get('k'), null);
+    await Promise.all([subscriber.quit(), sharded.quit()]);
+  });
+
+  test('a subscriber gets every message of many publishers, each in its order', async () => {
+    const subscriber = connect();
+    const publishers = Array.from({ length: 4 }, () => connect());
+    const seen = publishers.map(() => []);
+    let left = 4 * 500;
+    const all = new Promise((resolve) => {
+      subscriber.on('message', (_, text) => {
+        const [from, n] = text.split(':').map(Number);
+        seen[from].push(n);
+        if (--left === 0) resolve();
+      });
+    });
+    await subscriber.subscribe('orders');
+    await Promise.all(
+      publishers.map(async (publisher, from) => {
+        const pipeline = publisher.pipeline();
+        for (let n = 0; n < 500; n++) pipeline.publish('orders', `${from}:${n}`);
+        await pipeline.exec();
+      }),
+    );
+    await all;
+    for (const numbers of seen) assert.deepEqual(numbers, Array.from({ length: 500 }, (_, n) => n));
+    await Promise.all([subscriber, ...publishers].map((client) => client.quit()));
+  });
 });
