@@ -10,7 +10,7 @@ pub(super) const KEYS: &[&[u8]] = &[b"hll:1", b"hll:2", b"hll:3", b"{hll}4"];
 pub(super) static FAMILY: Family = Family {
     name: "hyperloglogs",
     weight: 8,
-    commands: &["pfadd", "pfcount", "pfmerge", "pfdebug"],
+    commands: &["pfadd", "pfcount", "pfmerge", "pfdebug", "pfselftest"],
     generate,
 };
 
@@ -26,6 +26,10 @@ const TABLE: &[(u32, Maker)] = &[
 ];
 
 fn generate(generator: &mut Generator) -> Vec<Step> {
+    // It takes Redis half a second.
+    if generator.one_in(3000) {
+        return vec![generator.step(Op::line("PFSELFTEST"))];
+    }
     if generator.one_in(12) {
         return crafted(generator);
     }

@@ -223,7 +223,9 @@ fn store(
         }
         return Outcome::changed_if(removed);
     }
+    let before = cx.keys.log().changes;
     cx.keys.store(destination, list);
+    cx.keys.log().recount(before, len as u64);
     cx.keys.event(EventClass::List, "sortstore", destination);
     Outcome::Changed
 }

@@ -1,4 +1,4 @@
-use crate::model::check::{Bench, check, check_effects, check_events, check_lookups};
+use crate::model::check::{Bench, check, check_changes, check_effects, check_events, check_lookups};
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
 
@@ -105,6 +105,7 @@ fn storing() {
     check_effects(&["RPUSH l 2 1", "SORT l STORE d"], &["SORT l STORE d"]);
     check_effects(&["SORT none STORE d"], &[]);
     check_events(&["RPUSH l 2 1", "SORT l STORE d"], &["new d", "sortstore d"]);
+    check_changes(&["RPUSH l 2 1", "SORT l STORE d"], 2);
     check_events(&["SET d x", "SORT none STORE d"], &["keymiss none", "del d"]);
 }
 
