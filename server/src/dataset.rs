@@ -2,6 +2,7 @@
 //! moment, and what is loaded appears at once.
 
 use crate::clock;
+use crate::script::functions::{Library, Set};
 use crate::shard::Hold;
 use crate::shared::Shared;
 use crate::version::{REDIS_VERSION, TIDEGATE_VERSION};
@@ -9,11 +10,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tidegate_commands::model::Error;
 use tidegate_data::{Access, Databases, Entry as Slot, Record, slot};
 use tidegate_persistence::rdb::{self, Entry, Header, LoadError, Loader, Note, SaveError, Saver};
 
 /// The log names so many keys without elements.
 const EMPTY_LOGGED_MAX: u64 = 10;
+
+/// How long the code of a library from a file may run.
+const LIBRARY_MS_MAX: i64 = 10_000;
 
 /// What happens to keys that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub enum LoadFailure {
     File(LoadError),
     /// This key is there twice.
     Duplicate(Vec<u8>, usize),
+    /// A library of functions cannot be loaded, for this reason.
+    Library(String),
 }
 
 impl std::fmt::Display for LoadFailure {
@@ -42,6 +49,7 @@ impl std::fmt::Display for LoadFailure {
         match self {
             LoadFailure::Open(error) => write!(f, "Fatal error loading the DB: {error}. Exiting."),
             LoadFailure::File(error) => error.fmt(f),
+            LoadFailure::Library(why) => write!(f, "Failed creating function, {why}"),
             LoadFailure::Duplicate(key, db) => {
                 write!(f, "RDB has duplicated key '{}' in DB {db}", String::from_utf8_lossy(key))
             }
@@ -95,6 +103,7 @@ pub fn save(shared: &Shared, hold: &mut Hold<'_>) -> Result<(), SaveError> {
     // For tests that want to look at a save under way. Redis takes negative numbers for a fraction of a microsecond.
     let delay = Duration::from_micros(u64::try_from(config.number("rdb-key-save-delay")).unwrap_or(0));
     let result = rdb::save(&*shared.disk, &path(shared), &header, &mut |saver| {
+        shared.libraries.get().libraries().for_each(|library| saver.library(&library.code));
         for db in 0..databases {
             save_database(hold, db, access, delay, saver);
         }
@@ -156,7 +165,7 @@ pub fn load(shared: &Shared, hold: &mut Hold<'_>, present: Present) -> Result<()
         Present::Discarded => (0..shared.shards.len()).map(|_| empty()).collect(),
         Present::Kept | Present::Replaced => Vec::new(),
     };
-    let mut target = Target { shared, hold, aside, present, waiting: Vec::new() };
+    let mut target = Target { shared, hold, aside, present, waiting: Vec::new(), libraries: Vec::new() };
     let result = read(&mut target).and_then(|counted| target.finish().map(|()| counted));
     match &result {
         Ok((keys, expired)) => shared.saving.note_loaded(*keys, *expired),
@@ -180,6 +189,8 @@ struct Target<'t, 'h> {
     present: Present,
     /// Keys that were read, while the memory they go to comes nearer.
     waiting: Vec<Waiting>,
+    /// The texts of libraries of functions.
+    libraries: Vec<Vec<u8>>,
 }
 
 /// Memory of so many keys is fetched at the same time. One after the other, most of the time would go into waiting.
@@ -220,9 +231,28 @@ impl Target<'_, '_> {
         Ok(())
     }
 
+    /// All libraries come, or none. Those that are there already are treated like keys.
+    fn put_libraries(&mut self) -> Result<(), LoadFailure> {
+        let failed = |error: Error| {
+            let text = error.message();
+            let text = text.strip_prefix(b"ERR ").unwrap_or(&text);
+            LoadFailure::Library(String::from_utf8_lossy(text).into_owned())
+        };
+        let load = |code: &Vec<u8>| Library::new(code, LIBRARY_MS_MAX).map_err(failed);
+        let libraries = self.libraries.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let change = |set: &mut Set| {
+            if self.present == Present::Discarded {
+                *set = Set::default();
+            }
+            libraries.into_iter().try_for_each(|library| set.add(library, self.present == Present::Replaced))
+        };
+        self.shared.libraries.change(change).map_err(failed)
+    }
+
     /// Everything was read.
     fn finish(mut self) -> Result<(), LoadFailure> {
         self.flush()?;
+        self.put_libraries()?;
         for (shard, databases) in self.aside.iter_mut().enumerate() {
             let data = self.hold.shard_mut(shard as u16).expect("whoever loads holds all shards");
             for db in 0..databases.count() {
@@ -239,7 +269,11 @@ fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
     let (file, size) = shared.disk.open(&path(shared)).map_err(LoadFailure::Open)?;
     let (config, now_ms) = (&shared.config, clock::unix_ms());
     let mut empty = 0;
-    let mut note = |note| log_note(note, &mut empty);
+    let mut libraries = Vec::new();
+    let mut note = |note| match note {
+        Note::Function(code) => libraries.push(code),
+        note => log_note(note, &mut empty),
+    };
     let verify = config.flag("rdbchecksum") && !shared.debug.skip_checksums.load(Relaxed);
     let encodings = config.hot().encodings();
     let loader = Loader::new(file, size, config.databases(), encodings, verify, &mut note);
@@ -257,6 +291,7 @@ fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
         keys += 1;
     }
     drop(loader);
+    target.libraries = libraries;
     if empty > 0 {
         tracing::warn!(
             "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
@@ -271,11 +306,8 @@ fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
 fn log_note(note: Note, empty: &mut u64) {
     match note {
         Note::Aux { name, value } => log_aux(&name, &String::from_utf8_lossy(&value)),
-        Note::Function(_) => {
-            tracing::warn!(
-                "The RDB file holds a library of functions. There are no functions yet: it is left out"
-            );
-        }
+        // Kept for later.
+        Note::Function(_) => {}
         Note::Module(name) => {
             tracing::warn!("The RDB file holds data of the module type '{name}': it is left out");
         }

@@ -3,6 +3,9 @@
 /// The Redis version whose behaviour is matched; what INFO, HELLO and `--version` claim.
 pub const REDIS_VERSION: &str = "7.0.15";
 
+/// The same as a number, as scripts see it: a byte for each part.
+pub const REDIS_VERSION_NUMBER: u32 = 0x0007_000f;
+
 /// Tidegate's own version.
 pub const TIDEGATE_VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -12,6 +12,7 @@ mod clients;
 mod command;
 mod connection;
 mod dump;
+mod functions;
 mod generic;
 mod geo;
 mod hashes;

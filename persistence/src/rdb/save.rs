@@ -130,6 +130,12 @@ impl Saver {
         self.writer.output().failure.is_some()
     }
 
+    /// A library of functions, by its text. They come before all databases.
+    pub fn library(&mut self, code: &[u8]) {
+        self.writer.byte(opcode::FUNCTION_2);
+        self.writer.string(code);
+    }
+
     /// Begins with a database of `keys` keys, of which `deadlines` have one.
     pub fn database(&mut self, db: usize, keys: usize, deadlines: usize) {
         self.writer.byte(opcode::SELECT_DB);

@@ -103,6 +103,10 @@ unsafe fn prepare(l: *mut LuaState, fault: Fault) -> Raise {
             }
             Fault::Stack => located(b"stack overflow"),
             Fault::Argument(argument, text) => {
+                push(text.as_bytes());
+                Raise::Argument(argument as c_int)
+            }
+            Fault::Refused(argument, text) => {
                 push(&text);
                 Raise::Argument(argument as c_int)
             }

@@ -10,7 +10,9 @@ pub enum Fault {
     /// A text as it is.
     Bare(Cow<'static, [u8]>),
     /// `bad argument #N to 'function' (text)`; arguments count from 1.
-    Argument(usize, Cow<'static, [u8]>),
+    Argument(usize, &'static str),
+    /// The same with a text made at run time, which ends at its first zero byte.
+    Refused(usize, Vec<u8>),
     /// `bad argument #N to 'function' (expected expected, got what it is)`.
     Type(usize, &'static str),
     /// The value on top of the frame.
@@ -29,7 +31,7 @@ impl Fault {
 
     /// What is wrong with an argument, counted from 1. The text ends at its first zero byte.
     pub fn argument(index: usize, text: impl Into<Vec<u8>>) -> Self {
-        Fault::Argument(index, Cow::Owned(text.into()))
+        Fault::Refused(index, text.into())
     }
 
     /// A text made at run time; the place in the script is put in front of it.

@@ -1,23 +1,12 @@
-//! `FUNCTION` and `SCRIPT`, as far as they can be answered without a script engine: there are no functions and no
-//! scripts, and forgetting all of them succeeds.
+//! `SCRIPT`, as far as it can be answered without a script engine: there are no scripts, and forgetting all of them
+//! succeeds.
 
+use super::functions::FUNCTION;
 use super::help::help;
-use super::{Control, ControlCtx, Flow, control};
+use super::{Control, Flow, control};
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, container, family};
 
 pub(super) static FAMILY: Family<Control> = family("scripting", Acl::NONE, &[&FUNCTION, &SCRIPT]);
-
-static FUNCTION: Command<Control> = container("FUNCTION", &[&FUNCTION_FLUSH, &FUNCTION_HELP, &FUNCTION_LIST])
-    .about("7.0.0", "Depends on subcommand.", "Manages functions.");
-
-static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]", |_, args, reply| {
-    flush(args, reply, Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"))
-})
-.about("7.0.0", "O(N) where N is the number of functions deleted", "Deletes all functions.")
-.arity(-2)
-.flags(&[Flag::Noscript, Flag::Write])
-.acl(Acl::SCRIPTING)
-.tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
 
 fn flush(args: &mut Args, reply: &mut Reply, refusal: Error) -> Result<Flow, Error> {
     if !args.is_done() && (!(args.take_word("SYNC") || args.take_word("ASYNC")) || !args.is_done()) {
@@ -26,49 +15,6 @@ fn flush(args: &mut Args, reply: &mut Reply, refusal: Error) -> Result<Flow, Err
     reply.ok();
     Ok(Flow::Done)
 }
-
-static FUNCTION_LIST: Command<Control> =
-    control("LIST", "[LIBRARYNAME library-name-pattern] [WITHCODE]", function_list)
-        .about("7.0.0", "O(N) where N is the number of functions", "Lists the function libraries.")
-        .arity(-2)
-        .flags(&[Flag::Noscript])
-        .acl(Acl::SCRIPTING)
-        .tips(&["nondeterministic_output_order"]);
-
-fn function_list(_: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    let (mut named, mut with_code) = (false, false);
-    while let Some(word) = args.peek() {
-        if !with_code && args.take_word("WITHCODE") {
-            with_code = true;
-        } else if !named && args.take_word("LIBRARYNAME") {
-            named = true;
-            args.next().map_err(|_| Error::new("ERR library name argument was not given"))?;
-        } else {
-            let word = String::from_utf8_lossy(word);
-            return Err(Error::text(format!("ERR Unknown argument {word}")));
-        }
-    }
-    reply.array(0);
-    Ok(Flow::Done)
-}
-
-static FUNCTION_HELP: Command<Control> = control("HELP", "", |_, _, reply| {
-    help(
-        reply,
-        "FUNCTION",
-        &[
-            "FLUSH [ASYNC|SYNC]",
-            "    Deletes all functions.",
-            "LIST [LIBRARYNAME <pattern>] [WITHCODE]",
-            "    Lists the function libraries.",
-        ],
-    );
-    Ok(Flow::Done)
-})
-.about("7.0.0", "O(1)", "Lists the subcommands.")
-.arity(2)
-.flags(&[Flag::Loading, Flag::Stale])
-.acl(Acl::SCRIPTING);
 
 static SCRIPT: Command<Control> = container("SCRIPT", &[&SCRIPT_EXISTS, &SCRIPT_FLUSH, &SCRIPT_HELP]).about(
     "2.6.0",

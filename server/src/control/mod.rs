@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod debug;
 mod function;
+mod functions;
 mod help;
 mod info;
 mod latency;

@@ -3,4 +3,5 @@
 //! The interpreter is `tidegate-lua`. Each thread has its own, and what a script leaves in it cannot be seen by the next:
 //! every table that outlives a script is read-only.
 
+pub mod functions;
 pub mod libs;

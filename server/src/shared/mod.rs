@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::net::listen::Listening;
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
+use crate::script::functions::Libraries;
 use crate::session::Client;
 use crate::shard::Shards;
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ pub struct Shared {
     pub pause: Pause,
     /// Frees large things in the background.
     pub reclaim: Reclaim,
+    /// Libraries of functions.
+    pub libraries: Libraries,
     /// Where execution units go.
     pub journal: Arc<dyn Journal>,
     /// Where files are.
@@ -171,6 +174,7 @@ impl Shared {
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
             reclaim: Reclaim::default(),
+            libraries: Libraries::default(),
             journal,
             disk: Box::new(RealDisk),
             saving: Saving::new(clock::unix_ms() / 1000),

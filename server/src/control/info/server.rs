@@ -74,6 +74,7 @@ pub(super) fn clients(view: &View<'_>, page: &mut Page) {
 pub(super) fn memory(view: &View<'_>, page: &mut Page) {
     let hot = view.shared.config.hot();
     let figures = Memory::now(view.shared, view.databases);
+    let libraries = view.shared.libraries.get();
     let system = memory::total_system();
     let sized = |page: &mut Page, name: &str, bytes: usize| {
         page.field(name, bytes);
@@ -94,13 +95,10 @@ pub(super) fn memory(view: &View<'_>, page: &mut Page) {
     sized(page, "total_system_memory", system);
     page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
     page.field("used_memory_lua_human", human(0));
-    page.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-    ]);
+    page.zeros(&["used_memory_scripts_eval", "number_of_cached_scripts"]);
+    page.field("number_of_functions", libraries.functions_len());
+    page.field("number_of_libraries", libraries.libraries().len());
+    page.zeros(&["used_memory_vm_functions"]);
     sized(page, "used_memory_vm_total", 0);
     page.field("used_memory_functions", 0);
     sized(page, "used_memory_scripts", 0);

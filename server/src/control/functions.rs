@@ -1,0 +1,238 @@
+//! `FUNCTION`: libraries of functions come, go, and are looked at.
+
+use super::help::{help, unknown_form};
+use super::{Control, ControlCtx, Flow, control};
+use crate::script::functions::{Declared, Policy, Set, dump};
+use crate::shared::add;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_commands::families::{Case, glob_matches};
+use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply, container};
+
+/// How long the code of a library may run while it is loaded.
+const LOAD_MS_MAX: i64 = 500;
+
+pub(super) static FUNCTION: Command<Control> = container(
+    "FUNCTION",
+    &[
+        &FUNCTION_DELETE,
+        &FUNCTION_DUMP,
+        &FUNCTION_FLUSH,
+        &FUNCTION_HELP,
+        &FUNCTION_KILL,
+        &FUNCTION_LIST,
+        &FUNCTION_LOAD,
+        &FUNCTION_RESTORE,
+        &FUNCTION_STATS,
+    ],
+)
+.about("7.0.0", "Depends on subcommand.", "Manages functions.");
+
+/// Every change of the libraries is one of the data set.
+fn changed(cx: &mut ControlCtx) {
+    add(&cx.worker.stats.changes, 1);
+}
+
+static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-code", |cx, args, reply| {
+    let mut replaces = false;
+    while args.remaining() > 1 {
+        if !args.take_word("REPLACE") {
+            let option = args.next()?;
+            return Err(Error::text([b"ERR Unknown option given: ", option].concat()));
+        }
+        replaces = true;
+    }
+    let name = cx.shared().libraries.load(args.next()?, replaces, LOAD_MS_MAX)?;
+    changed(cx);
+    reply.bulk(&name);
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(1) (considering compilation time is redundant)", "Adds a library of functions.")
+.arity(-3)
+.flags(&[Flag::Noscript, Flag::Write, Flag::DenyOom])
+.acl(Acl::SCRIPTING)
+.tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
+
+static FUNCTION_DELETE: Command<Control> = control("DELETE", "library-name", |cx, args, reply| {
+    let name = args.next()?;
+    let not_found = Err(Error::new("ERR Library not found"));
+    cx.shared().libraries.change(|set| if set.remove(name) { Ok(()) } else { not_found })?;
+    changed(cx);
+    reply.ok();
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(1)", "Removes a library and its functions.")
+.arity(3)
+.flags(&[Flag::Noscript, Flag::Write])
+.acl(Acl::SCRIPTING)
+.tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
+
+static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]", |cx, args, reply| {
+    if args.remaining() > 1 {
+        return Err(unknown_form(args));
+    }
+    if !args.is_done() && !args.take_word("SYNC") && !args.take_word("ASYNC") {
+        return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
+    }
+    cx.shared().libraries.replace(Set::default());
+    changed(cx);
+    reply.ok();
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(N) where N is the number of functions deleted", "Deletes all functions.")
+.arity(-2)
+.flags(&[Flag::Noscript, Flag::Write])
+.acl(Acl::SCRIPTING)
+.tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
+
+static FUNCTION_LIST: Command<Control> =
+    control("LIST", "[LIBRARYNAME library-name-pattern] [WITHCODE]", function_list)
+        .about("7.0.0", "O(N) where N is the number of functions", "Lists the function libraries.")
+        .arity(-2)
+        .flags(&[Flag::Noscript])
+        .acl(Acl::SCRIPTING)
+        .tips(&["nondeterministic_output_order"]);
+
+fn function_list(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
+    let (mut pattern, mut with_code) = (None, false);
+    while let Some(word) = args.peek() {
+        if !with_code && args.take_word("WITHCODE") {
+            with_code = true;
+        } else if pattern.is_none() && args.take_word("LIBRARYNAME") {
+            let given = args.next().map_err(|_| Error::new("ERR library name argument was not given"))?;
+            pattern = Some(given);
+        } else {
+            return Err(Error::text([b"ERR Unknown argument ", word].concat()));
+        }
+    }
+    let set = cx.shared().libraries.get();
+    let matches = |name: &[u8]| pattern.is_none_or(|pattern| glob_matches(pattern, name, Case::Insensitive));
+    let libraries: Vec<_> = set.libraries().filter(|library| matches(&library.name)).collect();
+    reply.array(libraries.len());
+    for library in libraries {
+        reply.map(if with_code { 4 } else { 3 });
+        reply.bulk(b"library_name");
+        reply.bulk(&library.name);
+        reply.bulk(b"engine");
+        reply.bulk(b"LUA");
+        reply.bulk(b"functions");
+        reply.array(library.functions.len());
+        library.functions.iter().for_each(|function| describe(function, reply));
+        if with_code {
+            reply.bulk(b"library_code");
+            reply.bulk(&library.code);
+        }
+    }
+    Ok(Flow::Done)
+}
+
+fn describe(function: &Declared, reply: &mut Reply) {
+    reply.map(3);
+    reply.bulk(b"name");
+    reply.bulk(&function.name);
+    reply.bulk(b"description");
+    reply.bulk_or_null(function.description.as_deref());
+    reply.bulk(b"flags");
+    reply.set(function.flags.names().count());
+    function.flags.names().for_each(|name| reply.simple(name));
+}
+
+static FUNCTION_STATS: Command<Control> = control("STATS", "", |cx, _, reply| {
+    let set = cx.shared().libraries.get();
+    reply.map(2);
+    reply.bulk(b"running_script");
+    reply.null();
+    reply.bulk(b"engines");
+    reply.map(1);
+    reply.bulk(b"LUA");
+    reply.map(2);
+    reply.bulk(b"libraries_count");
+    reply.integer(set.libraries().len() as i64);
+    reply.bulk(b"functions_count");
+    reply.integer(set.functions_len() as i64);
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(1)", "Tells which function runs, and how many there are.")
+.arity(2)
+.flags(&[Flag::Noscript, Flag::AllowBusy])
+.acl(Acl::SCRIPTING)
+.tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]);
+
+static FUNCTION_KILL: Command<Control> =
+    control("KILL", "", |_, _, _| Err(Error::new("NOTBUSY No scripts in execution right now.")))
+        .about("7.0.0", "O(1)", "Ends the function that runs.")
+        .arity(2)
+        .flags(&[Flag::Noscript, Flag::AllowBusy])
+        .acl(Acl::SCRIPTING)
+        .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]);
+
+static FUNCTION_DUMP: Command<Control> = control("DUMP", "", |cx, _, reply| {
+    let shared = cx.shared();
+    reply.bulk(&dump(&shared.libraries.get(), shared.config.hot().rdbcompression.get()));
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(N) where N is the number of functions", "Returns all libraries as a payload.")
+.arity(2)
+.flags(&[Flag::Noscript])
+.acl(Acl::SCRIPTING);
+
+static FUNCTION_RESTORE: Command<Control> =
+    control("RESTORE", "serialized-value [policy: FLUSH|APPEND|REPLACE]", |cx, args, reply| {
+        if args.remaining() > 2 {
+            return Err(unknown_form(args));
+        }
+        let payload = args.next()?;
+        let policy = match args.peek().map(<[u8]>::to_ascii_lowercase).as_deref() {
+            None | Some(b"append") => Policy::Append,
+            Some(b"replace") => Policy::Replace,
+            Some(b"flush") => Policy::Flush,
+            Some(_) => {
+                return Err(Error::new(
+                    "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+                ));
+            }
+        };
+        let shared = cx.shared();
+        let verify = !shared.debug.skip_checksums.load(Relaxed);
+        shared.libraries.restore(payload, policy, verify, LOAD_MS_MAX)?;
+        changed(cx);
+        reply.ok();
+        Ok(Flow::Done)
+    })
+    .about(
+        "7.0.0",
+        "O(N) where N is the number of functions on the payload",
+        "Adds the libraries of a payload.",
+    )
+    .arity(-3)
+    .flags(&[Flag::Noscript, Flag::Write, Flag::DenyOom])
+    .acl(Acl::SCRIPTING)
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
+
+static FUNCTION_HELP: Command<Control> = control("HELP", "", |_, _, reply| {
+    help(reply, "FUNCTION", HELP);
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(1)", "Lists the subcommands.")
+.arity(2)
+.flags(&[Flag::Loading, Flag::Stale])
+.acl(Acl::SCRIPTING);
+
+const HELP: &[&str] = &[
+    "DELETE <library-name>",
+    "    Removes a library and its functions.",
+    "DUMP",
+    "    Returns all libraries as a payload for FUNCTION RESTORE.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Deletes all functions.",
+    "KILL",
+    "    Ends the function that runs, unless it has written.",
+    "LIST [LIBRARYNAME <pattern>] [WITHCODE]",
+    "    Lists the function libraries.",
+    "LOAD [REPLACE] <function-code>",
+    "    Adds a library of functions.",
+    "RESTORE <payload> [FLUSH|APPEND|REPLACE]",
+    "    Adds the libraries of a payload. Those that are there go (FLUSH), must have other",
+    "    names (APPEND, which is the default), or give way to those of the same name (REPLACE).",
+    "STATS",
+    "    Tells which function runs, and how many libraries and functions there are.",
+];
