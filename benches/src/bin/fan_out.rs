@@ -102,28 +102,23 @@ fn run(settings: &Settings) -> io::Result<bool> {
     }
     cores::pin(&settings.division.generator)?;
     let mut rates = vec![Vec::new(); servers.len()];
+    let mut costs = vec![Vec::new(); servers.len()];
     for _ in 0..settings.rounds {
-        for (server, rates) in servers.iter().zip(&mut rates) {
+        for ((server, rates), costs) in servers.iter().zip(&mut rates).zip(&mut costs) {
             server.resume()?;
-            rates.push(measure(settings, server.address)?);
+            let before = server.cpu_time()?;
+            let (published, rate) = measure(settings, server.address)?;
+            let busy = server.cpu_time()? - before;
+            rates.push(rate);
+            costs.push(busy.as_secs_f64() * 1e9 / published / settings.subscribers as f64);
             server.pause()?;
         }
     }
-    let medians: Vec<f64> = rates
-        .iter_mut()
-        .map(|rates| {
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        })
-        .collect();
-    println!("| server | messages/s | deliveries/s | ratio |\n|---|---|---|---|");
-    for (server, median) in servers.iter().zip(&medians) {
-        let ratio = medians[0] / median;
-        println!(
-            "| {} | {median:.0} | {:.0} | {ratio:.2} |",
-            server.name,
-            median * settings.subscribers as f64
-        );
+    let medians: Vec<f64> = rates.into_iter().map(median).collect();
+    println!("| server | messages/s | deliveries/s | CPU ns per delivery | ratio |\n|---|---|---|---|---|");
+    for ((server, rate), cost) in servers.iter().zip(&medians).zip(costs.into_iter().map(median)) {
+        let (ratio, deliveries) = (medians[0] / rate, rate * settings.subscribers as f64);
+        println!("| {} | {rate:.0} | {deliveries:.0} | {cost:.0} | {ratio:.2} |", server.name);
     }
     Ok(true)
 }
@@ -136,8 +131,13 @@ fn command(words: &[&str]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Messages a second, each of which reached everybody.
-fn measure(settings: &Settings, address: SocketAddr) -> io::Result<f64> {
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// How many messages reached everybody, and how many a second.
+fn measure(settings: &Settings, address: SocketAddr) -> io::Result<(f64, f64)> {
     let message = "x".repeat(settings.size);
     let publish = command(&[settings.word("PUBLISH", "SPUBLISH"), "channel", &message]);
     let frame = command(&[settings.word("message", "smessage"), "channel", &message]).len() as u64;
@@ -165,7 +165,8 @@ fn measure(settings: &Settings, address: SocketAddr) -> io::Result<f64> {
         for listener in listening {
             listener.join().expect("a listener ends")?;
         }
-        Ok(published.load(Relaxed) as f64 / started.elapsed().as_secs_f64())
+        let published = published.load(Relaxed) as f64;
+        Ok((published, published / started.elapsed().as_secs_f64()))
     })
 }
 
