@@ -108,7 +108,7 @@ fn run(settings: &Settings) -> io::Result<bool> {
             server.resume()?;
             let before = server.cpu_time()?;
             let (published, rate) = measure(settings, server.address)?;
-            let busy = server.cpu_time()? - before;
+            let busy = server.cpu_time()?.saturating_sub(before);
             rates.push(rate);
             costs.push(busy.as_secs_f64() * 1e9 / published / settings.subscribers as f64);
             server.pause()?;
