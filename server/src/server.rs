@@ -24,6 +24,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Keys one visit of the expiry sweep deletes at most while it holds a shard.
 const SWEEP_BUDGET: usize = 256;
+/// Keys that are forgotten to have been read at once, when there are too many.
+const FORGOTTEN_MAX: usize = 10_000;
 /// How often the end of the threads is looked for, once they were asked to stop.
 const JOIN_STEP: Duration = Duration::from_millis(2);
 /// Once all shards are held for good, threads that do not stop in this time wait for them.
@@ -349,6 +351,7 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         if index == 0 && turn.is_multiple_of(2) {
             crate::control::cron(&shared);
         }
+        tend_tracked(&local, &shared, index);
         if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
         }
@@ -371,6 +374,17 @@ async fn take_back(mut own: memory::Own, local: Rc<RefCell<Local>>) {
             reads = reads_now;
             tokio::time::sleep(TAKE_BACK_PAUSE).await;
         }
+    }
+}
+
+/// Client-side caching: this thread's share of the shards forgets readers that are gone, and keys that are too many.
+fn tend_tracked(local: &Rc<RefCell<Local>>, shared: &Arc<Shared>, index: usize) {
+    let worker = &mut local.borrow_mut().worker;
+    for shard in (index..shared.shards.len()).step_by(shared.identity.threads) {
+        worker.tend_tracked(shard as u16);
+    }
+    if index == 0 {
+        worker.limit_tracked(FORGOTTEN_MAX);
     }
 }
 

@@ -8,6 +8,7 @@
 mod admin;
 mod bitmaps;
 mod blocking;
+mod caches;
 mod clients;
 mod command;
 mod connection;
@@ -32,6 +33,7 @@ mod snapshot;
 mod sort;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
 mod transcript;
 mod wrong_type;

@@ -60,6 +60,8 @@ fn set(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, 
         SetError::Loading => Error::text(format!("LOADING {error}")),
         error => Error::text(format!("ERR {error}")),
     })?;
+    // What is remembered of the keys that clients read follows before the reply, as far as that does not take long.
+    cx.worker.limit_tracked_soon();
     reply.ok();
     Ok(Flow::Done)
 }

@@ -155,6 +155,7 @@ static RESET: Command<Control> = control("RESET", "", reset)
 fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     cx.shared().clients.set_monitoring(&cx.session.client, false);
     cx.worker.discard(cx.session);
+    cx.worker.stop_tracking(cx.session);
     cx.worker.unsubscribe_all(cx.session);
     pubsub::deliver(cx, reply);
     speak(cx, Protocol::Resp2);

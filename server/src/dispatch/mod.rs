@@ -9,6 +9,7 @@ mod lookup;
 mod route;
 mod serve;
 mod straight;
+mod track;
 mod transact;
 
 pub use lookup::Lookup;
@@ -228,6 +229,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Progress {
         self.begin_turn();
+        self.exec.actor = session.client.id;
         session.client.last_ms.store(self.exec.now_ms, Relaxed);
         let mut group = std::mem::take(&mut self.group);
         let progress = loop {
@@ -271,6 +273,7 @@ impl Worker {
         group.clear();
         self.group = group;
         self.exec.free_garbage();
+        self.finish_news();
         progress
     }
 
@@ -365,6 +368,9 @@ impl Worker {
                 self.count(session, &mut tally, group, buf, &mut started);
                 let request = group.request(planned, buf);
                 let flow = self.command(shared, session, &request, &mut held, &mut started, out);
+                if session.tracking.is_some() {
+                    Self::end_caching(session, planned.lookup);
+                }
                 is_straight = self.is_straight(session);
                 flow
             };
@@ -378,6 +384,8 @@ impl Worker {
                 Flow::Done => {}
                 Flow::Close => {
                     session.close_after_reply = true;
+                    // Invalidations that are redirected to it lead nowhere from now on.
+                    session.client.closing.store(true, Relaxed);
                     result = Some(Progress::Close);
                 }
                 Flow::Park(parked) => {
@@ -479,6 +487,14 @@ impl Worker {
                         result
                     }
                 };
+                if Self::remembers(session, entry) {
+                    let mut grip = match (&mut wide, &mut *held) {
+                        (Some(wide), _) => Grip::Many(wide),
+                        (None, Some(held)) => Grip::One(held),
+                        (None, None) => Grip::None,
+                    };
+                    self.remember(&mut grip, request, session.client.id);
+                }
                 // Still under the hold: monitors see commands on the same keys in the order they ran.
                 if shared.clients.is_monitored() {
                     self.feed_monitors(session, request, entry);
@@ -511,6 +527,9 @@ impl Worker {
             }
             Body::Control(control) => {
                 *held = None;
+                if Self::remembers(session, entry) && !request.keys.is_empty() {
+                    self.remember_first(request, session.client.id);
+                }
                 let args = Args::new(request.buf, request.spans, request.keys, entry.words);
                 let flow = self.control(session, control, entry, args, None, out);
                 let (mut flow, error) = match flow {
@@ -531,6 +550,10 @@ impl Worker {
             Body::Container => Flow::Done,
         };
         after_reply(session, mark, out);
+        if !self.exec.news.own.is_empty() {
+            let own = std::mem::take(&mut self.exec.news.own);
+            self.tell_self(&session.client, own, out);
+        }
         flow
     }
 
@@ -699,6 +722,9 @@ impl Worker {
         let mut started = self.stopwatch.ticks();
         let flow = self.command(shared, session, &request, &mut held, &mut started, out);
         drop(held);
+        if session.tracking.is_some() {
+            Self::end_caching(session, request.lookup);
+        }
         self.exec.free_garbage();
         flow
     }

@@ -11,6 +11,7 @@ use crate::registry::{Body, Entry};
 use crate::session::{Answer, Claim, Ending, Parked, ReplyMode, Session, Then};
 use crate::shard::block::{Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
 use crate::shard::exec::{Call, Grip};
+use crate::shard::news::NOBODY;
 use crate::shared::{Awaited, PauseKind, add};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -68,6 +69,7 @@ impl Worker {
             protocol: session.protocol,
             no_touch: session.no_touch,
             is_silent: session.reply_mode.is_silent(),
+            remembers: Self::remembers(session, entry),
             entry,
             request: request.to_stored(),
             nanos: AtomicU64::new(nanos),
@@ -160,14 +162,34 @@ impl Worker {
         };
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, waiter.protocol);
-        let error = self.exec.run(grip, &mut call, &mut reply).err();
-        self.exec.finish_unit();
-        if let Some(wait) = self.exec.take_wait() {
+        let exec = &mut self.exec;
+        let (actor, own) = (exec.actor, std::mem::take(&mut exec.news.own));
+        exec.actor = waiter.client.id;
+        let error = exec.run(grip, &mut call, &mut reply).err();
+        exec.finish_unit();
+        exec.actor = actor;
+        let theirs = std::mem::replace(&mut exec.news.own, own);
+        if let Some(wait) = exec.take_wait() {
+            if !theirs.is_empty() {
+                self.tell_self(&waiter.client, theirs, &mut out);
+                waiter.client.send(&out);
+            }
             return Some(wait);
         }
-        if !waiter.is_silent {
-            waiter.client.mailbox.put(&out);
+        if waiter.remembers {
+            let stored = &kind.request;
+            let word = |arg: usize| stored.args[arg].slice(&stored.bytes);
+            self.exec.remember(grip, &kind.keys, &word, waiter.client.id);
         }
+        // The reply may be sent at once, and tells of what was changed to get it.
+        if self.exec.news.is_waiting() {
+            self.tell_others();
+        }
+        if waiter.is_silent {
+            out.clear();
+        }
+        self.tell_self(&waiter.client, theirs, &mut out);
+        waiter.client.mailbox.put(&out);
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
         self.count_served(waiter, nanos, error.is_some());
         if let Some(error) = error {
@@ -251,6 +273,13 @@ impl Worker {
     /// Goes on with a parked request, or closes its connection. `None` while it has to wait longer.
     pub fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<super::Progress> {
         self.begin_turn();
+        self.exec.actor = session.client.id;
+        let progress = self.go_on(session, out);
+        self.finish_news();
+        progress
+    }
+
+    fn go_on(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<super::Progress> {
         let parked = session.parked.as_mut()?;
         if let Then::Behind(client) = &parked.then {
             let is_over = self.exec.now_ms >= parked.until_ms || client.mailbox.is_empty();
@@ -380,6 +409,7 @@ impl Worker {
     pub fn sweep_shard(&mut self, shard: u16, budget: usize) -> bool {
         let shared = self.eternal;
         let Some(mut hold) = shared.shards.try_hold_one(shard) else { return true };
+        self.exec.actor = NOBODY;
         let more = self.exec.sweep(&mut hold, budget);
         if self.exec.needs_attention {
             self.serve_ready(&mut Grip::One(&mut hold));
@@ -387,6 +417,7 @@ impl Worker {
         drop(hold);
         self.serve_postponed();
         self.exec.free_garbage();
+        self.finish_news();
         more
     }
 }

@@ -39,6 +39,7 @@ impl Worker {
     /// about a reply, would come out the same for every short command of a group.
     pub(super) fn is_straight(&self, session: &Session) -> bool {
         session.transaction.is_none()
+            && session.tracking.is_none()
             && session.redacted.is_empty()
             && session.subscriptions.is_none()
             && matches!(session.reply_mode, ReplyMode::On)

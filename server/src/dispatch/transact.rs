@@ -158,12 +158,18 @@ impl Worker {
                 let mut call = Call { handler, args, db: session.db, access, is_retry: false };
                 let mut grip = if request.route == Route::None { Grip::None } else { Grip::Many(hold) };
                 let error = self.exec.run(&mut grip, &mut call, reply).err();
+                if Self::remembers(session, entry) {
+                    self.remember(&mut grip, request, session.client.id);
+                }
                 if let Some(wait) = self.exec.take_wait() {
                     wait.refused.write(reply);
                 }
                 (Flow::Done, error)
             }
             Body::Control(control) => {
+                if Self::remembers(session, entry) {
+                    self.remember(&mut Grip::Many(hold), request, session.client.id);
+                }
                 let mut out = Vec::new();
                 let result = self.control(session, control, entry, args, Some(hold), &mut out);
                 reply.raw(&out);

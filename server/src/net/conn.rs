@@ -140,6 +140,7 @@ impl Conn {
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
         worker.unwatch(&mut self.session);
+        worker.stop_tracking(&mut self.session);
         worker.end_wait(&mut self.session);
         worker.unsubscribe_all(&mut self.session);
         worker.shared.clients.remove(&self.client);
@@ -263,6 +264,12 @@ impl Conn {
     /// Executes the complete requests in `input` and sends the replies; returns where the unprocessed rest begins.
     fn process(&mut self, local: &mut Local, input: &mut [u8]) -> Option<usize> {
         let mut at = 0;
+        // What was to be sent when this input was read comes before the replies to it: whoever knows of a change when it
+        // asks for something has heard by then which of its keys are stale.
+        if !self.client.mailbox.is_empty() {
+            self.forget_sent();
+            self.client.mailbox.take_into(&mut self.pending);
+        }
         loop {
             let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
             self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);

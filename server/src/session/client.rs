@@ -2,6 +2,7 @@
 
 use super::WatchFlag;
 use super::mailbox::{Delivery, Mailbox};
+use super::tracking::Tracking;
 use super::waiting::{Ending, Waiting};
 use super::wake::ConnWaker;
 use std::sync::atomic::{
@@ -76,6 +77,8 @@ pub struct Client {
     pub watch: AtomicU32,
     /// Raised when one of them changes; `None` while there are none.
     watch_flag: Mutex<Option<Arc<WatchFlag>>>,
+    /// `CLIENT TRACKING`
+    pub tracking: Tracking,
     /// Channels it is subscribed to.
     pub channels: AtomicU32,
     /// Patterns it is subscribed to.
@@ -158,6 +161,7 @@ impl Client {
             multi: AtomicI64::new(-1),
             watch: AtomicU32::new(0),
             watch_flag: Mutex::default(),
+            tracking: Tracking::default(),
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
             shard_channels: AtomicU32::new(0),
@@ -258,6 +262,13 @@ impl Client {
             self.waker.wake();
         }
         Some(delivery)
+    }
+
+    /// The same where the protocols differ in more than that, or one has no form for it.
+    pub fn push_either(&self, resp2: Option<&[u8]>, resp3: Option<&[u8]>) {
+        if self.mailbox.push_either(resp2, resp3).is_some_and(|delivery| delivery.is_first) {
+            self.waker.wake();
+        }
     }
 
     /// Number of channels, patterns and shard channels it is subscribed to.

@@ -63,6 +63,22 @@ impl Mailbox {
         Some(Delivery { waiting: content.bytes.len(), is_first: before == 0 })
     }
 
+    /// Appends what has a form of its own in each protocol, or none. As [`Mailbox::push`] otherwise.
+    pub fn push_either(&self, resp2: Option<&[u8]>, resp3: Option<&[u8]>) -> Option<Delivery> {
+        let mut content = self.content();
+        let push = match content.protocol {
+            Protocol::Resp2 => resp2,
+            Protocol::Resp3 => resp3,
+        }?;
+        if content.is_closed {
+            return None;
+        }
+        let before = content.bytes.len();
+        content.bytes.extend_from_slice(push);
+        self.waiting.store(true, Relaxed);
+        Some(Delivery { waiting: content.bytes.len(), is_first: before == 0 })
+    }
+
     /// Pushes are written in this protocol from now on.
     pub fn speak(&self, protocol: Protocol) {
         self.content().protocol = protocol;
@@ -141,6 +157,17 @@ mod tests {
         assert_eq!(taken(&mailbox), b"*1\r\n:1\r\n>1\r\n:2\r\n");
         assert!(mailbox.is_empty());
         assert!(mailbox.push(b"*0\r\n").is_some_and(|delivery| delivery.is_first));
+    }
+
+    #[test]
+    fn what_has_no_form_in_a_protocol_is_not_sent_there() {
+        let mailbox = Mailbox::default();
+        assert_eq!(mailbox.push_either(None, Some(b"3")), None);
+        assert_eq!(mailbox.push_either(Some(b"2"), None).map(|delivery| delivery.waiting), Some(1));
+        mailbox.speak(Protocol::Resp3);
+        assert_eq!(mailbox.push_either(Some(b"2"), None), None);
+        assert!(mailbox.push_either(None, Some(b"3")).is_some_and(|delivery| !delivery.is_first));
+        assert_eq!(taken(&mailbox), b"23");
     }
 
     #[test]

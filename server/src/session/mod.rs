@@ -3,12 +3,15 @@
 mod client;
 mod mailbox;
 mod subscriptions;
+mod tracking;
 mod waiting;
 mod wake;
 
 pub use client::{Client, ClientKind, Label};
 pub use mailbox::{Delivery, Mailbox};
 pub use subscriptions::{Names, Subscriptions};
+
+pub use tracking::{TrackOptions, Tracking};
 pub use waiting::{Claim, Ending, Waiting};
 pub use wake::{ConnWaker, Notified, Wakeups};
 
@@ -16,6 +19,7 @@ use crate::net::decode::Decoder;
 use crate::registry::Entry;
 use crate::shard::block::Waiter;
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_commands::model::{Protocol, Reply};
@@ -179,6 +183,8 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What others sent it while it ran a transaction, and what has to be sent before the replies of that.
     pub before_exec: Vec<u8>,
+    /// The prefixes `CLIENT TRACKING` was given; `None` while it is off. Its other options are the client's.
+    pub tracking: Option<BTreeSet<Box<[u8]>>>,
     /// `CLIENT REPLY`.
     pub reply_mode: ReplyMode,
     /// `CLIENT NO-TOUCH`.
@@ -206,6 +212,7 @@ impl Session {
             redacted: SmallVec::new(),
             subscriptions: None,
             before_exec: Vec::new(),
+            tracking: None,
             reply_mode: ReplyMode::On,
             no_touch: false,
             parked: None,

@@ -37,6 +37,8 @@ pub struct Waiter {
     pub no_touch: bool,
     /// `CLIENT REPLY`: nobody wants the reply.
     pub is_silent: bool,
+    /// Client-side caching: the keys of the command count as read when it is served.
+    pub remembers: bool,
     /// The command.
     pub entry: &'static Entry,
     /// The request as it came, for the slow log.

@@ -4,6 +4,7 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 use super::hold::{Hold, HoldOne, ShardData};
+use super::news::{NOBODY, News};
 use crate::config::Events;
 use crate::dataset;
 use crate::memory::{Own, Returns};
@@ -11,7 +12,9 @@ use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tidegate_commands::model::{Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, Wait};
+use tidegate_commands::model::{
+    Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, RoutedKey, Wait,
+};
 use tidegate_data::{
     Access, Contents, Due, EventClass, EventClasses, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched,
 };
@@ -94,6 +97,9 @@ pub struct Call<'a> {
     pub is_retry: bool,
 }
 
+/// The words of a request, by their index.
+pub type Words<'a> = dyn Fn(usize) -> &'a [u8] + 'a;
+
 /// Keys with waiting requests that a unit touched.
 #[derive(Debug, Default)]
 struct Ready {
@@ -138,6 +144,10 @@ pub struct Executor {
     wait: Option<Box<Wait>>,
     /// There are ready keys, or there is something to wait for.
     pub needs_attention: bool,
+    /// The id of the client whose command runs, [`NOBODY`] for none.
+    pub actor: u64,
+    /// What caches have to hear of.
+    pub news: News,
     returns: Returns,
     /// `notify-keyspace-events`
     events: Events,
@@ -166,6 +176,8 @@ impl Executor {
             ready: Ready::default(),
             wait: None,
             needs_attention: false,
+            actor: NOBODY,
+            news: News::default(),
             returns: Returns::new(None),
             events: Events::default(),
             event_classes: EventClasses::default(),
@@ -305,6 +317,7 @@ impl Executor {
         self.announce();
         add(&self.stats.expired, self.log.expired.len() as u64);
         self.mark_watchers(grip);
+        self.note_news(grip);
         let expired_members = self.log.expired_members.iter().map(|expired| &expired.key);
         let touched = self.log.touched.iter().chain(&self.log.noted);
         for touched in self.log.expired.iter().chain(expired_members).chain(touched) {
@@ -345,6 +358,89 @@ impl Executor {
                     record.is_some_and(|record| record.expiry_ms().is_none_or(|deadline| now_ms <= deadline))
                 });
             });
+        }
+    }
+
+    /// Takes out who may hold what changed in a cache; they are told later.
+    fn note_news(&mut self, grip: &mut Grip<'_, '_>) {
+        let Executor { shared, news, log, actor, .. } = self;
+        let expired_members = log.expired_members.iter().map(|expired| &expired.key);
+        let of_nobody = log.expired.iter().chain(expired_members).map(|touched| (touched, NOBODY));
+        let own = log.touched.iter().map(|touched| (touched, *actor));
+        let mut reader = None;
+        let mut forgotten = 0;
+        for (touched, changer) in of_nobody.chain(own) {
+            let data = grip.shard_mut(touched.shard).filter(|data| !data.tracked.is_empty());
+            let Some(data) = data else { continue };
+            let reader = *reader.get_or_insert_with(|| shared.tracking.has(*actor).then_some(*actor));
+            forgotten += news.note(data, touched, shared.hasher.hash(&touched.key), changer, reader);
+        }
+        if !log.whole_databases.is_empty() {
+            grip.each(|_, data| forgotten += news.forget_all(&mut data.tracked));
+        }
+        if !log.whole_databases.is_empty() && !shared.tracking.is_empty() {
+            news.note_all(*actor, shared.tracking.has(*actor));
+        }
+        if forgotten > 0 {
+            shared.tracking.remove_keys(forgotten);
+        }
+    }
+
+    /// The client read these keys of held shards, and hears of the next change of each. Call it with the shards still
+    /// held that were held for the reading.
+    #[cold]
+    pub fn remember(&mut self, grip: &mut Grip<'_, '_>, keys: &[RoutedKey], words: &Words<'_>, id: u64) {
+        let tracking = &self.shared.tracking;
+        let mut added = 0;
+        for key in keys {
+            if let Some(data) = grip.shard_mut(key.shard) {
+                added += usize::from(
+                    data.tracked.add(key.hash, words(key.arg as usize), id, |id| !tracking.has(id)),
+                );
+            }
+        }
+        if added > 0 {
+            let most = self.shared.config.hot().tracking_table_max_keys.get();
+            if tracking.add_keys(added) > most && most > 0 {
+                self.news.exceed();
+            }
+        }
+    }
+
+    /// Forgets at most `budget` keys of one shard that were read, and tells their readers as if they had changed.
+    pub fn forget_read(&mut self, hold: &mut HoldOne<'_>, budget: usize) -> usize {
+        let tracked = &mut hold.data_mut().tracked;
+        let mut forgotten = 0;
+        while forgotten < budget
+            && let Some(evicted) = tracked.evict(self.rng.next())
+        {
+            self.news.forget(evicted, NOBODY, None);
+            forgotten += 1;
+        }
+        self.shared.tracking.remove_keys(forgotten);
+        forgotten
+    }
+
+    /// Frees what was forgotten about keys that were read, once all news were told. True when there may still be too many
+    /// such keys. Call it with no shard held.
+    pub fn rest(&mut self) -> bool {
+        let forgotten = std::mem::take(&mut self.news.forgotten);
+        if forgotten.len() > MANY {
+            self.shared.reclaim.free(Removed { tracked: forgotten, ..Removed::default() });
+        }
+        self.news.rest()
+    }
+
+    /// Forgets some of the readers of one shard that are gone.
+    pub fn forget_gone(&mut self, hold: &mut HoldOne<'_>, budget: usize) {
+        let tracking = &self.shared.tracking;
+        let tracked = &mut hold.data_mut().tracked;
+        // Whoever tracks keys, and by which means, says so before it enters any shard.
+        tracked.set_broadcasts(tracking.has_broadcasts());
+        if tracking.is_empty() {
+            tracking.remove_keys(self.news.forget_all(tracked));
+        } else {
+            tracking.remove_keys(tracked.forget_gone(tracking.departures(), budget, |id| !tracking.has(id)));
         }
     }
 
@@ -487,9 +583,9 @@ impl Executor {
             let journal = shared.journal.is_enabled().then_some(&shared.journal);
             let log = &mut self.log;
             let watched = &data.watched;
-            let is_awaited = !data.awaited.is_empty();
+            let is_wanted = !(data.awaited.is_empty() && data.tracked.is_empty());
             let mut touch = |key: &[u8]| {
-                if is_awaited {
+                if is_wanted {
                     touched.push(Touched { db: db as u16, shard, key: key.into() });
                 }
             };
@@ -529,6 +625,17 @@ impl Executor {
         }
         self.announce();
         self.log.events.clear();
+        let mut forgotten = 0;
+        let data = hold.data_mut();
+        if !data.tracked.is_empty() {
+            for touched in &touched {
+                let hash = shared.hasher.hash(&touched.key);
+                forgotten += self.news.note(data, touched, hash, NOBODY, None);
+            }
+        }
+        if forgotten > 0 {
+            shared.tracking.remove_keys(forgotten);
+        }
         self.touch_awaited(&mut Grip::One(hold), &touched);
         more
     }

@@ -6,6 +6,7 @@
 
 use super::block::WaitTable;
 use super::lock::ShardLock;
+use super::track::TrackTable;
 use super::watch::WatchTable;
 use smallvec::SmallVec;
 use std::cell::UnsafeCell;
@@ -20,13 +21,15 @@ pub struct ShardData {
     pub watched: WatchTable,
     /// Requests that wait for its keys.
     pub awaited: WaitTable,
+    /// Clients that hold its keys in a cache of their own.
+    pub tracked: TrackTable,
 }
 
 impl ShardData {
     /// True when somebody wants to know which keys are touched here.
     #[inline]
     pub fn is_observed(&self) -> bool {
-        !(self.watched.is_empty() & self.awaited.is_empty())
+        !(self.watched.is_empty() & self.awaited.is_empty() & self.tracked.is_empty())
     }
 }
 
@@ -75,6 +78,7 @@ impl Shards {
                     databases,
                     watched: WatchTable::default(),
                     awaited: WaitTable::default(),
+                    tracked: TrackTable::default(),
                 })),
             }
         };

@@ -4,6 +4,8 @@ pub mod block;
 pub mod exec;
 pub mod hold;
 mod lock;
+pub mod news;
+pub mod track;
 mod watch;
 
 pub use hold::{Hold, HoldOne, ShardData, Shards};

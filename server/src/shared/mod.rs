@@ -10,6 +10,7 @@ mod reclaim;
 mod saving;
 mod slowlog;
 mod stats;
+mod tracking;
 mod ttl;
 
 pub use clients::Clients;
@@ -21,6 +22,7 @@ pub use reclaim::{Awaited, Reclaim, Removed};
 pub use saving::Saving;
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
+pub use tracking::{Tracking, tell_self};
 pub use ttl::AverageTtl;
 
 use crate::clock;
@@ -54,6 +56,8 @@ pub struct Shared {
     pub clients: Clients,
     /// Subscriptions.
     pub pubsub: PubSub,
+    /// Who caches keys.
+    pub tracking: Tracking,
     /// Figures for `INFO`.
     pub stats: Stats,
     /// The slow log.
@@ -169,6 +173,7 @@ impl Shared {
             registry,
             clients: Clients::default(),
             pubsub: PubSub::default(),
+            tracking: Tracking::default(),
             stats: Stats::new(threads, registry.ids()),
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),

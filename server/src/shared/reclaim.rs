@@ -2,6 +2,7 @@
 
 use crate::memory::{self, Returns};
 use crate::session::{Client, Ending};
+use crate::shard::track::Tracked;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct Removed {
     pub tables: Vec<Contents>,
     /// Single keys.
     pub records: Vec<Record>,
+    /// What is remembered about keys that clients read.
+    pub tracked: Vec<Tracked>,
     /// Keys among them that the user wanted freed in the background, and is told about.
     pub lazy: usize,
     /// Who waits for it.
@@ -28,13 +31,15 @@ pub struct Removed {
 impl Removed {
     /// True when there is nothing to free.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.records.is_empty()
+        self.tables.is_empty() && self.records.is_empty() && self.tracked.is_empty()
     }
 
     /// Bytes it occupies.
     fn size(&self) -> usize {
         let records: usize = self.records.iter().map(Record::heap_size).sum();
-        records + self.tables.iter().map(Contents::bytes).sum::<usize>()
+        let tracked: usize =
+            self.tracked.iter().map(|tracked| size_of::<Tracked>() + tracked.key.len()).sum();
+        records + tracked + self.tables.iter().map(Contents::bytes).sum::<usize>()
     }
 }
 
@@ -202,10 +207,11 @@ fn reclaim(tasks: &mpsc::Receiver<Task>, figures: &Figures) {
 fn work(task: Task, returns: &mut Returns, figures: &Figures) {
     let Task::Free(removed) = task else { return };
     let (lazy, size) = (removed.lazy, removed.size());
-    let Removed { tables, records, awaited, .. } = removed;
+    let Removed { tables, records, tracked, awaited, .. } = removed;
     returns.while_dropping(|| {
         drop(tables);
         drop(records);
+        drop(tracked);
     });
     returns.flush();
     figures.waiting.fetch_sub(size, Relaxed);

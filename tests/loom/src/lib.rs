@@ -94,6 +94,9 @@ macro_rules! variant {
             mod block {
                 pub use super::watch::WatchTable as WaitTable;
             }
+            mod track {
+                pub use super::watch::WatchTable as TrackTable;
+            }
 
             use super::{Guarded, explore};
             use hold::Shards;

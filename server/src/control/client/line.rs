@@ -2,7 +2,7 @@
 
 use super::super::ControlCtx;
 use crate::net::conn::Conn;
-use crate::session::{Client, ClientKind};
+use crate::session::{Client, ClientKind, TrackOptions};
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::Args;
 
@@ -47,7 +47,7 @@ pub(super) fn line(cx: &ControlCtx, args: &Args, client: &Client) -> String {
         if memory.output > 0 { "rw" } else { "r" },
         last,
         client.user.get(),
-        -1,
+        redirect(client),
         client.resp.load(Relaxed),
         client.lib_name.get(),
         client.lib_ver.get(),
@@ -89,9 +89,16 @@ impl Memory {
     }
 }
 
+/// Who hears of the keys that this connection reads instead of itself: 0 for nobody, -1 where it tracks none.
+pub(super) fn redirect(client: &Client) -> i64 {
+    let tracking = &client.tracking;
+    if tracking.options().has(TrackOptions::ON) { tracking.redirect() as i64 } else { -1 }
+}
+
 /// One letter for each thing worth knowing, `N` for none.
 fn flags(client: &Client) -> String {
     let kind = client.kind.load(Relaxed);
+    let tracks = |option| client.tracking.options().has(option);
     let is = |flag: &std::sync::atomic::AtomicBool| flag.load(Relaxed);
     let letters = [
         ('O', is(&client.monitoring)),
@@ -99,6 +106,9 @@ fn flags(client: &Client) -> String {
         ('P', kind == ClientKind::Pubsub as u8),
         ('x', client.multi.load(Relaxed) >= 0),
         ('b', client.is_blocked()),
+        ('t', tracks(TrackOptions::ON)),
+        ('R', tracks(TrackOptions::BROKEN_REDIRECT)),
+        ('B', tracks(TrackOptions::BCAST)),
         ('d', client.is_dirty()),
         ('c', is(&client.closing)),
         ('A', is(&client.killed)),

@@ -58,6 +58,10 @@ pub(super) struct View<'a> {
     pub(super) databases: &'a [Database],
     /// Keys that requests wait for.
     pub(super) awaited: usize,
+    /// Keys that clients read and may hold in a cache.
+    pub(super) tracked_keys: usize,
+    /// Who read them, summed up over all keys.
+    pub(super) tracked_items: usize,
 }
 
 /// The text being written.
@@ -95,9 +99,14 @@ impl Page {
 fn info(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let wanted: Vec<&[u8]> = args.rest().collect();
     let databases = Database::all(cx);
-    let mut awaited = 0;
-    cx.each_shard(|_, data| awaited += data.awaited.len());
-    let view = View { shared: cx.shared(), now_ms: cx.now_ms(), databases: &databases, awaited };
+    let (mut awaited, mut tracked_keys, mut tracked_items) = (0, 0, 0);
+    cx.each_shard(|_, data| {
+        awaited += data.awaited.len();
+        tracked_keys += data.tracked.len();
+        tracked_items += data.tracked.items();
+    });
+    let (shared, now_ms) = (cx.shared(), cx.now_ms());
+    let view = View { shared, now_ms, databases: &databases, awaited, tracked_keys, tracked_items };
     reply.verbatim("txt", text(&view, &wanted).as_bytes());
     Ok(Flow::Done)
 }

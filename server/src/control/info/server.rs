@@ -66,7 +66,7 @@ pub(super) fn clients(view: &View<'_>, page: &mut Page) {
     page.field("client_recent_max_input_buffer", stats.largest_input.load(Relaxed));
     page.field("client_recent_max_output_buffer", stats.largest_output.load(Relaxed));
     page.field("blocked_clients", clients.blocked());
-    page.field("tracking_clients", 0);
+    page.field("tracking_clients", view.shared.tracking.len());
     page.field("clients_in_timeout_table", clients.limited_waits());
     page.field("total_blocking_keys", view.awaited);
 }

@@ -49,11 +49,11 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    page.field("tracking_total_keys", view.tracked_keys);
+    page.field("tracking_total_items", view.tracked_items);
+    page.field("tracking_total_prefixes", view.shared.tracking.prefix_count());
+    page.field("unexpected_error_replies", 0);
     page.field("total_error_replies", stats.sum(|thread| &thread.errors));
     page.field("dump_payload_sanitizations", 0);
     page.field("total_reads_processed", stats.sum(|thread| &thread.reads));

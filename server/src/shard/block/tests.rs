@@ -29,6 +29,7 @@ impl Setting {
             protocol: Protocol::Resp2,
             no_touch: false,
             is_silent: false,
+            remembers: false,
             entry: self.entry,
             request: StoredRequest::default(),
             nanos: AtomicU64::new(0),
