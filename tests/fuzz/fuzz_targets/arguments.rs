@@ -175,7 +175,7 @@ impl Engine {
             }
         };
         self.history.extend_from_slice(requests);
-        if may_be_silent(&self.history) {
+        if are_uncounted(&self.history) {
             return matches!(progress, Progress::NeedInput(_)) && !session.close_after_reply;
         }
         let replies = count(&out, &self.history);
@@ -261,13 +261,15 @@ fn count(mut out: &[u8], requests: &[Vec<Vec<u8>>]) -> usize {
     replies
 }
 
-/// `CLIENT REPLY` suppresses replies, even of a transaction's elements, and a client that monitors gets none to another
-/// `MONITOR`, all as in Redis. After one of them replies are no longer counted.
-fn may_be_silent(requests: &[Vec<Vec<u8>>]) -> bool {
+/// `CLIENT REPLY` suppresses replies, even of a transaction's elements, a client that monitors gets none to another
+/// `MONITOR`, and subscribing is confirmed for each channel, all as in Redis. After one of them replies are no longer
+/// counted.
+fn are_uncounted(requests: &[Vec<Vec<u8>>]) -> bool {
     let is = |word: Option<&Vec<u8>>, name: &[u8]| word.is_some_and(|word| word.eq_ignore_ascii_case(name));
     requests.iter().any(|words| {
         let replying = is(words.first(), b"client") && is(words.get(1), b"reply");
-        replying || is(words.first(), b"monitor")
+        let name = words.first().map(Vec::as_slice).unwrap_or_default();
+        replying || is(words.first(), b"monitor") || name.to_ascii_lowercase().ends_with(b"subscribe")
     })
 }
 
