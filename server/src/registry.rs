@@ -384,6 +384,12 @@ impl Builder {
 }
 
 impl Entry {
+    /// True when it runs a script.
+    pub fn is_script(&self) -> bool {
+        let base = self.name.trim_end_matches("_ro");
+        matches!(base, "eval" | "evalsha" | "fcall")
+    }
+
     /// True when it may change the keyspace.
     #[inline]
     pub fn writes(&self) -> bool {

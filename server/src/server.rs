@@ -246,6 +246,7 @@ struct First {
 async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: Option<First>) {
     let own = memory::Own::claim();
     let mut worker = Worker::new(Arc::clone(&shared), index, random_u64());
+    crate::script::attend::begin(worker.eternal, index);
     worker.exec.take_back(own.as_ref());
     let local = Rc::new(RefCell::new(Local::new(worker)));
     if let Some(own) = own {
@@ -279,6 +280,7 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
 
 /// Accepts on all listeners, now and later.
 async fn accept_all(mut first: First, shared: Arc<Shared>) {
+    shared.listening.serve_on(first.senders.clone());
     for listener in first.listeners {
         tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), first.senders.clone()));
     }
@@ -340,6 +342,10 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         turn += 1;
         let shared = Arc::clone(&local.borrow().worker.shared);
         local.borrow_mut().worker.exec.return_memory();
+        if index == 0 {
+            let eternal = local.borrow().worker.eternal;
+            crate::script::attend::end(eternal);
+        }
         if index == 0 && turn.is_multiple_of(4) && freed.much() {
             shared.reclaim.purge();
         }

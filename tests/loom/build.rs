@@ -26,9 +26,11 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     (
         "released_early",
         "hold.rs",
-        "self.shards[shard as usize].lock.lock();\n",
-        "self.shards[shard as usize].lock.lock(); self.shards[shard as usize].lock.unlock();\n",
+        "        true\n    }\n\n    /// Waits for the right",
+        "        for &held in wanted { self.shards[held as usize].lock.unlock(); }\n        true\n    }\n\n    /// Waits for the right",
     ),
+    ("no_way_asked", "hold.rs", "self.shards.roamer_waits.0.store(true, Ordering::Relaxed);", ""),
+    ("no_way_given", "hold.rs", "self.shards[held as usize].lock.unlock();", "let _ = held;"),
     (
         "relaxed_end",
         "waiting.rs",

@@ -27,6 +27,7 @@ mod pubsub;
 mod pushback;
 mod reclaim;
 mod refused;
+mod scripts;
 mod server;
 mod sets;
 mod snapshot;

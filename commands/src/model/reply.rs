@@ -88,6 +88,12 @@ impl<'a> Reply<'a> {
         self.line(text.as_bytes());
     }
 
+    /// `+text` of any bytes, in which line breaks become spaces.
+    pub fn status(&mut self, text: &[u8]) {
+        self.out.push(b'+');
+        self.line(text);
+    }
+
     /// `-text`, code included. Line breaks around the text are dropped, those in it become spaces, as in Redis.
     pub fn error(&mut self, error: &Error) {
         self.out.push(b'-');

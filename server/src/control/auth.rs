@@ -2,6 +2,7 @@
 
 use super::{Control, ControlCtx, Flow, control};
 use sha2::{Digest as _, Sha256};
+use std::sync::atomic::Ordering::Relaxed;
 use subtle::ConstantTimeEq as _;
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, family};
 
@@ -47,6 +48,7 @@ pub(super) fn log_in(cx: &mut ControlCtx, user: &[u8], password: &[u8]) -> Resul
         return Err(WRONG_PASSWORD);
     }
     cx.session.authenticated = true;
+    cx.session.client.authenticated.store(true, Relaxed);
     cx.session.client.user.set(DEFAULT_USER);
     Ok(())
 }

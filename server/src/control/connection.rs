@@ -166,6 +166,7 @@ fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     session.client.db.store(0, Relaxed);
     session.client.readonly.store(false, Relaxed);
     session.authenticated = !needs_password;
+    session.client.authenticated.store(session.authenticated, Relaxed);
     session.client.user.set(auth::DEFAULT_USER);
     session.client.name.set("");
     // A command that was to be skipped stays skipped, even this one.

@@ -10,7 +10,6 @@ mod command;
 mod config;
 mod connection;
 mod debug;
-mod function;
 mod functions;
 mod help;
 mod info;
@@ -20,6 +19,7 @@ mod monitor;
 mod process;
 mod pubsub;
 mod readonly;
+mod script;
 mod slowlog;
 mod transaction;
 mod wait;
@@ -27,7 +27,7 @@ mod wait;
 use crate::dispatch::Worker;
 use crate::registry::Entry;
 use crate::session::{Parked, Session};
-use crate::shard::{Hold, ShardData};
+use crate::shard::{Hold, Roam, ShardData};
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,6 +58,8 @@ pub struct ControlCtx<'a, 's> {
     pub entry: &'static Entry,
     /// The shards held by the transaction this runs in.
     pub(crate) hold: Option<&'a mut Hold<'s>>,
+    /// The right to take more of them.
+    pub(crate) roam: Option<&'a Roam<'s>>,
 }
 
 impl ControlCtx<'_, '_> {
@@ -121,7 +123,7 @@ pub static ALL: &[&Family<Control>] = &[
     &auth::FAMILY,
     &client::FAMILY,
     &server::FAMILY,
-    &function::FAMILY,
+    &script::FAMILY,
     &cluster::FAMILY,
     &acl::FAMILY,
     &command::FAMILY,

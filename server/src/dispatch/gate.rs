@@ -2,10 +2,11 @@
 
 use super::{Lookup, Request, Worker, lookup};
 use crate::registry::Entry;
+use crate::script::{Script, parse_sha};
 use crate::session::Session;
 use crate::shared::PauseKind;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_commands::model::{Error, Flag};
+use tidegate_commands::model::{Error, Flag, Span};
 
 /// Why a command does not run now.
 #[derive(Debug)]
@@ -56,11 +57,14 @@ impl Worker {
         if self.shared.clients.is_monitored() {
             self.check_monitor(session, entry)?;
         }
+        if self.shared.scripts.busy.is_busy() && !entry.flags.has(Flag::AllowBusy) {
+            return Err(self.shared.scripts.busy.refusal().into());
+        }
         match self.shared.pause.kind(self.exec.now_ms) {
             PauseKind::None => Ok(entry),
             // Who watches is not part of what is paused.
             _ if session.client.monitoring.load(Relaxed) => Ok(entry),
-            kind => self.check_pause(session, entry, kind),
+            kind => self.check_pause(session, request, entry, kind),
         }
     }
 
@@ -119,21 +123,45 @@ impl Worker {
         })
     }
 
+    /// A request may change something, as far as its command tells, or its script where that does.
+    fn may_change(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> bool {
+        if entry.is_script() && spans.len() > 1 {
+            let text = spans[1].slice(buf);
+            let permits = if entry.name.starts_with("evalsha") {
+                parse_sha(text)
+                    .and_then(|sha| self.shared.scripts.get(&sha))
+                    .map(|script| script.shebang.permits)
+            } else {
+                Script::new(text).ok().map(|script| script.shebang.permits)
+            };
+            if let Some(permits) = permits.filter(|permits| permits.declared) {
+                return permits.may_write();
+            }
+        }
+        entry.flags.has(Flag::Write) || entry.flags.has(Flag::MayReplicate)
+    }
+
     /// During a pause, commands that may change something wait; during a full one all do. `EXEC` is judged by what
     /// it queued.
     #[cold]
     fn check_pause(
         &self,
         session: &Session,
+        request: &Request<'_>,
         entry: &'static Entry,
         kind: PauseKind,
     ) -> Result<&'static Entry, Refusal> {
-        let changes = |entry: &Entry| entry.flags.has(Flag::Write) || entry.flags.has(Flag::MayReplicate);
         let waits = match kind {
             PauseKind::None => false,
             PauseKind::All => true,
-            PauseKind::Write if entry.name == "exec" => self.any_queued(session, changes),
-            PauseKind::Write => changes(entry),
+            PauseKind::Write if entry.name == "exec" => {
+                session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
+                    let (buf, spans) = (&stored.bytes, &stored.args);
+                    let found = Lookup::of(self.shared.registry, buf, spans);
+                    matches!(found, Lookup::Found(entry) if self.may_change(entry, buf, spans))
+                })
+            }
+            PauseKind::Write => self.may_change(entry, request.buf, request.spans),
         };
         if waits { Err(Refusal::Park) } else { Ok(entry) }
     }

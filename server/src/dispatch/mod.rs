@@ -13,16 +13,17 @@ mod track;
 mod transact;
 
 pub use lookup::Lookup;
+pub(crate) use route::{Route, route as route_request};
 
 use crate::clock::{self, Stopwatch};
 use crate::control::{ControlCtx, Flow};
 use crate::net::decode::{self, Step};
 use crate::registry::{Body, Entry};
+use crate::script::Engine;
 use crate::session::{Client, Parked, ReplyMode, Session, StoredRequest};
 use crate::shard::exec::{Call, Executor, Grip};
-use crate::shard::{Hold, HoldOne};
+use crate::shard::{Hold, HoldOne, Roam};
 use crate::shared::{PauseKind, Shared, ThreadStats, add};
-use route::Route;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use straight::Tally;
@@ -117,19 +118,21 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// The same, without a count of references: bumping one shared count per request would make every core wait for
     /// the others. It is leaked; a worker lives as long as its process.
-    eternal: &'static Shared,
+    pub(crate) eternal: &'static Shared,
     /// This thread's figures.
     pub stats: Arc<ThreadStats>,
     /// Runs handlers.
     pub exec: Executor,
     /// Index of this thread.
     pub index: usize,
-    stopwatch: Stopwatch,
+    pub(crate) stopwatch: Stopwatch,
+    /// Runs scripts; `None` while one runs.
+    pub(crate) engine: Option<Box<Engine>>,
     group: Group,
     /// Settings of this turn, read again after every command that may change them.
     turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
-    out_of_memory: bool,
+    pub(crate) out_of_memory: bool,
     /// Requests that could not be served under the hold of whoever touched their keys.
     postponed: Vec<serve::Postponed>,
 }
@@ -148,6 +151,7 @@ impl Worker {
             exec,
             index,
             stopwatch: Stopwatch::default(),
+            engine: Some(Box::default()),
             group: Group::default(),
             turn: Turn::default(),
             out_of_memory: false,
@@ -231,6 +235,7 @@ impl Worker {
         self.begin_turn();
         self.exec.actor = session.client.id;
         session.client.last_ms.store(self.exec.now_ms, Relaxed);
+        session.client.is_serving.store(true, Relaxed);
         let mut group = std::mem::take(&mut self.group);
         let progress = loop {
             if session.close_after_reply || session.client.killed.load(Relaxed) {
@@ -272,6 +277,7 @@ impl Worker {
         };
         group.clear();
         self.group = group;
+        session.client.is_serving.store(false, Relaxed);
         self.exec.free_garbage();
         self.finish_news();
         progress
@@ -558,22 +564,73 @@ impl Worker {
     }
 
     /// Runs a command about the connection or the process; an error reply is written like any other.
-    fn control(
+    fn control<'s>(
         &mut self,
         session: &mut Session,
         control: crate::control::Control,
         entry: &'static Entry,
         mut args: Args<'_>,
-        hold: Option<&mut Hold<'_>>,
+        held: Option<(&mut Hold<'s>, Option<&Roam<'s>>)>,
         out: &mut Vec<u8>,
     ) -> Result<Flow, Error> {
         let mark = out.len();
         let mut reply = Reply::new(out, session.protocol).limited(session.output_left);
-        let mut cx = ControlCtx { worker: self, session, entry, hold };
+        let (hold, roam) = held.map_or((None, None), |(hold, roam)| (Some(hold), roam));
+        let mut cx = ControlCtx { worker: self, session, entry, hold, roam };
         control(&mut cx, &mut args, &mut reply).inspect_err(|error| {
             reply.truncate(mark);
             reply.error(error);
         })
+    }
+
+    /// Runs a command about the connection or the process for a script.
+    pub(crate) fn control_in_script(
+        &mut self,
+        session: &mut Session,
+        control: crate::control::Control,
+        entry: &'static Entry,
+        args: Args<'_>,
+        hold: &mut Hold<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Error> {
+        match self.control(session, control, entry, args, Some((hold, None)), out) {
+            // Nothing waits in a script: what would, answers as if its time had run out.
+            Ok(Flow::Park(parked)) => {
+                if entry.name == "debug" {
+                    // DEBUG SLEEP is about time passing.
+                    let wait_ms = parked.until_ms.saturating_sub(clock::unix_ms()).clamp(0, 60_000);
+                    std::thread::sleep(std::time::Duration::from_millis(wait_ms as u64));
+                }
+                parked.write_timed_out(&mut Reply::new(out, session.protocol));
+                None
+            }
+            Ok(Flow::Done | Flow::Close) => None,
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Counts a command that a script called.
+    pub(crate) fn count_in_script<'w>(
+        &mut self,
+        caller: &Session,
+        entry: &'static Entry,
+        started: u64,
+        error: Option<Error>,
+        words: impl FnOnce() -> Vec<&'w [u8]>,
+    ) {
+        let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
+        let stats = &self.stats.commands[entry.id];
+        add(&stats.calls, 1);
+        add(&stats.nanos, nanos);
+        if self.turn.timed {
+            stats.histogram.get_or_init(Default::default).record(nanos, 1);
+        }
+        if let Some(error) = error {
+            self.count_failure(entry, &error);
+        }
+        if nanos >= self.turn.slow_nanos {
+            self.log_slow_words(&caller.client, entry, &words(), (nanos / 1000) as i64);
+        }
     }
 
     /// Counts a finished command and looks whether it was slow.
@@ -678,7 +735,7 @@ impl Worker {
         Reply::new(out, session.protocol).error(error);
     }
 
-    fn count_error_text(&self, text: &[u8]) {
+    pub(crate) fn count_error_text(&self, text: &[u8]) {
         let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
         self.count_error(&String::from_utf8_lossy(code));
     }
@@ -801,15 +858,24 @@ impl<'r> Request<'r> {
     }
 }
 
+/// The line `MONITOR` shows of a command that a script called.
+pub(crate) fn lua_monitor_line(db: usize, words: &[&[u8]]) -> Vec<u8> {
+    finish_monitor_line(&format!("{db} lua"), words.iter().copied())
+}
+
 /// The line `MONITOR` shows: time, database, address, quoted words.
-fn monitor_line(session: &Session, words: &[std::borrow::Cow<'_, [u8]>]) -> Vec<u8> {
-    let us = clock::unix_us();
-    let mut line = format!("+{}.{:06} [{} ", us / 1_000_000, us % 1_000_000, session.db).into_bytes();
-    if session.client.is_unix {
-        line.extend_from_slice(format!("unix:{}]", session.client.laddr.trim_end_matches(":0")).as_bytes());
+pub(crate) fn monitor_line(session: &Session, words: &[std::borrow::Cow<'_, [u8]>]) -> Vec<u8> {
+    let from = if session.client.is_unix {
+        format!("{} unix:{}", session.db, session.client.laddr.trim_end_matches(":0"))
     } else {
-        line.extend_from_slice(format!("{}]", session.client.addr).as_bytes());
-    }
+        format!("{} {}", session.db, session.client.addr)
+    };
+    finish_monitor_line(&from, words.iter().map(|word| &**word))
+}
+
+fn finish_monitor_line<'w>(from: &str, words: impl Iterator<Item = &'w [u8]>) -> Vec<u8> {
+    let us = clock::unix_us();
+    let mut line = format!("+{}.{:06} [{from}]", us / 1_000_000, us % 1_000_000).into_bytes();
     for word in words {
         line.push(b' ');
         line.extend_from_slice(crate::config::quoted(word).as_bytes());

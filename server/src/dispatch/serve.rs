@@ -87,7 +87,7 @@ impl Worker {
     }
 
     /// Serves the requests that wait for what was touched, and for what serving them touches.
-    pub(super) fn serve_ready(&mut self, grip: &mut Grip<'_, '_>) {
+    pub(crate) fn serve_ready(&mut self, grip: &mut Grip<'_, '_>) {
         while let Some(key) = self.exec.next_ready() {
             let served = self.serve_key(grip, &key);
             if let Some(data) = grip.shard_mut(key.shard) {
@@ -101,7 +101,7 @@ impl Worker {
 
     /// Serves what needed more shards than were held. Call it with no shard held.
     #[cold]
-    pub(super) fn serve_postponed(&mut self) {
+    pub(crate) fn serve_postponed(&mut self) {
         let shared = self.eternal;
         while !self.postponed.is_empty() {
             for postponed in std::mem::take(&mut self.postponed) {

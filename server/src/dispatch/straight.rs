@@ -46,6 +46,7 @@ impl Worker {
             && (session.authenticated || !self.shared.config.hot().requirepass.get())
             && !self.out_of_memory
             && !self.shared.clients.is_monitored()
+            && !self.shared.scripts.busy.is_busy()
             && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN
             && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)
     }

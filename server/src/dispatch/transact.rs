@@ -5,6 +5,7 @@ use crate::control::Flow;
 use crate::registry::{Body, Entry};
 use crate::session::{Session, StoredRequest, Transaction};
 use crate::shard::exec::{Call, Grip};
+use crate::shard::{Hold, Roam};
 use crate::shared::Shared;
 use route::Route;
 use smallvec::SmallVec;
@@ -47,6 +48,7 @@ impl Worker {
     /// Ends the transaction and forgets the watched keys.
     pub fn discard(&mut self, session: &mut Session) {
         session.transaction = None;
+        session.client.was_refused.store(false, Relaxed);
         session.client.multi.store(-1, Relaxed);
         session.client.multi_memory.store(0, Relaxed);
         self.unwatch(session);
@@ -73,7 +75,7 @@ impl Worker {
         };
         session.client.multi.store(-1, Relaxed);
         session.client.multi_memory.store(0, Relaxed);
-        if transaction.broken {
+        if transaction.broken || session.client.was_refused.swap(false, Relaxed) {
             self.unwatch(session);
             return Err(Error::new("EXECABORT Transaction discarded because of previous errors."));
         }
@@ -104,6 +106,8 @@ impl Worker {
                 Some(Step { request, entry })
             })
             .collect();
+        // A script may want more shards in the middle: the right to take them comes before the first shard.
+        let roam = steps.iter().any(|step| step.entry.is_script()).then(|| shared.shards.roam());
         let whole = steps.iter().any(|step| step.request.route == Route::All);
         let mut hold = if whole {
             shared.shards.hold_all()
@@ -120,7 +124,7 @@ impl Worker {
         reply.array(steps.len());
         let mut flow = Flow::Done;
         for step in &steps {
-            match self.exec_step(session, step, &mut hold, reply) {
+            match self.exec_step(session, step, &mut hold, roam.as_ref(), reply) {
                 Flow::Close => flow = Flow::Close,
                 Flow::Done | Flow::Park(_) => {}
             }
@@ -141,11 +145,12 @@ impl Worker {
         flow
     }
 
-    fn exec_step(
+    fn exec_step<'s>(
         &mut self,
         session: &mut Session,
         step: &Step<'_>,
-        hold: &mut crate::shard::Hold<'_>,
+        hold: &mut Hold<'s>,
+        roam: Option<&Roam<'s>>,
         reply: &mut Reply<'_>,
     ) -> Flow {
         let Step { request, entry } = step;
@@ -171,7 +176,7 @@ impl Worker {
                     self.remember(&mut Grip::Many(hold), request, session.client.id);
                 }
                 let mut out = Vec::new();
-                let result = self.control(session, control, entry, args, Some(hold), &mut out);
+                let result = self.control(session, control, entry, args, Some((hold, roam)), &mut out);
                 reply.raw(&out);
                 self.exec.read_events();
                 match result {
@@ -194,7 +199,7 @@ impl Worker {
     }
 
     /// A watched key that was there has reached its deadline in the meantime.
-    fn watched_key_expired(&self, session: &Session, hold: &mut crate::shard::Hold<'_>) -> bool {
+    fn watched_key_expired(&self, session: &Session, hold: &mut Hold<'_>) -> bool {
         let now_ms = self.exec.now_ms;
         session.watched.iter().filter(|watched| watched.existed).any(|watched| {
             let Some(data) = hold.shard_mut(watched.shard) else { return false };

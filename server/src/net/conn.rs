@@ -108,6 +108,8 @@ impl Conn {
     /// A connection on an adopted socket.
     pub fn new(stream: Stream, client: Arc<Client>, local: Rc<RefCell<Local>>) -> Self {
         let authenticated = !local.borrow().worker.shared.config.hot().requirepass.get();
+        client.authenticated.store(authenticated, Relaxed);
+        client.thread.store(local.borrow().worker.index, Relaxed);
         let session = Session::new(Arc::clone(&client), authenticated);
         Conn {
             stream,

@@ -26,6 +26,19 @@ pub struct Arrival {
     pub is_unix: bool,
 }
 
+impl Arrival {
+    fn of_tcp(stream: std::net::TcpStream, peer: SocketAddr) -> Self {
+        let laddr = stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
+        Arrival {
+            socket: Accepted::Tcp(stream),
+            addr: peer.to_string(),
+            laddr,
+            is_local: peer.ip().to_canonical().is_loopback(),
+            is_unix: false,
+        }
+    }
+}
+
 /// A bound socket.
 #[derive(Debug)]
 pub enum Listener {
@@ -41,6 +54,8 @@ pub struct Listening {
     bound: Mutex<Bound>,
     /// Where new sockets are served.
     handoff: OnceLock<UnboundedSender<Listener>>,
+    /// Where connections are served.
+    threads: OnceLock<Vec<UnboundedSender<Arrival>>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +82,30 @@ impl Listening {
         let _ = self.handoff.set(handoff);
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         Self::bind(&mut bound, config)
+    }
+
+    /// Says where connections are served, once.
+    pub fn serve_on(&self, threads: Vec<UnboundedSender<Arrival>>) {
+        let _ = self.threads.set(threads);
+    }
+
+    /// Where connections are served.
+    pub fn threads(&self) -> &[UnboundedSender<Arrival>] {
+        self.threads.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Connections that have come and that nobody has accepted, for when the thread that does cannot.
+    pub fn accept_now(&self) -> Vec<Arrival> {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrivals = Vec::new();
+        for socket in &bound.sockets {
+            while let Ok((stream, peer)) = socket.accept() {
+                if stream.set_nonblocking(true).is_ok() {
+                    arrivals.push(Arrival::of_tcp(stream, peer));
+                }
+            }
+        }
+        arrivals
     }
 
     /// Listens where the configuration says now: `CONFIG SET port` and `bind`. Does nothing where that is so already.
@@ -210,18 +249,8 @@ pub async fn accept(
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
-                        let laddr =
-                            stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
                         let Ok(stream) = stream.into_std() else { continue };
-                        let ip = peer.ip().to_canonical();
-                        let arrival = Arrival {
-                            socket: Accepted::Tcp(stream),
-                            addr: peer.to_string(),
-                            laddr,
-                            is_local: ip.is_loopback(),
-                            is_unix: false,
-                        };
-                        admit(&shared, &threads, arrival);
+                        admit(&shared, &threads, Arrival::of_tcp(stream, peer));
                     }
                     // Shut down: the port or the addresses were changed.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
@@ -274,7 +303,7 @@ password for the default user. NOTE: You only need to do one of the above things
 accepting connections from the outside.\r\n";
 
 /// Lets a connection in, or tells it why not.
-fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arrival: Arrival) {
+pub(crate) fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arrival: Arrival) {
     let hot = shared.config.hot();
     if !shared.clients.admit(hot.maxclients.get()) {
         reject(shared, arrival, b"-ERR max number of clients reached\r\n");
@@ -298,8 +327,12 @@ fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arrival: Arrival
         }
     }
     let turn = shared.stats.connections.fetch_add(1, Relaxed) as usize;
+    let turns = (turn..turn + threads.len()).map(|turn| turn % threads.len());
+    let busy = &shared.scripts.busy;
+    // A thread with a script that does not end serves nobody.
+    let free = if busy.is_busy() { turns.clone().find(|thread| !busy.is_stuck(*thread)) } else { None };
     // A thread that is gone is shutting down with the process.
-    let _ = threads[turn % threads.len()].send(arrival);
+    let _ = threads[free.unwrap_or(turn % threads.len())].send(arrival);
 }
 
 fn reject(shared: &Shared, arrival: Arrival, text: &[u8]) {

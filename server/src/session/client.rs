@@ -125,6 +125,14 @@ pub struct Client {
     pub killed: AtomicBool,
     /// It closes after the reply.
     pub closing: AtomicBool,
+    /// The thread that serves it; `usize::MAX` for none.
+    pub thread: AtomicUsize,
+    /// It may run commands.
+    pub authenticated: AtomicBool,
+    /// Its requests are being executed now: the thread is busy with it.
+    pub is_serving: AtomicBool,
+    /// A command of its transaction was refused while nobody had its session at hand.
+    pub was_refused: AtomicBool,
     /// Messages from other threads.
     pub mailbox: Mailbox,
     /// Has its thread look at it.
@@ -185,6 +193,10 @@ impl Client {
             waits_limited: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            thread: AtomicUsize::new(usize::MAX),
+            authenticated: AtomicBool::new(false),
+            is_serving: AtomicBool::new(false),
+            was_refused: AtomicBool::new(false),
             mailbox: Mailbox::default(),
             waker: ConnWaker::default(),
         }

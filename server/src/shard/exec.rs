@@ -29,6 +29,8 @@ pub enum Grip<'g, 's> {
     One(&'g mut HoldOne<'s>),
     /// Several.
     Many(&'g mut Hold<'s>),
+    /// One of several: all that a command of a script needs.
+    Part(&'g mut Hold<'s>, u16),
 }
 
 impl Grip<'_, '_> {
@@ -38,6 +40,7 @@ impl Grip<'_, '_> {
             Grip::None => Held::None,
             Grip::One(hold) => Held::One(hold.index(), &mut hold.data_mut().databases),
             Grip::Many(hold) => hold.databases(),
+            Grip::Part(hold, shard) => hold.databases_of(*shard),
         }
     }
 
@@ -52,6 +55,7 @@ impl Grip<'_, '_> {
                 hold.each(|_, data| observed |= data.is_observed());
                 observed
             }
+            Grip::Part(hold, shard) => hold.shard_mut(*shard).is_some_and(|data| data.is_observed()),
         }
     }
 
@@ -60,7 +64,7 @@ impl Grip<'_, '_> {
         match self {
             Grip::None => false,
             Grip::One(hold) => hold.index() == shard,
-            Grip::Many(hold) => hold.has(shard),
+            Grip::Many(hold) | Grip::Part(hold, _) => hold.has(shard),
         }
     }
 
@@ -69,7 +73,7 @@ impl Grip<'_, '_> {
         match self {
             Grip::One(hold) if hold.index() == shard => Some(hold.data_mut()),
             Grip::None | Grip::One(_) => None,
-            Grip::Many(hold) => hold.shard_mut(shard),
+            Grip::Many(hold) | Grip::Part(hold, _) => hold.shard_mut(shard),
         }
     }
 
@@ -77,7 +81,7 @@ impl Grip<'_, '_> {
         match self {
             Grip::None => {}
             Grip::One(hold) => act(hold.index(), hold.data_mut()),
-            Grip::Many(hold) => hold.each(act),
+            Grip::Many(hold) | Grip::Part(hold, _) => hold.each(act),
         }
     }
 }
@@ -123,6 +127,10 @@ impl Ready {
 
 /// Runs handlers on one thread. Everything it needs for the common case is allocated once.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is asked alone, on a path where a word of flags would cost"
+)]
 pub struct Executor {
     shared: Arc<Shared>,
     stats: Arc<ThreadStats>,
@@ -138,6 +146,8 @@ pub struct Executor {
     unit: SmallVec<[Part; 1]>,
     /// The journal keeps what it is given.
     journaled: bool,
+    /// What commands do now is not told to the journal: a script wants it so.
+    pub is_secret: bool,
     /// What the present unit touched that somebody waits for.
     ready: Ready,
     /// What the last command waits for.
@@ -173,6 +183,7 @@ impl Executor {
             now_ms: 0,
             delete_expired: true,
             unit: SmallVec::new(),
+            is_secret: false,
             ready: Ready::default(),
             wait: None,
             needs_attention: false,
@@ -479,6 +490,7 @@ impl Executor {
             expire(expired.key.db, &expired.effect());
         }
         match outcome {
+            _ if self.is_secret => {}
             Outcome::Same | Outcome::Wait(_) => {}
             Outcome::Changed => {
                 let words: SmallVec<[&[u8]; 8]> = (0..call.args.len()).map(|i| call.args.get(i)).collect();

@@ -2,14 +2,22 @@
 //!
 //! Shards are always locked in ascending order, so two holds can never wait for each other. A hold is a plain
 //! value that releases on drop; it must never live across an `.await` (handlers are no futures, so it cannot).
+//!
+//! A script does not know all its shards beforehand. There is a right to take more of them at any time, in any order, of
+//! which at most one thread has a [`Roam`]. While that thread waits for a shard, everybody who waits for a shard while
+//! holding others gives these back: whoever still holds something then is at work, and ends without wanting more.
 #![expect(unsafe_code, reason = "the data of a shard is guarded by a lock of our own; benches/lock.rs")]
 
 use super::block::WaitTable;
-use super::lock::ShardLock;
+use super::lock::{Patience, ShardLock};
 use super::track::TrackTable;
 use super::watch::WatchTable;
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, Ordering};
 use smallvec::SmallVec;
 use std::cell::UnsafeCell;
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_data::{Databases, DirectoryHint, Held, KeyHasher};
 
 /// What a shard owns.
@@ -60,8 +68,13 @@ const _: () = {
 
 /// All shards of the keyspace.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "it is what it is made of")]
 pub struct Shards {
     shards: Box<[Shard]>,
+    /// Held by the one [`Roam`] there is.
+    roaming: Line<ShardLock>,
+    /// The one who roams waits for a shard.
+    roamer_waits: Line<AtomicBool>,
 }
 
 impl Shards {
@@ -82,7 +95,11 @@ impl Shards {
                 })),
             }
         };
-        Shards { shards: (0..count).map(shard).collect() }
+        Shards {
+            shards: (0..count).map(shard).collect(),
+            roaming: Line(ShardLock::default()),
+            roamer_waits: Line(AtomicBool::new(false)),
+        }
     }
 
     /// Number of shards.
@@ -135,10 +152,36 @@ impl Shards {
     pub fn hold(&self, mut wanted: SmallVec<[u16; 16]>) -> Hold<'_> {
         wanted.sort_unstable();
         wanted.dedup();
-        for &shard in &wanted {
-            self.shards[shard as usize].lock.lock();
+        while !self.lock_in_order(&wanted) {
+            let mut patience = Patience::default();
+            while self.roamer_waits.0.load(Ordering::Relaxed) {
+                patience.wait();
+            }
         }
         Hold { shards: &self.shards, held: wanted }
+    }
+
+    /// Locks these shards, or none of them: false when somebody who roams needs a way.
+    fn lock_in_order(&self, wanted: &[u16]) -> bool {
+        for (index, &shard) in wanted.iter().enumerate() {
+            let lock = &self.shards[shard as usize].lock;
+            if index == 0 {
+                // Who holds nothing is in nobody's way.
+                lock.lock();
+            } else if !lock.lock_unless(&self.roamer_waits.0) {
+                for &held in &wanted[..index] {
+                    self.shards[held as usize].lock.unlock();
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits for the right to take further shards in any order. Call it with no shard held.
+    pub fn roam(&self) -> Roam<'_> {
+        self.roaming.0.lock();
+        Roam { shards: self }
     }
 
     /// Holds all shards: the commands about the keyspace as a whole.
@@ -196,6 +239,39 @@ impl Drop for HoldOne<'_> {
     }
 }
 
+/// The right to take further shards while holding some, in any order.
+#[derive(Debug)]
+pub struct Roam<'s> {
+    shards: &'s Shards,
+}
+
+impl<'s> Roam<'s> {
+    /// Takes further shards into a hold. What is held already stays so.
+    pub fn extend(&self, hold: &mut Hold<'s>, wanted: impl IntoIterator<Item = u16>) {
+        for shard in wanted {
+            let Err(at) = hold.held.binary_search(&shard) else { continue };
+            let lock = &self.shards.shards[shard as usize].lock;
+            if !lock.try_lock() {
+                self.shards.roamer_waits.0.store(true, Ordering::Relaxed);
+                lock.lock();
+                self.shards.roamer_waits.0.store(false, Ordering::Relaxed);
+            }
+            hold.held.insert(at, shard);
+        }
+    }
+
+    /// Takes all shards into a hold.
+    pub fn extend_to_all(&self, hold: &mut Hold<'s>) {
+        self.extend(hold, 0..self.shards.len() as u16);
+    }
+}
+
+impl Drop for Roam<'_> {
+    fn drop(&mut self) {
+        self.shards.roaming.0.unlock();
+    }
+}
+
 /// Several held shards, ascending.
 #[derive(Debug)]
 pub struct Hold<'s> {
@@ -214,6 +290,11 @@ impl Hold<'_> {
     /// True when shard `index` is held.
     pub fn has(&self, index: u16) -> bool {
         self.held.binary_search(&index).is_ok()
+    }
+
+    /// The databases of one held shard.
+    pub fn databases_of(&mut self, index: u16) -> Held<'_> {
+        self.shard_mut(index).map_or(Held::None, |data| Held::One(index, &mut data.databases))
     }
 
     /// The databases of all held shards, as a command's view of the keyspace wants them.
@@ -263,6 +344,34 @@ mod tests {
         assert!(shards.try_hold_one(1).is_some());
         drop(hold);
         assert!(shards.try_hold_one(2).is_some());
+    }
+
+    #[test]
+    fn who_roams_gets_every_shard_in_any_order() {
+        let shards = Shards::new(8, 1, &KeyHasher::new(1));
+        std::thread::scope(|scope| {
+            for thread in 0..4u16 {
+                let shards = &shards;
+                scope.spawn(move || {
+                    for turn in 0..if cfg!(miri) { 10u16 } else { 1000 } {
+                        if thread < 2 {
+                            let roam = shards.roam();
+                            let mut hold = shards.hold([thread + 5].into_iter().collect());
+                            roam.extend(&mut hold, [4, (turn + thread) % 8, 0]);
+                            assert!(hold.has(0) && hold.has(4) && hold.has(thread + 5));
+                            if turn % 16 == 0 {
+                                roam.extend_to_all(&mut hold);
+                                assert!((0..8).all(|shard| hold.has(shard)));
+                            }
+                        } else {
+                            let wanted: SmallVec<[u16; 16]> = [0, turn % 8, 6, 7].into_iter().collect();
+                            assert!(shards.hold(wanted).has(6));
+                        }
+                    }
+                });
+            }
+        });
+        assert!((0..8).all(|shard| shards.try_hold_one(shard).is_some()), "everything was released");
     }
 
     #[test]

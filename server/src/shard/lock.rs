@@ -39,42 +39,94 @@ impl ShardLock {
         }
     }
 
+    /// Takes the lock, unless `gives_way` is raised while it is waited for: false, and it is not taken.
+    #[inline]
+    pub fn lock_unless(&self, gives_way: &AtomicBool) -> bool {
+        !self.locked.swap(true, Ordering::Acquire) || self.wait_unless(gives_way)
+    }
+
     /// Releases the lock; only its holder may call this.
     #[inline]
     pub fn unlock(&self) {
         self.locked.store(false, Ordering::Release);
     }
 
-    #[cfg(not(loom))]
     #[cold]
     fn wait(&self) {
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
+        self.try_until(|| false);
+    }
+
+    #[cold]
+    fn wait_unless(&self, gives_way: &AtomicBool) -> bool {
+        self.try_until(|| gives_way.load(Ordering::Relaxed))
+    }
+
+    /// Tries until the lock is taken, or `gave_up` says so.
+    #[cfg(not(loom))]
+    fn try_until(&self, gave_up: impl Fn() -> bool) -> bool {
+        let mut patience = Patience::default();
+        while !gave_up() {
+            patience.wait();
             if self.try_lock() {
-                return;
+                return true;
             }
         }
-        for _ in 0..YIELDS {
-            std::thread::yield_now();
-            if self.try_lock() {
-                return;
-            }
-        }
-        let mut sleep_us = *SLEEP_US.start();
-        loop {
-            std::thread::sleep(std::time::Duration::from_micros(sleep_us));
-            if self.try_lock() {
-                return;
-            }
-            sleep_us = (sleep_us * 2).min(*SLEEP_US.end());
-        }
+        false
     }
 
     #[cfg(loom)]
-    fn wait(&self) {
-        let _ = (SPINS, YIELDS);
-        while !self.try_lock() {
-            loom::thread::yield_now();
+    fn try_until(&self, gave_up: impl Fn() -> bool) -> bool {
+        let mut patience = Patience::default();
+        while !gave_up() {
+            if self.try_lock() {
+                return true;
+            }
+            patience.wait();
         }
+        false
+    }
+}
+
+/// Waiting for something that others do soon: at first awake, later asleep for longer and longer, up to a bound.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    #[cfg(not(loom))]
+    waits: u32,
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    /// What this thread does every now and then while it waits for long.
+    static MEANWHILE: std::cell::Cell<fn()> = const { std::cell::Cell::new(|| {}) };
+}
+
+/// What this thread is to do every now and then while it waits for a lock for long. It must not want one itself.
+#[cfg(not(loom))]
+pub fn set_meanwhile(act: fn()) {
+    MEANWHILE.set(act);
+}
+
+impl Patience {
+    /// Waits a little, and longer each time.
+    #[cfg(not(loom))]
+    pub(super) fn wait(&mut self) {
+        self.waits = self.waits.saturating_add(1);
+        if self.waits <= SPINS {
+            std::hint::spin_loop();
+        } else if self.waits <= SPINS + YIELDS {
+            std::thread::yield_now();
+        } else {
+            let doublings = (self.waits - SPINS - YIELDS - 1).min(8);
+            let sleep_us = (SLEEP_US.start() << doublings).min(*SLEEP_US.end());
+            std::thread::sleep(std::time::Duration::from_micros(sleep_us));
+            MEANWHILE.get()();
+        }
+    }
+
+    /// Lets another thread run.
+    #[cfg(loom)]
+    pub(super) fn wait(&mut self) {
+        let _ = (SPINS, YIELDS);
+        loom::thread::yield_now();
     }
 }

@@ -8,6 +8,6 @@ pub mod news;
 pub mod track;
 mod watch;
 
-pub use hold::{Hold, HoldOne, ShardData, Shards};
-pub use lock::ShardLock;
+pub use hold::{Hold, HoldOne, Roam, ShardData, Shards};
+pub use lock::{ShardLock, set_meanwhile};
 pub use watch::WatchTable;

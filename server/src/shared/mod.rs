@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::net::listen::Listening;
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
+use crate::script::Scripts;
 use crate::script::functions::Libraries;
 use crate::session::Client;
 use crate::shard::Shards;
@@ -80,6 +81,8 @@ pub struct Shared {
     pub identity: Identity,
     /// Switches that `DEBUG` turns.
     pub debug: DebugSwitches,
+    /// Scripts: their texts, and those that run for long.
+    pub scripts: Scripts,
     /// Raised by `SHUTDOWN` and signals.
     pub shutdown: crate::server::Shutdown,
     /// How long keys still live on average.
@@ -185,6 +188,7 @@ impl Shared {
             saving: Saving::new(clock::unix_ms() / 1000),
             identity,
             debug: DebugSwitches::default(),
+            scripts: Scripts::new(threads),
             shutdown: crate::server::Shutdown::default(),
             listening: Listening::default(),
             oom_score: OomScore::default(),

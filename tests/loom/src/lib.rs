@@ -20,6 +20,10 @@ mod modelled {
     pub struct AtomicBool(loom::sync::atomic::AtomicBool);
 
     impl AtomicBool {
+        pub fn new(value: bool) -> Self {
+            AtomicBool(loom::sync::atomic::AtomicBool::new(value))
+        }
+
         pub fn load(&self, order: Ordering) -> bool {
             self.0.load(order)
         }
@@ -187,6 +191,35 @@ macro_rules! variant {
                     drop(hold);
                 });
             }
+
+            /// One who roams takes a lower shard while it holds a higher one, against one who takes both in order.
+            pub fn roaming() {
+                explore("roaming", Some(3), || {
+                    let (shards, guarded) = setting(&[10, 10]);
+                    let other = {
+                        let (shards, guarded) = (Arc::clone(&shards), Arc::clone(&guarded));
+                        move || {
+                            let hold = shards.hold([0, 1].into_iter().collect());
+                            assert_eq!(guarded.get(0) + guarded.get(1), 20, "half a transfer");
+                            guarded.add(0, -3);
+                            guarded.add(1, 3);
+                            drop(hold);
+                        }
+                    };
+                    let other = thread::spawn(other);
+                    let roam = shards.roam();
+                    let mut hold = shards.hold([1].into_iter().collect());
+                    guarded.add(1, -5);
+                    roam.extend(&mut hold, [0]);
+                    guarded.add(0, 5);
+                    drop(hold);
+                    drop(roam);
+                    other.join().unwrap();
+                    let hold = shards.hold_all();
+                    assert_eq!((guarded.get(0), guarded.get(1)), (12, 8));
+                    drop(hold);
+                });
+            }
         }
     };
 }
@@ -198,6 +231,8 @@ variant!(checked_then_taken);
 variant!(guard_before_attempt);
 variant!(unordered);
 variant!(released_early);
+variant!(no_way_asked);
+variant!(no_way_given);
 
 #[test]
 fn a_shard_is_held_by_one_thread() {
@@ -248,4 +283,21 @@ fn locks_in_the_order_of_the_request_are_caught() {
 #[should_panic(expected = "Causality violation")]
 fn shards_released_before_their_time_are_caught() {
     released_early::transfers();
+}
+
+#[test]
+fn who_roams_is_given_way() {
+    faithful::roaming();
+}
+
+#[test]
+#[should_panic(expected = "Model exceeded maximum number of branches")] // each spins for the other's shard
+fn not_asking_for_a_way_is_caught() {
+    no_way_asked::roaming();
+}
+
+#[test]
+#[should_panic(expected = "Model exceeded maximum number of branches")] // the shard is held for ever
+fn giving_no_way_is_caught() {
+    no_way_given::roaming();
 }

@@ -1,0 +1,169 @@
+//! The scripts that were loaded, by the SHA1 of their text: one set for all threads.
+
+use super::busy::Busy;
+use super::shebang::{self, Shebang};
+use dashmap::DashMap;
+use sha1::{Digest as _, Sha1};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use tidegate_commands::model::Error;
+
+/// The SHA1 of a script's text.
+pub type Sha = [u8; 20];
+
+/// A loaded script.
+#[derive(Debug)]
+pub struct Script {
+    /// The SHA1 of its text.
+    pub sha: Sha,
+    /// Its text.
+    pub text: Box<[u8]>,
+    /// What its first line declares.
+    pub shebang: Shebang,
+}
+
+impl Script {
+    /// Reads a script's first line.
+    pub fn new(text: &[u8]) -> Result<Self, Error> {
+        Ok(Script { sha: sha_of(text), text: text.into(), shebang: shebang::parse(text)? })
+    }
+
+    /// The SHA1 in hexadecimal digits.
+    pub fn name(&self) -> String {
+        hex(&self.sha)
+    }
+
+    /// Bytes it occupies.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.text.len()
+    }
+
+    /// What is compiled: the text without the first line's words, but with its line end, so that lines keep their numbers.
+    pub fn source(&self) -> &[u8] {
+        &self.text[self.shebang.len..]
+    }
+}
+
+/// The SHA1 of a text.
+pub fn sha_of(text: &[u8]) -> Sha {
+    Sha1::digest(text).into()
+}
+
+/// Hexadecimal digits, lower case.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Reads a SHA1 from 40 hexadecimal digits of any case.
+pub fn parse_sha(text: &[u8]) -> Option<Sha> {
+    let digits: &[u8; 40] = text.try_into().ok()?;
+    let mut sha = Sha::default();
+    for (byte, pair) in sha.iter_mut().zip(digits.chunks_exact(2)) {
+        let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(sha)
+}
+
+/// All loaded scripts.
+#[derive(Debug)]
+pub struct Scripts {
+    /// Those that run now.
+    pub busy: Busy,
+    by_sha: DashMap<Sha, Arc<Script>, foldhash::fast::RandomState>,
+    /// Counts the times that all were forgotten: a thread whose interpreter is older throws it away.
+    epoch: AtomicU64,
+    bytes: AtomicUsize,
+    /// Bytes of each thread's interpreter.
+    states: DashMap<usize, usize, foldhash::fast::RandomState>,
+}
+
+impl Scripts {
+    /// No scripts, in a process with so many threads.
+    pub fn new(threads: usize) -> Self {
+        Scripts {
+            busy: Busy::new(threads),
+            by_sha: DashMap::default(),
+            epoch: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+            states: DashMap::default(),
+        }
+    }
+
+    /// The script with this SHA1.
+    pub fn get(&self, sha: &Sha) -> Option<Arc<Script>> {
+        self.by_sha.get(sha).map(|script| Arc::clone(&script))
+    }
+
+    /// Remembers a script.
+    pub fn add(&self, script: &Arc<Script>) {
+        if self.by_sha.insert(script.sha, Arc::clone(script)).is_none() {
+            self.bytes.fetch_add(script.size(), Relaxed);
+        }
+    }
+
+    /// Forgets all scripts.
+    pub fn flush(&self) {
+        self.by_sha.clear();
+        self.states.clear();
+        self.bytes.store(0, Relaxed);
+        self.epoch.fetch_add(1, Relaxed);
+    }
+
+    /// How often all were forgotten.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// Number of scripts.
+    pub fn len(&self) -> usize {
+        self.by_sha.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_sha.is_empty()
+    }
+
+    /// Bytes of the scripts' texts and what goes with them.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// A thread's interpreter occupies so many bytes now.
+    pub fn note_state(&self, thread: usize, bytes: usize) {
+        self.states.insert(thread, bytes);
+    }
+
+    /// Bytes of all interpreters.
+    pub fn state_bytes(&self) -> usize {
+        self.states.iter().map(|state| *state).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shas_are_read_in_any_case() {
+        let sha = sha_of(b"return 1");
+        assert_eq!(hex(&sha), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        assert_eq!(parse_sha(b"E0E1F9fabfc9d4800c877a703b823ac0578ff8db"), Some(sha));
+        assert_eq!(parse_sha(b"e0e1"), None);
+        assert_eq!(parse_sha(&[b'g'; 40]), None);
+    }
+
+    #[test]
+    fn scripts_are_counted_once() {
+        let scripts = Scripts::new(1);
+        let script = Arc::new(Script::new(b"return 1").unwrap());
+        scripts.add(&script);
+        scripts.add(&script);
+        assert_eq!((scripts.len(), scripts.bytes()), (1, script.size()));
+        scripts.flush();
+        assert_eq!((scripts.len(), scripts.bytes(), scripts.epoch()), (0, 0, 1));
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine of one thread: its interpreter and the scripts compiled for it.
+
+use super::cache::{Script, Sha};
+use super::{api, libs};
+use crate::session::{Client, Session};
+use crate::shared::Shared;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use tidegate_commands::model::{Error, Rng, RoutedKey, Span};
+use tidegate_lua::{Compiled, State};
+
+/// Bytes the interpreter of a thread may occupy.
+pub(super) const MEMORY_MAX: usize = 256 << 20;
+
+/// The interpreter of one thread. It is made when the first script is called.
+#[derive(Debug, Default)]
+pub struct Engine {
+    loaded: Option<Loaded>,
+    /// Room that calls of commands share.
+    pub(super) scratch: Scratch,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    state: State,
+    /// The epoch of the scripts it was made for.
+    epoch: u64,
+    scripts: HashMap<Sha, (Compiled, Arc<Script>), foldhash::fast::RandomState>,
+}
+
+/// Room that calls of commands share, and what scripts leave to the next one.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) words: Vec<u8>,
+    pub(super) spans: Vec<Span>,
+    pub(super) keys: Vec<RoutedKey>,
+    pub(super) reply: Vec<u8>,
+    /// The state of `math.random`.
+    pub(super) random: api::Random,
+    /// What commands called by scripts take for their connection.
+    pub(super) session: Session,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        let client = Client::new(0, String::new(), String::new(), -1, 0, false, true);
+        Scratch {
+            words: Vec::new(),
+            spans: Vec::new(),
+            keys: Vec::new(),
+            reply: Vec::new(),
+            random: api::Random::new(0),
+            session: Session::new(Arc::new(client), true),
+        }
+    }
+}
+
+/// What became of a script's reply, for the statistics.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// It is an error, or holds one.
+    pub failed: bool,
+    /// Texts of errors that nobody has counted yet.
+    pub uncounted: Vec<Vec<u8>>,
+}
+
+impl Verdict {
+    /// An error was written.
+    pub(super) fn failed(&mut self, text: &[u8], is_counted: bool) {
+        self.failed = true;
+        if !is_counted {
+            self.uncounted.push(text.to_vec());
+        }
+    }
+}
+
+impl Engine {
+    /// The interpreter, of the present epoch.
+    fn loaded(&mut self, shared: &Shared, rng: &mut Rng) -> &mut Loaded {
+        let epoch = shared.scripts.epoch();
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.epoch != epoch) {
+            self.loaded = None;
+            self.scratch.random = api::Random::new(rng.next() as u32);
+        }
+        self.loaded.get_or_insert_with(|| {
+            let mut state = State::new(MEMORY_MAX);
+            state
+                .with(|frame| {
+                    libs::open(frame)?;
+                    api::open(frame)
+                })
+                .expect("a fresh interpreter takes its libraries");
+            Loaded { state, epoch, scripts: HashMap::default() }
+        })
+    }
+
+    /// A script with this SHA1 that this thread has compiled already.
+    pub fn known(&self, shared: &Shared, sha: &Sha) -> Option<Arc<Script>> {
+        let loaded = self.loaded.as_ref().filter(|loaded| loaded.epoch == shared.scripts.epoch())?;
+        loaded.scripts.get(sha).map(|(_, script)| Arc::clone(script))
+    }
+
+    /// Compiles a script for this thread, unless it is already.
+    pub fn compile(&mut self, shared: &Shared, rng: &mut Rng, script: &Arc<Script>) -> Result<(), Error> {
+        let loaded = self.loaded(shared, rng);
+        if loaded.scripts.contains_key(&script.sha) {
+            return Ok(());
+        }
+        let compiled = loaded.state.compile(script.source(), "@user_script").map_err(|text| {
+            Error::text([b"ERR Error compiling script (new function): ", &text[..]].concat())
+        })?;
+        loaded.scripts.insert(script.sha, (compiled, Arc::clone(script)));
+        Ok(())
+    }
+
+    /// The parts that a run needs: the interpreter, the compiled script, the scratch room.
+    pub(super) fn parts(&mut self, sha: &Sha) -> Option<(&mut State, &Compiled, &mut Scratch)> {
+        let loaded = self.loaded.as_mut()?;
+        let (compiled, _) = loaded.scripts.get(sha)?;
+        Some((&mut loaded.state, compiled, &mut self.scratch))
+    }
+
+    /// Bytes of the interpreter.
+    pub fn bytes(&self) -> usize {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.state.used())
+    }
+}

@@ -1,0 +1,476 @@
+//! One run of a script: under which shards, and what its calls of commands do.
+//!
+//! A script begins under the shards of its declared keys. It may call commands on any other key at any time: the shard
+//! of that key is then taken as well. All shards are released together at the end, so what it did is one step for
+//! everybody else. To take shards out of order it has the [`Roam`] right from its beginning.
+
+use super::api::{self, host};
+use super::busy::Kind as Running;
+use super::cache::Script;
+use super::convert;
+use super::engine::{Scratch, Verdict};
+use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request};
+use crate::registry::{Body, Entry};
+use crate::session::Session;
+use crate::shard::exec::{Call, Grip};
+use crate::shard::{Hold, Roam};
+use crate::shared::{Shared, add};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_commands::model::{Args, Error, Flag, Protocol, Reply, Span, format_double_17};
+use tidegate_lua::{Failure, Fault, Frame, Host, Kind, Stop};
+
+/// What a script is called with.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// The request.
+    pub args: &'a Args<'a>,
+    /// Index of its first key among the arguments.
+    pub first_key: usize,
+    /// Number of its keys.
+    pub keys: usize,
+    /// It may not write: `EVAL_RO`.
+    pub read_only: bool,
+}
+
+/// The shards of a run.
+enum Shards<'a, 's> {
+    /// Its own.
+    Own(Hold<'s>),
+    /// Those of the transaction it runs in.
+    Transaction(&'a mut Hold<'s>),
+}
+
+impl<'s> Shards<'_, 's> {
+    fn hold(&mut self) -> &mut Hold<'s> {
+        match self {
+            Shards::Own(hold) => hold,
+            Shards::Transaction(hold) => hold,
+        }
+    }
+}
+
+/// A run of a script.
+struct Run<'a, 's> {
+    worker: &'a mut Worker,
+    scratch: &'a mut Scratch,
+    caller: &'a Session,
+    shards: Shards<'a, 's>,
+    /// The right to take more of them.
+    roam: &'a Roam<'s>,
+    read_only: bool,
+    allow_oom: bool,
+    /// It has called a command that writes.
+    wrote: bool,
+    began: u64,
+}
+
+impl Worker {
+    /// Runs a script that this thread has compiled and writes its reply. `hold` and `roam` are those of the transaction it
+    /// runs in.
+    pub fn run_script<'s>(
+        &mut self,
+        caller: &Session,
+        script: &Arc<Script>,
+        call: Invocation<'_>,
+        transaction: Option<(&mut Hold<'s>, &Roam<'s>)>,
+        reply: &mut Reply<'_>,
+    ) -> Result<Verdict, Error> {
+        if let Some((hold, roam)) = transaction {
+            return self.run_held(caller, script, call, Shards::Transaction(hold), roam, reply);
+        }
+        let shared: &'static Shared = self.eternal;
+        let roam = shared.shards.roam();
+        let hold = shared.shards.hold(call.args.keys().map(tidegate_data::Key::shard).collect());
+        let verdict = self.run_held(caller, script, call, Shards::Own(hold), &roam, reply);
+        drop(roam);
+        self.serve_postponed();
+        verdict
+    }
+
+    fn run_held<'s>(
+        &mut self,
+        caller: &Session,
+        script: &Arc<Script>,
+        call: Invocation<'_>,
+        shards: Shards<'_, 's>,
+        roam: &Roam<'s>,
+        reply: &mut Reply<'_>,
+    ) -> Result<Verdict, Error> {
+        // A command that a script calls finds no engine: scripts do not call scripts.
+        let Some(mut engine) = self.engine.take() else {
+            return Err(Error::new("ERR This Redis command is not allowed from script"));
+        };
+        let result = match engine.parts(&script.sha) {
+            None => Err(Error::new("NOSCRIPT No matching script. Please use EVAL.")),
+            Some((state, compiled, scratch)) => {
+                let permits = script.shebang.permits;
+                let began = self.stopwatch.ticks();
+                self.shared.scripts.busy.begin(self.index, Running::Eval);
+                scratch.session.db = caller.db;
+                scratch.session.protocol = Protocol::Resp2;
+                scratch.session.no_touch = caller.no_touch;
+                let mut run = Run {
+                    worker: self,
+                    scratch,
+                    caller,
+                    shards,
+                    roam,
+                    read_only: call.read_only || permits.declared && permits.no_writes,
+                    allow_oom: permits.declared && permits.allow_oom,
+                    wrote: false,
+                    began,
+                };
+                let mut verdict = Verdict::default();
+                let mark = reply.mark();
+                let outcome = state.call(
+                    &mut run,
+                    compiled,
+                    |frame| {
+                        let keys = call.first_key..call.first_key + call.keys;
+                        set_global(frame, "KEYS", keys.clone().map(|index| call.args.get(index)))?;
+                        set_global(
+                            frame,
+                            "ARGV",
+                            (keys.end..call.args.len()).map(|index| call.args.get(index)),
+                        )?;
+                        Ok(0)
+                    },
+                    |run, frame| {
+                        let typed = run.scratch.session.protocol == Protocol::Resp3;
+                        convert::write_value(frame, reply, typed, &mut verdict)
+                    },
+                );
+                run.finish();
+                match outcome {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => {
+                        reply.truncate(mark);
+                        verdict.failed(b"ERR", false);
+                        reply.error(&Error::new("ERR reached lua stack limit"));
+                    }
+                    Err(failure) => {
+                        let (text, is_counted) = explain(failure, &script.name());
+                        verdict.failed(&text, is_counted);
+                        reply.error(&Error::text(text));
+                    }
+                }
+                Ok(verdict)
+            }
+        };
+        self.shared.scripts.note_state(self.index, engine.bytes());
+        self.engine = Some(engine);
+        result
+    }
+}
+
+/// Sets a global variable to an array of strings, though globals are read-only.
+fn set_global<'a>(
+    frame: &mut Frame<'_>,
+    name: &str,
+    values: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> Result<(), Fault> {
+    frame.push_globals()?;
+    let globals = frame.absolute(-1)?;
+    frame.push_table(values.len(), 0)?;
+    for (index, value) in values.enumerate() {
+        frame.push(value)?;
+        frame.raw_set_element(globals + 1, index + 1)?;
+    }
+    frame.set_readonly(globals, false)?;
+    frame.raw_set_field(globals, name)?;
+    frame.set_readonly(globals, true)?;
+    frame.pop(1);
+    Ok(())
+}
+
+/// What the caller of a failed script is told, and whether the error was counted already.
+fn explain(failure: Failure, name: &str) -> (Vec<u8>, bool) {
+    match failure {
+        Failure::Error { text, place, is_counted } => {
+            let mut full = text;
+            if let Some((source, line)) = place {
+                full.extend_from_slice(b" script: ");
+                full.extend_from_slice(name.as_bytes());
+                full.extend_from_slice(b", on ");
+                full.extend_from_slice(&source);
+                full.push(b':');
+                full.extend_from_slice(&line);
+                full.push(b'.');
+            }
+            (full, is_counted)
+        }
+        Failure::Broken(text) => {
+            let shown = &text[..text.len().min(100)];
+            ([b"ERR Error running script ", name.as_bytes(), b", ", shown].concat(), false)
+        }
+        Failure::Stopped(Stop(text)) => (format!("{text} script: {name}.").into_bytes(), false),
+    }
+}
+
+impl Host for Run<'_, '_> {
+    fn call(&mut self, which: u8, frame: &mut Frame<'_>) -> Result<usize, Fault> {
+        match which {
+            host::CALL => self.command(frame, true),
+            host::PCALL => self.command(frame, false),
+            host::SET_RESP => {
+                if frame.len() != 1 {
+                    return api::raise(frame, "redis.setresp() requires one argument.");
+                }
+                match convert::protocol(frame.to_number(1).unwrap_or_default()) {
+                    Some(protocol) => self.scratch.session.protocol = protocol,
+                    None => return api::raise(frame, "RESP version must be 2 or 3."),
+                }
+                Ok(0)
+            }
+            host::SET_REPL => {
+                if frame.len() != 1 {
+                    return api::raise(frame, "redis.set_repl() requires two arguments.");
+                }
+                let flags = frame.to_number(1).unwrap_or_default() as i64;
+                if flags & !3 != 0 {
+                    return api::raise(
+                        frame,
+                        "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+                    );
+                }
+                // There is one stream for both: what is to be in either is in it.
+                self.worker.exec.is_secret = flags == 0;
+                Ok(0)
+            }
+            host::ACL_CHECK => {
+                if let Err(text) = self.collect_words(frame) {
+                    return api::raise(frame, text);
+                }
+                match Lookup::of(self.worker.shared.registry, &self.scratch.words, &self.scratch.spans) {
+                    Lookup::Found(_) => frame.push_boolean(true).map(|()| 1),
+                    _ => api::raise(frame, "Invalid command passed to redis.acl_check_cmd()"),
+                }
+            }
+            host::RANDOM => api::random(&mut self.scratch.random, frame),
+            host::RANDOM_SEED => {
+                let seed = frame.to_number(1).ok_or(Fault::Type(1, "number"))?;
+                self.scratch.random = api::Random::new(seed as i64 as u32);
+                Ok(0)
+            }
+            _ => Err(Fault::new("there is no such function")),
+        }
+    }
+
+    fn interrupt(&mut self) -> Option<Stop> {
+        let worker = &mut *self.worker;
+        let (shared, index) = (worker.eternal, worker.index);
+        if shared.shutdown.is_requested() {
+            return Some(Stop("ERR The server is shutting down"));
+        }
+        let busy = &shared.scripts.busy;
+        let threshold_ms = shared.config.hot().busy_reply_threshold.get();
+        if threshold_ms > 0 {
+            let elapsed_ms = worker.stopwatch.nanos(self.began, worker.stopwatch.ticks()) / 1_000_000;
+            if elapsed_ms >= threshold_ms as u64 {
+                busy.note_slow(index);
+                super::attend::serve(shared, index);
+            }
+        }
+        if busy.is_killed(index) {
+            tracing::warn!("Lua script killed by user with SCRIPT KILL.");
+            return Some(Stop("ERR Error running script: Script killed by user with SCRIPT KILL..."));
+        }
+        None
+    }
+}
+
+impl Run<'_, '_> {
+    /// The script is over, its shards are still held.
+    fn finish(self) {
+        let worker = &mut *self.worker;
+        worker.exec.is_secret = false;
+        if worker.shared.scripts.busy.end(worker.index) {
+            super::attend::end(worker.eternal);
+        }
+        if let Shards::Own(mut hold) = self.shards {
+            worker.exec.finish_unit();
+            if worker.exec.needs_attention {
+                worker.serve_ready(&mut Grip::Many(&mut hold));
+            }
+            self.scratch.keys.clear();
+        }
+    }
+
+    /// Copies the arguments of a call into the scratch room.
+    fn collect_words(&mut self, frame: &Frame<'_>) -> Result<(), &'static str> {
+        let Scratch { words, spans, .. } = &mut *self.scratch;
+        words.clear();
+        spans.clear();
+        if frame.is_empty() {
+            return Err("Please specify at least one argument for this redis lib call");
+        }
+        for index in 1..=frame.len() as i32 {
+            let start = words.len();
+            match frame.kind(index) {
+                Kind::String => words.extend_from_slice(frame.bytes(index).unwrap_or_default()),
+                Kind::Number => write_number(words, frame.number(index).unwrap_or_default()),
+                _ => return Err("Lua redis lib command arguments must be strings or integers"),
+            }
+            let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(words.len() - start)) else {
+                return Err("Lua redis lib command arguments are too large");
+            };
+            spans.push(Span { start, len });
+        }
+        Ok(())
+    }
+
+    /// `redis.call` and `redis.pcall`.
+    fn command(&mut self, frame: &mut Frame<'_>, raises: bool) -> Result<usize, Fault> {
+        if let Err(text) = self.collect_words(frame) {
+            convert::push_error(frame, format!("ERR {text}").as_bytes(), false)?;
+            return if raises { Err(Fault::Value) } else { Ok(1) };
+        }
+        frame.truncate(0);
+        self.scratch.reply.clear();
+        let is_error = match self.permitted() {
+            Ok(entry) => {
+                self.execute(entry);
+                let reply = std::mem::take(&mut self.scratch.reply);
+                let pushed = convert::push_reply(frame, &reply, &mut 0);
+                let is_error = reply.first() == Some(&b'-');
+                self.scratch.reply = reply;
+                if self.scratch.reply.capacity() > 1 << 20 {
+                    self.scratch.reply = Vec::new();
+                }
+                pushed?;
+                is_error
+            }
+            Err((entry, error)) => {
+                let message = error.message();
+                self.worker.count_error_text(&message);
+                if let Some(entry) = entry {
+                    add(&self.worker.stats.commands[entry.id].rejected, 1);
+                }
+                convert::push_error(frame, &message, true)?;
+                true
+            }
+        };
+        if raises && is_error { Err(Fault::Value) } else { Ok(1) }
+    }
+
+    /// The command that is called, if a script may call it now.
+    fn permitted(&mut self) -> Result<&'static Entry, (Option<&'static Entry>, Error)> {
+        let worker = &*self.worker;
+        let spans = &self.scratch.spans;
+        let Lookup::Found(entry) = Lookup::of(worker.shared.registry, &self.scratch.words, spans) else {
+            return Err((None, Error::new("ERR Unknown Redis command called from script")));
+        };
+        let refuse = |text: &'static str| Err((Some(entry), Error::new(text)));
+        if !entry.accepts(spans.len()) || entry.is_container() {
+            return refuse("ERR Wrong number of args calling Redis command from script");
+        }
+        let allow_all = || worker.shared.debug.allow_all_in_scripts.load(Relaxed);
+        if entry.flags.has(Flag::Noscript) && !allow_all() {
+            return refuse("ERR This Redis command is not allowed from script");
+        }
+        if self.read_only && (entry.writes() || entry.flags.has(Flag::MayReplicate)) {
+            return refuse("ERR Write commands are not allowed from read-only scripts.");
+        }
+        if worker.out_of_memory && entry.flags.has(Flag::DenyOom) && !self.allow_oom && !self.wrote {
+            return refuse("OOM command not allowed when used memory > 'maxmemory'.");
+        }
+        if entry.flags.has(Flag::Blocking) && matches!(entry.name.as_str(), "xread" | "xreadgroup") {
+            let word = |span: &Span| span.slice(&self.scratch.words);
+            let mut options = spans[1..].iter().map(word);
+            let before_streams = options.by_ref().take_while(|word| !word.eq_ignore_ascii_case(b"streams"));
+            if before_streams.into_iter().any(|word| word.eq_ignore_ascii_case(b"block")) {
+                let name = String::from_utf8_lossy(word(&spans[0])).into_owned();
+                let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
+                return Err((Some(entry), Error::text(text)));
+            }
+        }
+        if entry.writes() && !self.wrote {
+            self.wrote = true;
+            worker.shared.scripts.busy.note_write(worker.index);
+        }
+        Ok(entry)
+    }
+
+    /// Takes the shards of the command, runs it, and leaves its reply in the scratch room.
+    fn execute(&mut self, entry: &'static Entry) {
+        let worker = &mut *self.worker;
+        let Scratch { words, spans, keys, reply: out, session, .. } = &mut *self.scratch;
+        keys.clear();
+        let route = route_request(worker.eternal, entry, words, spans, keys);
+        let hold = self.shards.hold();
+        match route {
+            Route::None => {}
+            Route::All => self.roam.extend_to_all(hold),
+            Route::One(_) | Route::Many => self.roam.extend(hold, keys.iter().map(|key| key.shard)),
+        }
+        let started = worker.stopwatch.ticks();
+        let args = Args::new(words, spans, keys, entry.words);
+        let error = match entry.body {
+            Body::Data(handler) => {
+                let access = worker.access(session);
+                let mut call = Call { handler, args, db: session.db, access, is_retry: false };
+                let mut grip = match route {
+                    Route::None => Grip::None,
+                    Route::One(shard) => Grip::Part(hold, shard),
+                    Route::Many | Route::All => Grip::Many(hold),
+                };
+                let mut reply = Reply::new(out, session.protocol);
+                let error = worker.exec.run(&mut grip, &mut call, &mut reply).err();
+                if let Some(wait) = worker.exec.take_wait() {
+                    wait.refused.write(&mut reply);
+                }
+                error
+            }
+            Body::Control(control) => worker.control_in_script(session, control, entry, args, hold, out),
+            Body::Container => None,
+        };
+        if worker.shared.clients.is_monitored()
+            && !entry.flags.has(Flag::SkipMonitor)
+            && !entry.flags.has(Flag::Admin)
+        {
+            let shown: Vec<&[u8]> = spans.iter().map(|span| span.slice(words)).collect();
+            worker.shared.clients.feed_monitors(&lua_monitor_line(session.db, &shown));
+        }
+        worker.count_in_script(self.caller, entry, started, error, || {
+            spans.iter().map(|span| span.slice(words)).collect()
+        });
+        // Freeing under the hold is slow for others, keeping everything until its end can be fatal for all.
+        if worker.exec.is_heavy() {
+            worker.exec.free_garbage();
+        }
+    }
+}
+
+/// A number as an argument: all its digits, and no more.
+fn write_number(words: &mut Vec<u8>, number: f64) {
+    use std::io::Write as _;
+    const DIGITS_MAX: f64 = 1e16;
+    #[expect(clippy::float_cmp, reason = "only an integer is equal to its integer")]
+    if number.abs() < DIGITS_MAX && number.trunc() == number && (number != 0.0 || number.is_sign_positive()) {
+        write!(words, "{}", number as i64).expect("writing to a Vec cannot fail");
+    } else {
+        words.extend_from_slice(format_double_17(number).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_arguments_with_all_their_digits() {
+        for (number, text) in [
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (1.0, "1"),
+            (-3.0, "-3"),
+            (0.1, "0.10000000000000001"),
+            (1e100, "1.0000000000000000e+100"),
+        ] {
+            let mut words = Vec::new();
+            write_number(&mut words, number);
+            let words = String::from_utf8(words).unwrap();
+            assert!(words == text || number > 1e17, "{words}");
+        }
+    }
+}
