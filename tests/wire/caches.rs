@@ -2,7 +2,7 @@
 //! writers on others change it. A cache may never show less than what was acknowledged before its last fence (a PING that
 //! was answered), and once the writers are done it shows what is there.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
@@ -118,7 +118,7 @@ impl Reader {
         let mut random = Random::new(seed);
         let mut kept = 0;
         while !truth.is_over.load(SeqCst) {
-            let keys: Vec<usize> = (0..1 + random.below(4)).map(|_| random.below(KEYS)).collect();
+            let keys: Vec<usize> = (0..=random.below(4)).map(|_| random.below(KEYS)).collect();
             self.read(&keys, random.below(4) as u64);
             let floors: Vec<u64> = truth.acknowledged.iter().map(|value| value.load(SeqCst)).collect();
             self.fence();
