@@ -108,7 +108,8 @@ mod tests {
         for family in FAMILIES {
             let declared: HashSet<String> = family.commands.iter().map(ToString::to_string).collect();
             let mut generator = Generator::new(1, &[family.name.to_owned()]);
-            let steps = generator.epoch(3000, |_| false);
+            // Some commands are rare, because they take long.
+            let steps = generator.epoch(12_000, |_| false);
             let sent: HashSet<String> =
                 steps.iter().flat_map(|step| step.ops().iter().map(super::super::step::Op::name)).collect();
             for name in &declared {
