@@ -10,8 +10,9 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Attempts that only read the lock word, with a pause instruction between.
-const SPINS: u32 = 128;
+/// Attempts that only read the lock word, with a pause instruction between: as long as a pipeline on one key holds its
+/// shard. With an eighth of them XADD on one key made 1467 instead of 1599 k/s, RPUSH 2251 instead of 2653.
+const SPINS: u32 = 1024;
 /// Attempts that give the core away.
 const YIELDS: u32 = 16;
 /// First and longest sleep.
