@@ -6,7 +6,7 @@ use crate::ffi::{self, LuaState};
 use crate::frame::{Frame, Kind};
 use crate::heap::{Heap, allocate};
 use crate::host::{Host, Stop};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -140,32 +140,6 @@ impl State {
     pub fn forget(&mut self, script: Compiled) {
         // SAFETY: the reference was made by this state, and is given back once.
         unsafe { ffi::luaL_unref(self.l.as_ptr(), ffi::REGISTRY, script.0) };
-    }
-
-    /// What the core's `string.dump` gives for a script: its instructions, for looking at them.
-    pub fn dump(&mut self, script: &Compiled) -> Vec<u8> {
-        unsafe extern "C-unwind" fn write(
-            _: *mut LuaState,
-            bytes: *const c_void,
-            len: usize,
-            data: *mut c_void,
-        ) -> c_int {
-            // SAFETY: `data` is the vector of `dump`, `bytes` are the core's.
-            unsafe {
-                let out = &mut *data.cast::<Vec<u8>>();
-                out.extend_from_slice(std::slice::from_raw_parts(bytes.cast(), len));
-            }
-            0
-        }
-        let mut out: Vec<u8> = Vec::new();
-        // SAFETY: there is room for the function, which is taken off again; the vector outlives the call.
-        unsafe {
-            let l = self.l.as_ptr();
-            ffi::lua_rawgeti(l, ffi::REGISTRY, script.0);
-            ffi::lua_dump(l, write, (&raw mut out).cast());
-            ffi::lua_settop(l, 0);
-        }
-        out
     }
 
     /// Runs a script. `arguments` pushes what it is called with and returns how many these are; `results` looks at the one

@@ -3,7 +3,7 @@
 use super::{Lookup, Request, Worker, lookup};
 use crate::registry::Entry;
 use crate::script::{Script, parse_sha};
-use crate::session::Session;
+use crate::session::{Session, StoredRequest};
 use crate::shared::PauseKind;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Error, Flag, Span};
@@ -92,7 +92,7 @@ impl Worker {
     fn check_memory(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
         let needs = |entry: &Entry| entry.flags.has(Flag::DenyOom);
         let refused = match &session.transaction {
-            _ if entry.name == "exec" => self.any_queued(session, needs),
+            _ if entry.name == "exec" => self.any_queued(session, |entry, _| needs(entry)),
             Some(_) => !matches!(entry.name.as_str(), "discard" | "quit" | "reset"),
             None => needs(entry),
         };
@@ -109,17 +109,17 @@ impl Worker {
         let touches = |entry: &Entry| {
             [Flag::Write, Flag::Readonly, Flag::MayReplicate].iter().any(|flag| entry.flags.has(*flag))
         };
-        let queued = || entry.name == "exec" && self.any_queued(session, touches);
+        let queued = || entry.name == "exec" && self.any_queued(session, |entry, _| touches(entry));
         if session.client.monitoring.load(Relaxed) && (touches(entry) || queued()) {
             return Err(Error::new("ERR Replica can't interact with the keyspace").into());
         }
         Ok(())
     }
 
-    fn any_queued(&self, session: &Session, wanted: impl Fn(&Entry) -> bool) -> bool {
+    fn any_queued(&self, session: &Session, wanted: impl Fn(&Entry, &StoredRequest) -> bool) -> bool {
         session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
             let found = Lookup::of(self.shared.registry, &stored.bytes, &stored.args);
-            matches!(found, Lookup::Found(entry) if wanted(entry))
+            matches!(found, Lookup::Found(entry) if wanted(entry, stored))
         })
     }
 
@@ -155,11 +155,7 @@ impl Worker {
             PauseKind::None => false,
             PauseKind::All => true,
             PauseKind::Write if entry.name == "exec" => {
-                session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
-                    let (buf, spans) = (&stored.bytes, &stored.args);
-                    let found = Lookup::of(self.shared.registry, buf, spans);
-                    matches!(found, Lookup::Found(entry) if self.may_change(entry, buf, spans))
-                })
+                self.any_queued(session, |entry, stored| self.may_change(entry, &stored.bytes, &stored.args))
             }
             PauseKind::Write => self.may_change(entry, request.buf, request.spans),
         };

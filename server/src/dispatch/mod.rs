@@ -619,12 +619,7 @@ impl Worker {
         words: impl FnOnce() -> Vec<&'w [u8]>,
     ) {
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
-        let stats = &self.stats.commands[entry.id];
-        add(&stats.calls, 1);
-        add(&stats.nanos, nanos);
-        if self.turn.timed {
-            stats.histogram.get_or_init(Default::default).record(nanos, 1);
-        }
+        self.stats.commands[entry.id].ran(1, nanos, self.turn.timed);
         if let Some(error) = error {
             self.count_failure(entry, &error);
         }
@@ -646,12 +641,7 @@ impl Worker {
         let now = self.stopwatch.ticks();
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
-        let stats = &self.stats.commands[entry.id];
-        add(&stats.calls, 1);
-        add(&stats.nanos, nanos);
-        if self.turn.timed {
-            stats.histogram.get_or_init(Default::default).record(nanos, 1);
-        }
+        self.stats.commands[entry.id].ran(1, nanos, self.turn.timed);
         if let Some(error) = error {
             self.count_failure(entry, &error);
         }

@@ -7,7 +7,7 @@ use crate::registry::{Body, Entry};
 use crate::session::{ReplyMode, Session};
 use crate::shard::HoldOne;
 use crate::shard::exec::{Call, Grip};
-use crate::shared::{PauseKind, Shared, add};
+use crate::shared::{PauseKind, Shared};
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Reply};
 
@@ -132,12 +132,7 @@ impl Worker {
         let now = self.stopwatch.ticks();
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
-        let stats = &self.stats.commands[entry.id];
-        add(&stats.calls, calls);
-        add(&stats.nanos, nanos);
-        if self.turn.timed {
-            stats.histogram.get_or_init(Default::default).record(nanos / calls, calls);
-        }
+        self.stats.commands[entry.id].ran(calls, nanos, self.turn.timed);
         if nanos >= self.turn.slow_nanos.min(self.turn.spike_nanos) {
             let last = group.request(&group.commands[tally.last], buf);
             self.note_slowness(session, &last, entry, nanos);

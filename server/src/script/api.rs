@@ -167,15 +167,20 @@ fn status_reply(frame: &mut Frame<'_>) -> Result<usize, Fault> {
 }
 
 fn log(frame: &mut Frame<'_>) -> Result<usize, Fault> {
-    let count = frame.len() as i32;
-    if count < 2 {
-        return raise(frame, "redis.log() requires two arguments or more.");
+    match log_line(frame) {
+        Ok(()) => Ok(0),
+        Err(text) => raise(frame, text),
     }
-    let Some(level) = frame.to_number(1) else {
-        return raise(frame, "First argument must be a number (log level).");
-    };
+}
+
+/// Does what `redis.log` was called for, or tells what is wrong with its arguments.
+pub(super) fn log_line(frame: &mut Frame<'_>) -> Result<(), &'static str> {
+    if frame.len() < 2 {
+        return Err("redis.log() requires two arguments or more.");
+    }
+    let level = frame.to_number(1).ok_or("First argument must be a number (log level).")?;
     let mut line = Vec::new();
-    for index in 2..=count {
+    for index in 2..=frame.len() as i32 {
         if let Some(text) = frame.text(index) {
             if !line.is_empty() {
                 line.push(b' ');
@@ -189,9 +194,9 @@ fn log(frame: &mut Frame<'_>) -> Result<usize, Fault> {
         1 => tracing::debug!("{line}"),
         2 => tracing::info!("{line}"),
         3 => tracing::warn!("{line}"),
-        _ => return raise(frame, "Invalid debug level."),
+        _ => return Err("Invalid debug level."),
     }
-    Ok(0)
+    Ok(())
 }
 
 /// The generator behind `math.random`: that of `drand48`, so that a seed gives the numbers it gives in Redis.

@@ -113,6 +113,18 @@ pub struct CommandStats {
     pub histogram: OnceLock<Histogram>,
 }
 
+impl CommandStats {
+    /// Counts executions that took so long together; their mean goes into the distribution if `is_timed`.
+    #[inline]
+    pub fn ran(&self, calls: u64, nanos: u64, is_timed: bool) {
+        add(&self.calls, calls);
+        add(&self.nanos, nanos);
+        if is_timed {
+            self.histogram.get_or_init(Default::default).record(nanos / calls, calls);
+        }
+    }
+}
+
 /// Figures of one worker thread.
 #[derive(Debug)]
 #[repr(align(128))]

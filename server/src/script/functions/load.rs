@@ -7,6 +7,7 @@
 use super::flags::Flags;
 use super::{Declared, metadata};
 use crate::clock;
+use crate::script::api::log_line;
 use crate::version::{REDIS_VERSION, REDIS_VERSION_NUMBER};
 use tidegate_commands::model::Error;
 use tidegate_lua::{Compiled, Failure, Fault, Frame, Host, Kind, State, Stop};
@@ -300,26 +301,5 @@ fn flags(frame: &mut Frame<'_>) -> Result<Flags, Refusal> {
 
 /// `redis.log`
 fn log(frame: &mut Frame<'_>) -> Result<usize, Fault> {
-    if frame.len() < 2 {
-        return Err(Fault::new("redis.log() requires two arguments or more."));
-    }
-    let level = frame.to_number(1).ok_or(Fault::new("First argument must be a number (log level)."))?;
-    let mut line = Vec::new();
-    for index in 2..=frame.len() as i32 {
-        if let Some(text) = frame.text(index) {
-            if !line.is_empty() {
-                line.push(b' ');
-            }
-            line.extend_from_slice(text);
-        }
-    }
-    let line = String::from_utf8_lossy(&line);
-    match level as i64 {
-        0 => tracing::trace!("{line}"),
-        1 => tracing::debug!("{line}"),
-        2 => tracing::info!("{line}"),
-        3 => tracing::warn!("{line}"),
-        _ => return Err(Fault::new("Invalid debug level.")),
-    }
-    Ok(0)
+    log_line(frame).map(|()| 0).map_err(Fault::new)
 }
