@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file system, as far as it matters here.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -12,6 +13,15 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Creates a file, or empties the one that is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Creates a file that is not there yet, to append to it.
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+
+    /// Opens a file that is there, to append to it.
+    fn open_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+
+    /// Creates a directory; one that is there is left as it is.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Gives a file another name, at once and in the place of any other file of that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -30,6 +40,19 @@ pub trait DiskFile: Write + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// A file that is appended to, from one thread, and synced, maybe from another.
+pub trait LogFile: fmt::Debug + Send + Sync {
+    /// Appends some of these bytes, from the beginning; tells how many.
+    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Returns when all that was appended survives a power failure. After an error nothing is known about it, whatever a
+    /// second call says.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file off at this size in bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
+}
+
 /// The real file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
@@ -43,6 +66,21 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(fs::File::create(path)?))
+    }
+
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(fs::OpenOptions::new().append(true).create_new(true).open(path)?))
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
+        Ok(Arc::new(fs::OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -61,6 +99,21 @@ impl Disk for RealDisk {
 impl DiskFile for fs::File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+impl LogFile for fs::File {
+    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut file = self;
+        file.write_vectored(slices)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.set_len(size)
     }
 }
 

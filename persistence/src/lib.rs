@@ -1,8 +1,8 @@
 //! Bytes on disk: the journal, and RDB files.
 //!
 //! [`journal`] is the interface through which execution units leave the engine, with an implementation that drops them
-//! and one that keeps them in memory for tests; it is not written to disk yet. [`rdb`] saves the data set as a whole and
-//! loads it again. [`disk`] is all of the file system that they see.
+//! and one that keeps them in memory for tests. [`aof`] writes them to an append-only file. [`rdb`] saves the data set as
+//! a whole and loads it again. [`disk`] is all of the file system that they see.
 //!
 //! # Invariants
 //!
@@ -11,6 +11,8 @@
 //! * A unit of several commands is one record: it is replayed whole or not at all.
 //! * A file is replaced as a whole: written under another name, synced, renamed, the directory synced.
 
+pub mod aof;
+mod clock;
 pub mod disk;
 pub mod journal;
 pub mod rdb;

@@ -13,7 +13,7 @@ use tidegate::dispatch::Worker;
 use tidegate::session::{Client, Session};
 use tidegate::shared::Shared;
 use tidegate::{Handle, Server};
-use tidegate_persistence::journal::{MemoryJournal, Part};
+use tidegate_persistence::journal::{MemoryJournal, Unit};
 use tidegate_tests::clock::wait_until;
 use tidegate_tests::oracle::generate::{Args, Generator};
 use tidegate_tests::resp::{RespClient, encode_command, simple};
@@ -68,8 +68,8 @@ fn a_key_that_was_due_in_another_database_is_deleted_there() {
     assert!(wait_until(std::time::Duration::from_secs(20), || clock::unix_ms() > set_ms + 1));
     assert_eq!(run(b"MOVE a 1\r\n"), ":1\r\n");
     let mut twin = Twin::default();
-    for part in journal.take().iter().flatten() {
-        assert_eq!(twin.replay(part.db as usize, &part.bytes), Ok(part.commands));
+    for part in journal.take().iter().flat_map(Unit::parts) {
+        assert_eq!(twin.replay(part.db as usize, part.bytes), Ok(part.commands));
     }
     let contents = twin.contents(i64::MIN);
     let keys: Vec<_> = contents.keys().collect();
@@ -138,7 +138,7 @@ fn transfer(generator: &mut Generator, requests: &mut Vec<Args>) {
 
 fn check(server: &Running, seed: u64, sum: i64) {
     let (contents, units) = replay_each(server, seed, |at, unit, twin| {
-        if unit.len() > 1 {
+        if unit.commands() > 1 {
             // No state between two commands of a transaction is ever a state of the keyspace.
             assert_eq!(total(&twin.contents(i64::MIN)), sum_so_far(twin, sum), "seed {seed}, unit {at}");
         }
@@ -156,7 +156,7 @@ pub(crate) fn replay(server: &Running, seed: u64) {
 fn replay_each(
     server: &Running,
     seed: u64,
-    mut look: impl FnMut(usize, &[Part], &Twin),
+    mut look: impl FnMut(usize, &Unit, &Twin),
 ) -> (Contents, usize) {
     let shared = server.handle().shared();
     // Nothing is due for a while: what the journal says is what the shards hold.
@@ -171,8 +171,8 @@ fn replay_each(
     let mut twin = Twin::default();
     let mut commands = 0;
     for (at, unit) in units.iter().enumerate() {
-        for part in unit {
-            let replayed = twin.replay(part.db as usize, &part.bytes);
+        for part in unit.parts() {
+            let replayed = twin.replay(part.db as usize, part.bytes);
             assert_eq!(replayed, Ok(part.commands), "seed {seed}, unit {at}: {}", shown(unit));
             commands += part.commands;
         }
@@ -202,8 +202,8 @@ fn total(contents: &Contents) -> i64 {
     .sum()
 }
 
-fn shown(unit: &[Part]) -> String {
-    unit.iter()
+fn shown(unit: &Unit) -> String {
+    unit.parts()
         .map(|part| format!("{}: {}", part.db, part.bytes.escape_ascii()))
         .collect::<Vec<_>>()
         .join(" ")

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tidegate_data::{Encodings, Record, StringEncoding, ValueRef};
 
 use super::*;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, LogFile};
 
 type Files = Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>;
 
@@ -49,6 +49,18 @@ impl Disk for MemoryDisk {
         self.files.lock().unwrap().insert(path.to_owned(), Vec::new());
         let (files, steps) = (Arc::clone(&self.files), Arc::clone(&self.steps));
         Ok(Box::new(MemoryFile { path: path.to_owned(), files, fails: self.fails, steps }))
+    }
+
+    fn create_log(&self, _: &Path) -> io::Result<Arc<dyn LogFile>> {
+        unreachable!("a snapshot is no log")
+    }
+
+    fn open_log(&self, _: &Path) -> io::Result<Arc<dyn LogFile>> {
+        unreachable!("a snapshot is no log")
+    }
+
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -9,16 +9,15 @@ use crate::config::Events;
 use crate::dataset;
 use crate::memory::{Own, Returns};
 use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
-use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_commands::model::{
-    Args, Ctx, Effects, Env, Error, Handler, Limits, Outcome, Reply, Rng, RoutedKey, Wait,
+    Args, Ctx, Env, Error, Handler, Limits, Outcome, Reply, Rng, RoutedKey, Wait,
 };
 use tidegate_data::{
     Access, Contents, Due, EventClass, EventClasses, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched,
 };
-use tidegate_persistence::journal::Part;
+use tidegate_persistence::journal::Unit;
 
 /// The shards held for a command.
 #[derive(Debug)]
@@ -143,7 +142,7 @@ pub struct Executor {
     /// Expired keys may be deleted now (no pause, no primary that decides).
     pub delete_expired: bool,
     /// The unit being collected: the effects of its commands so far.
-    unit: SmallVec<[Part; 1]>,
+    unit: Unit,
     /// The journal keeps what it is given.
     journaled: bool,
     /// What commands do now is not told to the journal: a script wants it so.
@@ -182,7 +181,7 @@ impl Executor {
             limits: Limits::default(),
             now_ms: 0,
             delete_expired: true,
-            unit: SmallVec::new(),
+            unit: Unit::default(),
             is_secret: false,
             ready: Ready::default(),
             wait: None,
@@ -474,33 +473,19 @@ impl Executor {
     }
 
     fn collect(&mut self, call: &Call<'_>, outcome: Outcome) {
-        let mut effects = Effects::default();
-        let mut expire = |db: u16, effect: &[&[u8]]| {
-            if usize::from(db) == call.db {
-                effects.push(effect);
-            } else {
-                // MOVE and COPY meet keys of another database; in this one the name may be that of a living key.
-                self.unit.push(part(db, effect));
-            }
-        };
+        let (unit, db) = (&mut self.unit, call.db as u16);
+        // MOVE and COPY meet keys of another database; in this one the name may be that of a living key.
         for expired in &self.log.expired {
-            expire(expired.db, &[b"DEL", &expired.key]);
+            unit.push(expired.db, [&b"DEL"[..], &expired.key].into_iter());
         }
         for expired in &self.log.expired_members {
-            expire(expired.key.db, &expired.effect());
+            unit.push(expired.key.db, expired.effect().into_iter());
         }
         match outcome {
             _ if self.is_secret => {}
             Outcome::Same | Outcome::Wait(_) => {}
-            Outcome::Changed => {
-                let words: SmallVec<[&[u8]; 8]> = (0..call.args.len()).map(|i| call.args.get(i)).collect();
-                effects.push(&words);
-            }
-            Outcome::ChangedAs(more) => effects.push_encoded(more.bytes(), more.len()),
-        }
-        if !effects.is_empty() {
-            let (commands, bytes) = (effects.len(), effects.into_bytes());
-            self.unit.push(Part { db: call.db as u16, commands, bytes });
+            Outcome::Changed => unit.push(db, (0..call.args.len()).map(|i| call.args.get(i))),
+            Outcome::ChangedAs(effects) => unit.push_encoded(db, effects.len(), effects.bytes()),
         }
     }
 
@@ -508,7 +493,7 @@ impl Executor {
     #[inline]
     pub fn finish_unit(&mut self) {
         if !self.unit.is_empty() {
-            self.shared.journal.append(&self.unit);
+            self.shared.journal.append(&mut self.unit);
             self.unit.clear();
         }
     }
@@ -593,7 +578,7 @@ impl Executor {
                 continue;
             }
             let journal = shared.journal.is_enabled().then_some(&shared.journal);
-            let log = &mut self.log;
+            let (log, unit) = (&mut self.log, &mut self.unit);
             let watched = &data.watched;
             let is_wanted = !(data.awaited.is_empty() && data.tracked.is_empty());
             let mut touch = |key: &[u8]| {
@@ -607,7 +592,8 @@ impl Executor {
                     watched.touch_expired(db as u16, record.key());
                     touch(record.key());
                     if let Some(journal) = journal {
-                        journal.append(&[part(db as u16, &[b"DEL", record.key()])]);
+                        unit.push(db as u16, [&b"DEL"[..], record.key()].into_iter());
+                        journal.append(unit);
                     }
                     swept += 1;
                     log.event(EventClass::Expired, "expired", db as u16, record.key());
@@ -622,7 +608,8 @@ impl Executor {
                     let (class, name) = expired.event();
                     log.event(class, name, db as u16, &expired.key.key);
                     if let Some(journal) = journal {
-                        journal.append(&[part(db as u16, &expired.effect())]);
+                        unit.push(db as u16, expired.effect().into_iter());
+                        journal.append(unit);
                     }
                 }
                 // The members were journaled; a key without any is gone on the other side as well.
@@ -651,11 +638,4 @@ impl Executor {
         self.touch_awaited(&mut Grip::One(hold), &touched);
         more
     }
-}
-
-/// One command as a journal record's part.
-fn part(db: u16, command: &[&[u8]]) -> Part {
-    let mut effects = Effects::default();
-    effects.push(command);
-    Part { db, commands: 1, bytes: effects.into_bytes() }
 }

@@ -15,7 +15,7 @@ use tidegate::dispatch::{Progress, Worker};
 use tidegate::registry::Entry;
 use tidegate::session::{Client, Session};
 use tidegate::shared::{Shared, random_u64};
-use tidegate_persistence::journal::MemoryJournal;
+use tidegate_persistence::journal::{MemoryJournal, Unit};
 use tidegate_tests::resp::{Reply, encode_command};
 use tidegate_tests::twin::{Contents, Twin, collect, difference};
 
@@ -193,8 +193,8 @@ impl Engine {
     fn compare_with_twin(&mut self) {
         let units = self.journal.take();
         let mut twin = Twin::default();
-        for part in units.iter().flatten() {
-            let replayed = twin.replay(part.db as usize, &part.bytes);
+        for part in units.iter().flat_map(Unit::parts) {
+            let replayed = twin.replay(part.db as usize, part.bytes);
             assert_eq!(replayed, Ok(part.commands), "{}", part.bytes.escape_ascii());
         }
         self.worker.begin_turn();
@@ -208,7 +208,7 @@ impl Engine {
         drop(hold);
         if let Some(difference) = difference(&contents, &twin.contents(now_ms)) {
             let text =
-                units.iter().flatten().map(|part| format!("{}: {}\n", part.db, part.bytes.escape_ascii()));
+                units.iter().flat_map(Unit::parts).map(|part| format!("{}: {}\n", part.db, part.bytes.escape_ascii()));
             panic!("{difference}\njournal:\n{}", text.collect::<String>());
         }
     }

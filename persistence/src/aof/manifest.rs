@@ -1,0 +1,337 @@
+//! The manifest: which files make up the append-only file, as Redis 7 keeps it.
+//!
+//! ```text
+//! file appendonly.aof.1.base.rdb seq 1 type b
+//! file appendonly.aof.1.incr.aof seq 1 type i
+//! ```
+//!
+//! At most one base, what it replaced (history, to be removed), and then the files that were appended to, in order. Lines
+//! that begin with `#` are comments, pairs with unknown names are passed over: Redis 8 writes `startoffset`.
+
+use std::fmt::{self, Write as _};
+
+/// A longer line is no manifest, in bytes with its end.
+const LINE_MAX: usize = 1024;
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its name within the directory.
+    pub name: String,
+    /// Its number among those of its kind.
+    pub seq: u64,
+}
+
+/// Which files there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The state that the others start from.
+    pub base: Option<File>,
+    /// Replaced files with what they were.
+    pub history: Vec<File>,
+    /// What was appended since, in order.
+    pub incr: Vec<File>,
+    /// The highest numbers ever given.
+    base_seq: u64,
+    incr_seq: u64,
+}
+
+/// Why a manifest cannot be used: the text Redis has for it, and the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    /// What is wrong.
+    pub what: &'static str,
+    /// In which line, from 1; 0 for the file as a whole.
+    pub line: usize,
+    /// That line.
+    pub text: String,
+}
+
+impl fmt::Display for ManifestError {
+    /// As Redis logs it, after `*** FATAL AOF MANIFEST FILE ERROR ***`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            writeln!(f, "Reading the manifest file, at line {}\n>>> '{}'", self.line, self.text)?;
+        }
+        f.write_str(self.what)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// In the first line that makes no sense, with Redis' text.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let fail = |what, line, text: &[u8]| {
+            Err(ManifestError { what, line, text: String::from_utf8_lossy(text).into_owned() })
+        };
+        if bytes.is_empty() {
+            return fail("Found an empty AOF manifest", 0, b"");
+        }
+        let mut manifest = Manifest::default();
+        let mut last_incr = 0;
+        for (index, raw) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let number = index + 1;
+            if raw.first() == Some(&b'#') {
+                continue;
+            }
+            let Some(line) = raw.strip_suffix(b"\n").filter(|_| raw.len() < LINE_MAX) else {
+                let cut = &raw[..raw.len().min(LINE_MAX)];
+                return fail("The AOF manifest file contains too long line", number, cut);
+            };
+            let line = line.trim_ascii();
+            let Some(Entry { name, seq, kind }) = parse_line(line) else {
+                return fail("Invalid AOF manifest file format", number, line);
+            };
+            if name.contains('/') || name.contains('\\') {
+                return fail("File can't be a path, just a filename", number, line);
+            }
+            let file = File { name, seq };
+            match kind {
+                b'b' if manifest.base.is_some() => {
+                    return fail("Found duplicate base file information", number, line);
+                }
+                b'b' => {
+                    manifest.base_seq = seq;
+                    manifest.base = Some(file);
+                }
+                b'h' => manifest.history.push(file),
+                b'i' if seq <= last_incr => {
+                    return fail("Found a non-monotonic sequence number", number, line);
+                }
+                b'i' => {
+                    last_incr = seq;
+                    manifest.incr_seq = seq;
+                    manifest.incr.push(file);
+                }
+                _ => return fail("Unknown AOF file type", number, line),
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// As it is written, without the end of a comment or two that may have been there.
+    pub fn format(&self) -> String {
+        let mut text = String::new();
+        let of_kind = |files: &[File], kind: char, text: &mut String| {
+            for File { name, seq } in files {
+                let plain = !name
+                    .bytes()
+                    .any(|byte| byte <= b' ' || byte >= 0x7f || matches!(byte, b'"' | b'\'' | b'\\'));
+                // Writing to a String cannot fail.
+                let _ = if plain {
+                    writeln!(text, "file {name} seq {seq} type {kind}")
+                } else {
+                    writeln!(text, "file {} seq {seq} type {kind}", quote(name))
+                };
+            }
+        };
+        of_kind(self.base.as_slice(), 'b', &mut text);
+        of_kind(&self.history, 'h', &mut text);
+        of_kind(&self.incr, 'i', &mut text);
+        text
+    }
+
+    /// True when it names no file.
+    pub fn is_empty(&self) -> bool {
+        self.base.is_none() && self.incr.is_empty()
+    }
+
+    /// Takes an old append-only file, which is in its place in the directory already, as the base.
+    pub fn upgraded(name: &str) -> Self {
+        let base = File { name: name.to_owned(), seq: 1 };
+        Manifest { base: Some(base), base_seq: 1, ..Manifest::default() }
+    }
+
+    /// The name of the next file that will be appended to, behind number `last` if there is such a one already; nothing
+    /// changes.
+    pub fn next_incr(&self, stem: &str, last: Option<u64>) -> File {
+        let seq = self.incr_seq.max(last.unwrap_or(0)) + 1;
+        File { name: format!("{stem}.{seq}.incr.aof"), seq }
+    }
+
+    /// The name of the next base; nothing changes.
+    pub fn next_base(&self, stem: &str, is_rdb: bool) -> File {
+        let seq = self.base_seq + 1;
+        let end = if is_rdb { "rdb" } else { "aof" };
+        File { name: format!("{stem}.{seq}.base.{end}"), seq }
+    }
+
+    /// Goes on in this file.
+    pub fn add_incr(&mut self, file: File) {
+        self.incr_seq = file.seq;
+        self.incr.push(file);
+    }
+
+    /// Replaces the base, and all files before number `from`: they are history now.
+    pub fn set_base(&mut self, base: File, from: u64) {
+        self.base_seq = base.seq;
+        self.history.extend(self.base.replace(base));
+        let later = self.incr.iter().position(|file| file.seq >= from).unwrap_or(self.incr.len());
+        self.history.extend(self.incr.drain(..later));
+    }
+}
+
+struct Entry {
+    name: String,
+    seq: u64,
+    kind: u8,
+}
+
+fn parse_line(line: &[u8]) -> Option<Entry> {
+    let words = words(line)?;
+    if words.len() < 6 || !words.len().is_multiple_of(2) {
+        return None;
+    }
+    let (mut name, mut seq, mut kind) = (None, 0, 0);
+    for pair in words.chunks_exact(2) {
+        if pair[0].eq_ignore_ascii_case(b"file") {
+            name = Some(String::from_utf8(pair[1].clone()).ok()?);
+        } else if pair[0].eq_ignore_ascii_case(b"seq") {
+            seq = std::str::from_utf8(&pair[1]).ok()?.parse().ok()?;
+        } else if pair[0].eq_ignore_ascii_case(b"type") {
+            kind = pair[1].first().copied().unwrap_or(0);
+        }
+    }
+    let name = name.filter(|name| !name.is_empty())?;
+    (seq > 0 && kind != 0).then_some(Entry { name, seq, kind })
+}
+
+/// Words apart by spaces, where quotes keep some together. `None` where a quote does not end.
+fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut rest = line.iter().copied().peekable();
+    loop {
+        while rest.next_if(u8::is_ascii_whitespace).is_some() {}
+        let Some(first) = rest.next() else { return Some(words) };
+        let mut word = Vec::new();
+        if first == b'"' {
+            loop {
+                match rest.next()? {
+                    b'"' => break,
+                    b'\\' => match rest.next()? {
+                        b'x' => {
+                            let digits = [rest.next()?, rest.next()?];
+                            word.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+                        }
+                        b'n' => word.push(b'\n'),
+                        b'r' => word.push(b'\r'),
+                        b't' => word.push(b'\t'),
+                        b'b' => word.push(8),
+                        b'a' => word.push(7),
+                        other => word.push(other),
+                    },
+                    other => word.push(other),
+                }
+            }
+            if rest.peek().is_some_and(|next| !next.is_ascii_whitespace()) {
+                return None;
+            }
+        } else {
+            word.push(first);
+            word.extend(std::iter::from_fn(|| rest.next_if(|byte| !byte.is_ascii_whitespace())));
+        }
+        words.push(word);
+    }
+}
+
+fn quote(name: &str) -> String {
+    let mut quoted = String::from("\"");
+    for byte in name.bytes() {
+        // Writing to a String cannot fail.
+        let _ = match byte {
+            b'"' | b'\\' => write!(quoted, "\\{}", byte as char),
+            b' '..0x7f => write!(quoted, "{}", byte as char),
+            _ => write!(quoted, "\\x{byte:02x}"),
+        };
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, seq: u64) -> File {
+        File { name: name.to_owned(), seq }
+    }
+
+    fn error(text: &str) -> &'static str {
+        Manifest::parse(text.as_bytes()).unwrap_err().what
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut manifest = Manifest::default();
+        let first = manifest.next_incr("appendonly.aof", None);
+        manifest.add_incr(first);
+        let second = manifest.next_incr("appendonly.aof", None);
+        manifest.add_incr(second);
+        let base = manifest.next_base("appendonly.aof", true);
+        manifest.set_base(base, 2);
+        manifest.add_incr(file("a name\u{e9}", 7));
+        let expected = "file appendonly.aof.1.base.rdb seq 1 type b\n\
+                        file appendonly.aof.1.incr.aof seq 1 type h\n\
+                        file appendonly.aof.2.incr.aof seq 2 type i\n\
+                        file \"a name\\xc3\\xa9\" seq 7 type i\n";
+        assert_eq!(manifest.format(), expected);
+        assert_eq!(Manifest::parse(expected.as_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn bases_follow_each_other() {
+        let mut manifest = Manifest::upgraded("appendonly.aof");
+        manifest.add_incr(file("i1", 1));
+        let base = manifest.next_base("x", false);
+        assert_eq!(base, file("x.2.base.aof", 2));
+        manifest.add_incr(file("i2", 2));
+        manifest.set_base(base, 2);
+        assert_eq!(manifest.history, [file("appendonly.aof", 1), file("i1", 1)]);
+        assert_eq!(manifest.incr, [file("i2", 2)]);
+    }
+
+    #[test]
+    fn comments_and_unknown_pairs_are_passed_over() {
+        let text = "# what\nFile a.rdb startoffset 7 SEQ 3 TYPE base\nfile b seq 4 type i endoffset 9\n";
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        assert_eq!(manifest.base, Some(file("a.rdb", 3)));
+        assert_eq!(manifest.next_incr("x", None).seq, 5);
+        assert_eq!(manifest.next_base("x", true).seq, 4);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_redis_words() {
+        assert_eq!(error(""), "Found an empty AOF manifest");
+        assert_eq!(
+            error(&format!("file {} seq 1 type b\n", "a".repeat(1024))),
+            "The AOF manifest file contains too long line"
+        );
+        assert_eq!(error("file a seq 1 type b"), "The AOF manifest file contains too long line");
+        for text in [
+            "file a seq 1\n",
+            "\n",
+            "file a seq 1 type\n",
+            "file a seq 0 type b\n",
+            "file a seq x type b\n",
+            "file \"a seq 1 type b\n",
+            "file \"\" seq 1 type b\n",
+            "file a seq 1 typo b\n",
+        ] {
+            assert_eq!(error(text), "Invalid AOF manifest file format", "{text}");
+        }
+        assert_eq!(error("file ../a seq 1 type b\n"), "File can't be a path, just a filename");
+        assert_eq!(
+            error("file a seq 1 type b\nfile b seq 2 type b\n"),
+            "Found duplicate base file information"
+        );
+        assert_eq!(
+            error("file a seq 2 type i\nfile b seq 2 type i\n"),
+            "Found a non-monotonic sequence number"
+        );
+        assert_eq!(error("file a seq 2 type z\n"), "Unknown AOF file type");
+    }
+}

@@ -1,0 +1,372 @@
+//! The append-only file: a snapshot and what was done since, as several files with a manifest, in Redis 7's format.
+//!
+//! [`Aof`] is the journal that the engine appends to. One thread of its own ([`writer`]) writes, syncs, changes files and
+//! the manifest; nobody else touches the directory while it runs. [`read`] takes a file apart again.
+//!
+//! # Invariants
+//!
+//! * A unit's bytes are contiguous in one file; a reply that tells of it goes out when the kernel has it, with
+//!   `appendfsync always` when the disk has it.
+//! * The manifest names only what was synced, and is replaced as a whole. A file is synced before the manifest names its
+//!   successor.
+//! * An error of a sync is never forgotten: what was not synced is written again, to another file.
+
+mod line;
+mod log;
+mod manifest;
+pub mod read;
+mod sync;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use self::log::Order;
+pub use self::log::{Log, Progress};
+pub use self::manifest::{File, Manifest, ManifestError};
+use self::writer::Writer;
+pub use self::writer::persist;
+pub use crate::clock::{Clock, RealClock};
+use crate::disk::Disk;
+use crate::journal::{Journal, Lsn, Unit};
+
+/// When the disk is asked to sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fsync {
+    /// The operating system decides.
+    No,
+    /// Once a second.
+    EverySecond,
+    /// Before a reply tells of it.
+    Always,
+}
+
+impl Fsync {
+    fn of(code: u8) -> Self {
+        match code {
+            0 => Fsync::No,
+            1 => Fsync::EverySecond,
+            _ => Fsync::Always,
+        }
+    }
+}
+
+/// Where the files are, and what they are called.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The directory of all of them.
+    pub dir: PathBuf,
+    /// What their names begin with: `appendonly.aof`.
+    pub stem: String,
+}
+
+impl Place {
+    /// The manifest.
+    pub fn manifest(&self) -> PathBuf {
+        self.file(&format!("{}.manifest", self.stem))
+    }
+
+    /// A file of this name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+/// Settings that may change at any time.
+#[derive(Debug)]
+pub struct Settings {
+    /// Checksum lines are written.
+    pub checksums: AtomicBool,
+    /// Dates are written.
+    pub timestamps: AtomicBool,
+    /// Replaced files are kept.
+    pub keep_history: AtomicBool,
+    /// With `always`, the process ends when the disk has not done what it should for so many seconds.
+    pub exit_after_s: AtomicU64,
+    /// Bytes that may be appended and not written yet before changes have to wait.
+    pub unwritten_max: AtomicU64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            checksums: AtomicBool::new(true),
+            timestamps: AtomicBool::new(false),
+            keep_history: AtomicBool::new(false),
+            exit_after_s: AtomicU64::new(30),
+            unwritten_max: AtomicU64::new(64 << 20),
+        }
+    }
+}
+
+/// Figures for `INFO`.
+#[derive(Debug)]
+pub struct Status {
+    /// Bytes of the base and of all that was appended since.
+    pub size: AtomicU64,
+    /// The same when the files were rewritten or loaded last.
+    pub base_size: AtomicU64,
+    /// A snapshot is being made that will replace the files.
+    pub is_rewriting: AtomicBool,
+    /// When that began, Unix seconds.
+    pub rewrite_began_s: AtomicI64,
+    /// How long the last one took in seconds; -1 before the first.
+    pub rewrite_took_s: AtomicI64,
+    /// The last one worked.
+    pub rewrite_worked: AtomicBool,
+    /// How many were begun.
+    pub rewrites: AtomicU64,
+    /// How many failed since one worked.
+    pub rewrites_failed: AtomicU64,
+    /// Not before this moment is one begun by itself, Unix seconds: after several failed.
+    pub rewrite_not_before_s: AtomicI64,
+    /// The last write worked.
+    pub write_worked: AtomicBool,
+    /// A sync is under way.
+    pub is_syncing: AtomicBool,
+    /// How often a sync took so long that the next was late.
+    pub delayed_syncs: AtomicU64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Status {
+            size: AtomicU64::new(0),
+            base_size: AtomicU64::new(0),
+            is_rewriting: AtomicBool::new(false),
+            rewrite_began_s: AtomicI64::new(0),
+            rewrite_took_s: AtomicI64::new(-1),
+            rewrite_worked: AtomicBool::new(true),
+            rewrites: AtomicU64::new(0),
+            rewrites_failed: AtomicU64::new(0),
+            rewrite_not_before_s: AtomicI64::new(0),
+            write_worked: AtomicBool::new(true),
+            is_syncing: AtomicBool::new(false),
+            delayed_syncs: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Ready to begin: [`Aof::prepare`].
+#[derive(Debug)]
+pub struct Prepared(Writer);
+
+/// What the files say when they were loaded, or that there are none.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Which files there are.
+    pub manifest: Manifest,
+    /// Bytes of all of them together.
+    pub size: u64,
+    /// Bytes of the last one that is appended to.
+    pub last_size: u64,
+    /// Where in that one the last checksum line ends.
+    pub sealed_to: u64,
+    /// Position in the journal that the files name last.
+    pub lsn: Lsn,
+}
+
+/// What the journal and the one who writes it have in common.
+#[derive(Debug)]
+struct Core {
+    log: Log,
+    settings: Settings,
+    status: Status,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    place: Place,
+    replication_id: String,
+}
+
+/// The append-only file as the journal.
+#[derive(Debug)]
+pub struct Aof {
+    core: Arc<Core>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Aof {
+    /// Not in use yet.
+    pub fn new(disk: Arc<dyn Disk>, place: Place, replication_id: String) -> Self {
+        Self::with_clock(disk, Arc::new(RealClock::default()), place, replication_id)
+    }
+
+    /// The same with another clock, for tests.
+    pub fn with_clock(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        place: Place,
+        replication_id: String,
+    ) -> Self {
+        let (log, settings, status) = Default::default();
+        let core = Core { log, settings, status, disk, clock, place, replication_id };
+        Aof { core: Arc::new(core), thread: Mutex::default() }
+    }
+
+    /// What was appended, and how far it was written.
+    pub fn log(&self) -> &Log {
+        &self.core.log
+    }
+
+    /// Settings that may change at any time.
+    pub fn settings(&self) -> &Settings {
+        &self.core.settings
+    }
+
+    /// Figures for `INFO`.
+    pub fn status(&self) -> &Status {
+        &self.core.status
+    }
+
+    /// Where the files are.
+    pub fn place(&self) -> &Place {
+        &self.core.place
+    }
+
+    fn writer(&self, loaded: Loaded) -> Writer {
+        self.core.status.size.store(loaded.size, Relaxed);
+        self.core.status.base_size.store(loaded.size, Relaxed);
+        Writer::new(Arc::clone(&self.core), loaded.manifest)
+    }
+
+    /// Goes on behind what was loaded: before anything is appended. What was read is synced first, so that it cannot be
+    /// lost any more when somebody relies on it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn resume(&self, loaded: Loaded) -> std::io::Result<()> {
+        self.core.log.begin_at(loaded.lsn);
+        let (last_size, sealed_to) = (loaded.last_size, loaded.sealed_to);
+        let mut writer = self.writer(loaded);
+        writer.open_last(last_size, sealed_to)?;
+        self.core.log.enable(true);
+        self.spawn(writer)
+    }
+
+    /// Gets ready to begin: makes the directory and a first file. `manifest` is what is there from earlier. Waits for the
+    /// end of what was written before, so no shard may be held.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn prepare(&self, manifest: Manifest) -> std::io::Result<Prepared> {
+        self.join();
+        let mut writer = self.writer(Loaded { manifest, ..Loaded::default() });
+        writer.begin()?;
+        Ok(Prepared(writer))
+    }
+
+    /// Begins with a snapshot of this moment, which is the caller's business: [`Aof::rewritten`] or
+    /// [`Aof::not_rewritten`] ends it. Call it with all shards held.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub fn begin(&self, prepared: Prepared) -> std::io::Result<()> {
+        self.core.log.set_failure(None);
+        self.spawn(prepared.0)?;
+        self.note_rewriting();
+        self.core.log.enable(true);
+        Ok(())
+    }
+
+    /// Goes on in another file, because a snapshot of this moment is being made: the caller's business, as above. Call it
+    /// with all shards held.
+    pub fn switch(&self) {
+        self.note_rewriting();
+        self.core.log.order(Order::Switch);
+    }
+
+    fn note_rewriting(&self) {
+        self.core.status.is_rewriting.store(true, SeqCst);
+        self.core.status.rewrites.fetch_add(1, Relaxed);
+        self.core.status.rewrite_began_s.store(self.core.clock.unix_s(), Relaxed);
+    }
+
+    /// The snapshot is in this file, written and synced.
+    pub fn rewritten(&self, snapshot: PathBuf) {
+        self.core.log.order(Order::Rewritten(snapshot));
+    }
+
+    /// There will be no snapshot.
+    pub fn not_rewritten(&self) {
+        self.core.log.order(Order::NotRewritten);
+    }
+
+    /// Takes no more units: call it with all shards held. What was appended is still written and synced.
+    pub fn end(&self) {
+        self.core.log.enable(false);
+        self.core.log.order(Order::Stop);
+    }
+
+    /// Removes replaced files, if they are no longer to be kept.
+    pub fn remove_history(&self) {
+        self.core.log.order(Order::RemoveHistory);
+    }
+
+    /// Writes and syncs everything, and ends the thread: nothing may be appended any more. True when everything could be
+    /// written.
+    pub fn stop(&self) -> bool {
+        self.core.log.order(Order::Stop);
+        self.join();
+        self.core.log.written() == self.core.log.tail()
+    }
+
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A thread that has panicked has said so.
+            let _ = thread.join();
+        }
+        self.core.log.forget_orders();
+    }
+
+    fn spawn(&self, writer: Writer) -> std::io::Result<()> {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(spawn(writer)?);
+        Ok(())
+    }
+}
+
+fn spawn(mut writer: Writer) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("aof".to_owned()).spawn(move || writer.run())
+}
+
+impl Journal for Aof {
+    #[inline]
+    fn is_enabled(&self) -> bool {
+        self.core.log.is_enabled()
+    }
+
+    fn append(&self, unit: &mut Unit) -> Lsn {
+        self.core.log.append(unit)
+    }
+
+    #[inline]
+    fn open_to(&self) -> Lsn {
+        self.core.log.open_to()
+    }
+
+    #[inline]
+    fn gates_reads(&self) -> bool {
+        self.core.log.is_enabled() && self.core.log.fsync() == Fsync::Always
+    }
+
+    #[inline]
+    fn kick(&self) {
+        self.core.log.kick();
+    }
+
+    fn is_behind(&self) -> Option<Lsn> {
+        let most = self.core.settings.unwritten_max.load(Relaxed);
+        let (tail, written) = (self.core.log.tail(), self.core.log.written());
+        (self.core.log.is_enabled() && tail - written.min(tail) > most).then(|| tail - most)
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.core.log.failure()
+    }
+}

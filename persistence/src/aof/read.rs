@@ -1,0 +1,470 @@
+//! Reading what was appended: whole units only, and only what its checksum line vouches for where there is one.
+//!
+//! A file of ours is a sequence of batches, each ended by a checksum line ([`super::line`]); a batch is handed out when its
+//! line was found to be right. Redis writes no such lines: then units are handed out as they are found. Either way a file
+//! that ends too early ends behind the last whole unit, never within a `MULTI` block: what would be appended there
+//! later would be taken for a part of it, and thrown away.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use tidegate_data::rdb::Checksum;
+
+use super::line::{CHECKSUM, Seal, timestamp};
+use crate::journal::Lsn;
+
+/// Bytes read at once.
+const READ_SIZE: usize = 1 << 20;
+/// A batch of ours is smaller, but for its last unit.
+const BATCH_MAX: usize = 16 << 20;
+/// A longer comment is none, in bytes.
+const COMMENT_MAX: usize = 1024;
+/// A longer count is none, in bytes.
+const COUNT_MAX: usize = 32;
+/// Bytes of a file that is damaged that are searched for a place where it is right again.
+const SEARCHED_MAX: usize = 64 << 20;
+/// Memory that was never written reads as zeros; it is missing by whole blocks of this size.
+const BLOCK: u64 = 512;
+
+/// Whole units.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Bytes of the file.
+    pub bytes: Vec<u8>,
+    /// Where in them there are commands, back to back; between those there are comments.
+    pub runs: Vec<Range<usize>>,
+    /// Where in the file they begin.
+    pub offset: u64,
+}
+
+/// What is wrong with the end of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It ends within a command or a transaction.
+    Short,
+    /// What follows is no command.
+    Format,
+    /// A checksum is wrong.
+    Sum,
+}
+
+/// How a file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Where what can be used ends: behind a whole unit.
+    pub good: u64,
+    /// What is wrong there; `None` when that is where the file ends.
+    pub fault: Option<Fault>,
+    /// Where exactly reading ended.
+    pub at: u64,
+    /// Behind the fault the file is right again: this is no end that was torn off.
+    pub is_rotten: bool,
+    /// Where the last checksum line ends; 0 if there is none.
+    pub sealed_to: u64,
+    /// Position in the journal that this line names.
+    pub lsn: Lsn,
+    /// It stopped at a date that was asked for.
+    pub is_stopped: bool,
+}
+
+impl End {
+    /// A tail that was torn off, or never reached the disk: without it the file is right.
+    pub fn is_torn(&self) -> bool {
+        match self.fault {
+            None => false,
+            Some(Fault::Short) => !self.is_rotten,
+            // Without any checksum nobody knows what is behind it.
+            Some(Fault::Format | Fault::Sum) => !self.is_rotten && self.sealed_to > 0,
+        }
+    }
+}
+
+/// The next thing in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Units to be replayed.
+    Units(Piece),
+    /// There are no more.
+    End(End),
+}
+
+/// What is at a place.
+enum Item {
+    Command {
+        end: usize,
+        is: Is,
+    },
+    Comment {
+        end: usize,
+    },
+    /// More bytes are needed to tell.
+    More,
+    Nonsense,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Multi,
+    Exec,
+    Other,
+}
+
+/// Reads one file.
+pub struct Reader {
+    file: Box<dyn Read + Send>,
+    is_over: bool,
+    buf: Vec<u8>,
+    /// Where in the file the buffer begins.
+    offset: u64,
+    /// Up to here it was looked at.
+    pos: usize,
+    /// Up to here there are whole units.
+    units_end: usize,
+    /// Where the last whole unit begins.
+    last_unit: usize,
+    /// What is vouched for ends here.
+    batch: usize,
+    /// The transaction that is not ended yet begins here.
+    open: Option<usize>,
+    /// Commands and transactions so far.
+    runs: Vec<Range<usize>>,
+    sealed_to: u64,
+    lsn: Lsn,
+    /// Bytes behind the last checksum line were handed out already.
+    is_unsealed: bool,
+    /// Stop before what is later than this, Unix seconds.
+    until_s: Option<i64>,
+    end: Option<End>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("at", &self.at(self.pos)).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Begins with a file that has commands from `offset` on; `file` is there already.
+    pub fn new(file: Box<dyn Read + Send>, offset: u64) -> Self {
+        Reader {
+            file,
+            is_over: false,
+            buf: Vec::new(),
+            offset,
+            pos: 0,
+            units_end: 0,
+            last_unit: 0,
+            batch: 0,
+            open: None,
+            runs: Vec::new(),
+            sealed_to: 0,
+            lsn: 0,
+            is_unsealed: offset > 0,
+            until_s: None,
+            end: None,
+        }
+    }
+
+    /// Stops before the first date that is later than `until_s`, Unix seconds.
+    #[must_use]
+    pub fn until(mut self, until_s: i64) -> Self {
+        self.until_s = Some(until_s);
+        self
+    }
+
+    fn at(&self, index: usize) -> u64 {
+        self.offset + index as u64
+    }
+
+    /// The next units, or how the file ends.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn next_piece(&mut self) -> io::Result<Next> {
+        if let Some(end) = self.end {
+            return Ok(Next::End(end));
+        }
+        loop {
+            match item(&self.buf[self.pos..]) {
+                Item::More if !self.is_over => self.fill()?,
+                Item::More => {
+                    let is_whole = self.pos == self.buf.len() && self.open.is_none();
+                    let fault = (!is_whole).then_some(Fault::Short);
+                    return self.finish(fault);
+                }
+                Item::Nonsense => return self.finish(Some(Fault::Format)),
+                Item::Command { end, is } => {
+                    self.note_command(self.pos + end, is);
+                    // A batch of ours would have been vouched for by now.
+                    if self.last_unit.saturating_sub(self.batch) > BATCH_MAX {
+                        self.is_unsealed = true;
+                        return Ok(Next::Units(self.take(self.units_end)));
+                    }
+                }
+                Item::Comment { end } => {
+                    let line = self.buf[self.pos..self.pos + end].trim_ascii_end();
+                    let is_seal = line.starts_with(CHECKSUM);
+                    if let (Some(until_s), Some(date_s)) = (self.until_s, timestamp(line))
+                        && date_s > until_s
+                    {
+                        return self.stop();
+                    }
+                    let end = self.pos + end;
+                    if !is_seal {
+                        self.pos = end;
+                        if self.open.is_none() {
+                            self.units_end = end;
+                        }
+                        continue;
+                    }
+                    let seal = Seal::parse(line);
+                    let Some(seal) = seal.filter(|seal| self.is_right(seal)) else {
+                        return self.finish(Some(Fault::Sum));
+                    };
+                    self.pos = end;
+                    self.units_end = end;
+                    self.sealed_to = self.at(end);
+                    self.lsn = seal.lsn;
+                    self.is_unsealed = false;
+                    self.batch = end;
+                    // Batches may be small: not each is worth moving what is behind it.
+                    if end >= READ_SIZE {
+                        let piece = self.take(end);
+                        if !piece.runs.is_empty() {
+                            return Ok(Next::Units(piece));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_command(&mut self, end: usize, is: Is) {
+        let start = self.pos;
+        match self.runs.last_mut() {
+            Some(run) if run.end == start => run.end = end,
+            _ => self.runs.push(start..end),
+        }
+        self.pos = end;
+        match (is, self.open) {
+            (Is::Multi, None) => self.open = Some(start),
+            (Is::Exec, Some(multi)) => {
+                self.open = None;
+                self.last_unit = multi;
+                self.units_end = end;
+            }
+            (_, Some(_)) => {}
+            (_, None) => {
+                self.last_unit = start;
+                self.units_end = end;
+            }
+        }
+    }
+
+    /// A checksum line at the present place says what is so.
+    fn is_right(&self, seal: &Seal) -> bool {
+        let is_here = seal.end == self.at(self.pos) && seal.start == self.sealed_to && self.open.is_none();
+        if seal.is_gap {
+            return is_here;
+        }
+        is_here && !self.is_unsealed && Checksum::of(&self.buf[self.batch..self.pos]) == seal.sum
+    }
+
+    /// Takes the first `end` bytes of the buffer.
+    fn take(&mut self, end: usize) -> Piece {
+        let rest = self.buf[end..].to_vec();
+        let mut bytes = std::mem::replace(&mut self.buf, rest);
+        bytes.truncate(end);
+        let offset = self.offset;
+        let mut runs = std::mem::take(&mut self.runs);
+        // A transaction may have begun behind it.
+        if let Some(last) = runs.last_mut()
+            && last.end > end
+        {
+            let later = last.start.max(end)..last.end;
+            last.end = end;
+            self.runs.push(later.start - end..later.end - end);
+        }
+        runs.retain(|run| run.start < run.end);
+        self.offset += end as u64;
+        self.pos -= end;
+        self.units_end -= end;
+        self.last_unit = self.last_unit.saturating_sub(end);
+        self.batch = self.batch.saturating_sub(end);
+        self.open = self.open.map(|open| open - end);
+        Piece { bytes, runs, offset }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let len = self.buf.len();
+        // As much again as there is, so that a large command is not copied over and over.
+        self.buf.resize(len + len.clamp(READ_SIZE, 64 << 20), 0);
+        let result = loop {
+            match self.file.read(&mut self.buf[len..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        let read = *result.as_ref().unwrap_or(&0);
+        self.buf.truncate(len + read);
+        self.is_over = result? == 0;
+        Ok(())
+    }
+
+    /// Stops at a date, which is behind a whole unit.
+    fn stop(&mut self) -> io::Result<Next> {
+        let (good, at) = (self.at(self.units_end), self.at(self.pos));
+        let Reader { sealed_to, lsn, .. } = *self;
+        self.end = Some(End { good, fault: None, at, is_rotten: false, sealed_to, lsn, is_stopped: true });
+        self.last_units()
+    }
+
+    /// The file ends, or makes no sense any more.
+    fn finish(&mut self, fault: Option<Fault>) -> io::Result<Next> {
+        let at = self.at(self.pos);
+        let has_seals = self.sealed_to > 0;
+        match fault {
+            // Nobody vouches for a batch with a wrong checksum.
+            Some(Fault::Sum) => self.units_end = self.batch,
+            Some(_) if has_seals => self.units_end = self.before_hole(),
+            _ => {}
+        }
+        let good = self.at(self.units_end);
+        let is_rotten = fault.is_some() && has_seals && self.goes_on()?;
+        let Reader { sealed_to, lsn, .. } = *self;
+        self.end = Some(End { good, fault, at, is_rotten, sealed_to, lsn, is_stopped: false });
+        self.last_units()
+    }
+
+    /// What is whole and was not handed out yet.
+    fn last_units(&mut self) -> io::Result<Next> {
+        if self.units_end > 0 {
+            let piece = self.take(self.units_end);
+            if !piece.runs.is_empty() {
+                return Ok(Next::Units(piece));
+            }
+        }
+        self.next_piece()
+    }
+
+    /// Where units end before the first block that was never written: after a power failure a file may be as long as it
+    /// was and lack some of what was in it.
+    fn before_hole(&self) -> usize {
+        let begin = self.at(self.batch);
+        let first = self.batch + (begin.next_multiple_of(BLOCK) - begin) as usize;
+        let blocks = self.buf[..self.units_end].get(first..).unwrap_or_default().chunks_exact(BLOCK as usize);
+        let Some(hole) = blocks.enumerate().find_map(|(index, block)| {
+            block.iter().all(|byte| *byte == 0).then_some(first + index * BLOCK as usize)
+        }) else {
+            return self.units_end;
+        };
+        let (mut pos, mut good, mut is_open) = (self.batch, self.batch, false);
+        while let Item::Command { end, .. } | Item::Comment { end } = item(&self.buf[pos..]) {
+            if let Item::Command { is, .. } = item(&self.buf[pos..]) {
+                is_open = is == Is::Multi || is_open && is != Is::Exec;
+            }
+            pos += end;
+            if pos > hole {
+                break;
+            }
+            if !is_open {
+                good = pos;
+            }
+        }
+        good
+    }
+
+    /// True when a checksum line further on is right: then what is wrong here is damage, and no end.
+    fn goes_on(&mut self) -> io::Result<bool> {
+        while !self.is_over && self.buf.len() - self.pos < SEARCHED_MAX {
+            self.fill()?;
+        }
+        let mark = [b"\n", CHECKSUM].concat();
+        let from = self.pos.saturating_sub(1);
+        let found = memchr::memmem::find_iter(&self.buf[from..], &mark);
+        let fault = self.at(self.pos.min(self.units_end));
+        Ok(found.map(|index| from + index + 1).any(|start| {
+            let line =
+                self.buf[start..].split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+            let Some(seal) = Seal::parse(line).filter(|seal| !seal.is_gap && seal.end == self.at(start))
+            else {
+                return false;
+            };
+            // One that vouches for the fault itself is wrong by now; one behind it shows that the disk had come so far.
+            let Some(first) = seal.start.checked_sub(self.offset).map(|first| first as usize) else {
+                return false;
+            };
+            seal.start > fault && first <= start && Checksum::of(&self.buf[first..start]) == seal.sum
+        }))
+    }
+}
+
+/// Looks at what begins here.
+fn item(bytes: &[u8]) -> Item {
+    match bytes.first() {
+        None => Item::More,
+        Some(b'#') => match memchr::memchr(b'\n', &bytes[..bytes.len().min(COMMENT_MAX)]) {
+            Some(end) => Item::Comment { end: end + 1 },
+            None if bytes.len() < COMMENT_MAX => Item::More,
+            None => Item::Nonsense,
+        },
+        Some(b'*') => command(bytes),
+        Some(_) => Item::Nonsense,
+    }
+}
+
+fn command(bytes: &[u8]) -> Item {
+    let (count, mut pos) = match count(bytes) {
+        Count::Is(count, end) if count > 0 => (count, end),
+        Count::More => return Item::More,
+        _ => return Item::Nonsense,
+    };
+    let mut is = Is::Other;
+    for _ in 0..count {
+        let rest = &bytes[pos..];
+        let (length, end) = match (rest.first(), self::count(rest)) {
+            (None, _) | (Some(b'$'), Count::More) => return Item::More,
+            (Some(b'$'), Count::Is(length, end)) => (length, end),
+            _ => return Item::Nonsense,
+        };
+        let Some(word) = rest.get(end..).and_then(|rest| rest.get(..length)) else { return Item::More };
+        match rest.get(end + length..end + length + 2) {
+            None => return Item::More,
+            Some(b"\r\n") => {}
+            Some(_) => return Item::Nonsense,
+        }
+        if count == 1 {
+            is = match word {
+                word if word.eq_ignore_ascii_case(b"MULTI") => Is::Multi,
+                word if word.eq_ignore_ascii_case(b"EXEC") => Is::Exec,
+                _ => Is::Other,
+            };
+        }
+        pos += end + length + 2;
+    }
+    Item::Command { end: pos, is }
+}
+
+enum Count {
+    /// The number, and where its line ends.
+    Is(usize, usize),
+    More,
+    None,
+}
+
+/// The number after the first byte, up to the end of the line.
+fn count(bytes: &[u8]) -> Count {
+    let line = &bytes[..bytes.len().min(COUNT_MAX)];
+    let Some(end) = memchr::memchr(b'\n', line) else {
+        return if bytes.len() < COUNT_MAX { Count::More } else { Count::None };
+    };
+    let digits = line.get(1..end - usize::from(end > 0)).unwrap_or_default();
+    if line[end - 1] != b'\r' || digits.is_empty() {
+        return Count::None;
+    }
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+    match number.filter(|number| *number < 1 << 40) {
+        Some(number) => Count::Is(number as usize, end + 1),
+        None => Count::None,
+    }
+}
