@@ -153,11 +153,7 @@ pub(crate) fn replay(server: &Running, seed: u64) {
 }
 
 /// The same, with a look after each unit. Returns what the shards hold and the number of units.
-fn replay_each(
-    server: &Running,
-    seed: u64,
-    mut look: impl FnMut(usize, &Unit, &Twin),
-) -> (Contents, usize) {
+fn replay_each(server: &Running, seed: u64, mut look: impl FnMut(usize, &Unit, &Twin)) -> (Contents, usize) {
     let shared = server.handle().shared();
     // Nothing is due for a while: what the journal says is what the shards hold.
     let mut contents = Contents::new();
