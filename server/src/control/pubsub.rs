@@ -54,7 +54,8 @@ static SPUBLISH: Command<Control> = control("SPUBLISH", "shardchannel message", 
 fn publish(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let (channel, message) = (args.next()?, args.next()?);
     let shared = Arc::clone(&cx.worker.shared);
-    let published = shared.pubsub.publish(&shared, topic, channel, message);
+    let bells = cx.worker.exec.news.bells();
+    let published = shared.pubsub.publish(&shared, topic, channel, message, bells);
     // Who listens to what it publishes sees the message before the reply. In a transaction that would be in the middle of
     // the reply of EXEC, where RESP3 has no place for it: there it comes behind that.
     if !cx.in_transaction() {

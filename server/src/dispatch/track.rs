@@ -63,6 +63,7 @@ impl Worker {
 
     #[cold]
     fn finish_news_now(&mut self) {
+        self.exec.news.ring();
         self.tell_others();
         if self.exec.rest() {
             self.limit_tracked(FORGOTTEN_MAX);

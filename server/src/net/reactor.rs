@@ -9,6 +9,7 @@ use super::conn::{Conn, End, Turn};
 use crate::session::{Notified, Wakeups};
 use mio::{Events, Token};
 use slab::Slab;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +19,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Sockets looked at in one round.
 const EVENTS: usize = 256;
+/// Woken connections served in one round, where hardly any socket is ready.
+const WOKEN_MIN: usize = 16;
 /// Rounds before timers and listeners get their turn, while there is always more to do.
 const ROUNDS: usize = 4;
 
@@ -29,6 +32,8 @@ pub struct Reactor {
     conns: Slab<Served>,
     /// Who was woken by other threads, timers or other connections.
     wakeups: Arc<Wakeups>,
+    /// Those of them who are still to be served.
+    woken: VecDeque<usize>,
     /// Who is to be looked at again.
     again: Vec<usize>,
     /// Who is looked at again now.
@@ -59,6 +64,7 @@ impl Reactor {
             events: Events::with_capacity(EVENTS),
             conns: Slab::new(),
             wakeups: Arc::default(),
+            woken: VecDeque::new(),
             again: Vec::new(),
             due: Vec::new(),
         })
@@ -86,25 +92,26 @@ impl Reactor {
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.wakeups.register(cx.waker());
         for _ in 0..ROUNDS {
-            let all_seen = self.serve_ready();
-            self.serve_woken();
+            let ready = self.serve_ready();
             std::mem::swap(&mut self.again, &mut self.due);
             for index in 0..self.due.len() {
                 self.step(self.due[index]);
             }
             self.due.clear();
-            if all_seen && self.again.is_empty() && self.wakeups.is_empty() && self.rest(cx) {
+            self.serve_woken(WOKEN_MIN.max(2 * ready));
+            let is_idle = self.again.is_empty() && self.woken.is_empty() && self.wakeups.is_empty();
+            if ready < EVENTS && is_idle && self.rest(cx) {
                 return Poll::Pending;
             }
         }
         Poll::Ready(())
     }
 
-    /// One look at the sockets. False when there may be more that are ready.
-    fn serve_ready(&mut self) -> bool {
+    /// One look at the sockets. Returns how many were ready; there may be more if that is [`EVENTS`].
+    fn serve_ready(&mut self) -> usize {
         // A signal may have interrupted it: then there will be another look.
         if self.poll.get_mut().poll(&mut self.events, Some(Duration::ZERO)).is_err() {
-            return false;
+            return EVENTS;
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let mut count = 0;
@@ -117,19 +124,27 @@ impl Reactor {
             }
         }
         self.events = events;
-        count < EVENTS
+        count
     }
 
-    fn serve_woken(&mut self) {
+    /// Serves whoever was woken, but not more than `most`, in the order in which they were woken. What others want sent
+    /// to a connection gathers until its turn comes: if all who listen to a channel were served between two looks at the
+    /// sockets, whoever publishes would wait for all of them, and each of them would be sent one message at a time.
+    fn serve_woken(&mut self, most: usize) {
+        if self.woken.is_empty() && self.wakeups.is_empty() {
+            return;
+        }
         let mut woken = self.wakeups.take();
-        for key in woken.drain(..) {
+        self.woken.extend(woken.drain(..));
+        self.wakeups.give_back(woken);
+        for _ in 0..most {
+            let Some(key) = self.woken.pop_front() else { break };
             // It may be another connection by now, which minds no wake-up too many.
             if let Some(served) = self.conns.get(key) {
                 served.notified.seen();
                 self.step(key);
             }
         }
-        self.wakeups.give_back(woken);
     }
 
     #[inline]

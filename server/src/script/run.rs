@@ -435,6 +435,8 @@ impl Run<'_, '_> {
         worker.count_in_script(self.caller, entry, started, error, || {
             spans.iter().map(|span| span.slice(words)).collect()
         });
+        // A script may take its time: messages, those of others included, do not wait for its end.
+        worker.exec.news.ring();
         // Freeing under the hold is slow for others, keeping everything until its end can be fatal for all.
         if worker.exec.is_heavy() {
             worker.exec.free_garbage();

@@ -4,7 +4,7 @@ use super::WatchFlag;
 use super::mailbox::{Delivery, Mailbox};
 use super::tracking::Tracking;
 use super::waiting::{Ending, Waiting};
-use super::wake::ConnWaker;
+use super::wake::{Bells, ConnWaker};
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
@@ -265,13 +265,14 @@ impl Client {
         self.waker.wake();
     }
 
-    /// Sends a push from any thread, given as RESP2 writes it; `None` when the connection is closed. Whoever finds it
-    /// asleep wakes it: a wake-up for each message would cost more than the message.
+    /// Sends a push from any thread, given as RESP2 writes it; `None` when the connection is closed. It goes out once
+    /// `bells` are rung. Whoever finds the connection asleep sees to that: a wake-up for each message would cost more than
+    /// the message.
     #[inline]
-    pub fn push(&self, push: &[u8]) -> Option<Delivery> {
+    pub fn push(&self, push: &[u8], bells: &mut Bells) -> Option<Delivery> {
         let delivery = self.mailbox.push(push)?;
         if delivery.is_first {
-            self.waker.wake();
+            self.waker.wake_later(bells);
         }
         Some(delivery)
     }

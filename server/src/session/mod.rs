@@ -13,7 +13,7 @@ pub use subscriptions::{Names, Subscriptions};
 
 pub use tracking::{TrackOptions, Tracking};
 pub use waiting::{Claim, Ending, Waiting};
-pub use wake::{ConnWaker, Notified, Wakeups};
+pub use wake::{Bells, ConnWaker, Notified, Wakeups};
 
 use crate::net::decode::Decoder;
 use crate::registry::Entry;

@@ -318,7 +318,7 @@ impl Executor {
     /// Tells of the events so far. Call it with the shards of their keys still held.
     fn announce(&mut self) {
         for event in &self.log.events {
-            self.shared.pubsub.announce(&self.shared, self.events, event);
+            self.shared.pubsub.announce(&self.shared, self.events, event, self.news.bells());
         }
     }
 

@@ -7,6 +7,7 @@
 
 use super::hold::ShardData;
 use super::track::{TrackTable, Tracked};
+use crate::session::Bells;
 use std::collections::BTreeMap;
 use tidegate_data::Touched;
 
@@ -45,6 +46,8 @@ pub struct News {
     pub broadcast: BTreeMap<Box<[u8]>, u64>,
     /// What was forgotten with a whole database, to be freed with no shard held.
     pub forgotten: Vec<Tracked>,
+    /// Threads with messages to send.
+    bells: Bells,
     /// There is something in here, except in `own`.
     is_waiting: bool,
     /// More keys are remembered as read than the settings allow, or may be.
@@ -56,6 +59,20 @@ impl News {
     #[inline]
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
+    }
+
+    /// Threads with messages to send: whoever is put there is told at the end of the turn.
+    pub fn bells(&mut self) -> &mut Bells {
+        self.is_waiting = true;
+        &mut self.bells
+    }
+
+    /// Tells the threads that have messages to send.
+    #[inline]
+    pub fn ring(&mut self) {
+        if !self.bells.is_empty() {
+            self.bells.ring();
+        }
     }
 
     /// More keys are remembered as read than the settings allow, or may be: see to it at the end of the turn.

@@ -10,7 +10,7 @@
 use super::Shared;
 use crate::config::value::Events;
 use crate::config::{ClientClass, Hot};
-use crate::session::Client;
+use crate::session::{Bells, Client};
 use hashbrown::HashMap;
 use std::hash::BuildHasher as _;
 use std::io::Write as _;
@@ -147,9 +147,17 @@ impl PubSub {
 
     /// Sends a message to all subscribers of a channel, and for a channel of the common kind to those of the patterns
     /// that match it. O(subscribers + patterns).
-    pub fn publish(&self, shared: &Shared, topic: Topic, channel: &[u8], message: &[u8]) -> Published {
-        let mut fan_out =
-            FanOut { shared, limit: hard_limit(shared.config.hot()), published: Published::default() };
+    /// The messages are sent once `bells` are rung.
+    pub fn publish(
+        &self,
+        shared: &Shared,
+        topic: Topic,
+        channel: &[u8],
+        message: &[u8],
+        bells: &mut Bells,
+    ) -> Published {
+        let limit = hard_limit(shared.config.hot());
+        let mut fan_out = FanOut { shared, limit, bells, published: Published::default() };
         let stripe = self.stripe(channel);
         if topic == Topic::ShardChannel {
             if let Some(subscribers) = stripe.shard_channels.get(channel) {
@@ -173,7 +181,7 @@ impl PubSub {
 
     /// Tells of an event of the keyspace on the channels that `notify-keyspace-events` names. Call it while the shard of
     /// the key is held, so that events of a key come in the order of what happened to it.
-    pub fn announce(&self, shared: &Shared, wanted: Events, event: &Event) {
+    pub fn announce(&self, shared: &Shared, wanted: Events, event: &Event, bells: &mut Bells) {
         if self.is_silent() {
             return;
         }
@@ -182,7 +190,7 @@ impl PubSub {
             channel.clear();
             let _ = write!(channel, "__{space}@{}__:", event.db);
             channel.extend_from_slice(name);
-            self.publish(shared, Topic::Channel, &channel, message);
+            self.publish(shared, Topic::Channel, &channel, message, bells);
         };
         if wanted.contains(Events::KEYSPACE) {
             announce("keyspace", &event.key, event.name.as_bytes());
@@ -222,13 +230,14 @@ fn hard_limit(hot: &Hot) -> usize {
 struct FanOut<'a> {
     shared: &'a Shared,
     limit: usize,
+    bells: &'a mut Bells,
     published: Published,
 }
 
 impl FanOut<'_> {
     fn send(&mut self, push: &[u8], subscribers: &Subscribers) {
         for client in subscribers.values() {
-            let Some(delivery) = client.push(push) else { continue };
+            let Some(delivery) = client.push(push, self.bells) else { continue };
             self.published.receivers += 1;
             if delivery.waiting > BEHIND {
                 self.published.behind = Some(Arc::clone(client));

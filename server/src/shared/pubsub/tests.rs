@@ -19,6 +19,10 @@ fn received(client: &Client) -> String {
     String::from_utf8(out).unwrap().replace("\r\n", " ")
 }
 
+fn publish(shared: &Shared, topic: Topic, channel: &[u8], message: &[u8]) -> Published {
+    shared.pubsub.publish(shared, topic, channel, message, &mut Bells::default())
+}
+
 fn name(text: &str) -> Arc<[u8]> {
     text.as_bytes().into()
 }
@@ -32,12 +36,12 @@ fn a_message_reaches_who_listens() {
     shared.pubsub.subscribe(Topic::Channel, &name("c"), &two);
     shared.pubsub.subscribe(Topic::Pattern, &name("[a-d]"), &two);
     shared.pubsub.subscribe(Topic::ShardChannel, &name("c"), &one);
-    assert_eq!(shared.pubsub.publish(&shared, Topic::Channel, b"c", b"hi").receivers, 3);
+    assert_eq!(publish(&shared, Topic::Channel, b"c", b"hi").receivers, 3);
     assert_eq!(received(&one), "*3 $7 message $1 c $2 hi ");
     assert_eq!(received(&two), ">3 $7 message $1 c $2 hi >4 $8 pmessage $5 [a-d] $1 c $2 hi ");
-    assert_eq!(shared.pubsub.publish(&shared, Topic::ShardChannel, b"c", b"").receivers, 1);
+    assert_eq!(publish(&shared, Topic::ShardChannel, b"c", b"").receivers, 1);
     assert_eq!(received(&one), "*3 $8 smessage $1 c $0  ");
-    assert_eq!(shared.pubsub.publish(&shared, Topic::Channel, b"e", b"hi").receivers, 0);
+    assert_eq!(publish(&shared, Topic::Channel, b"e", b"hi").receivers, 0);
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn a_subscriber_that_was_killed_is_gone_at_once() {
     }
     shared.clients.kill(&one);
     assert_eq!(shared.pubsub.subscribers(Topic::Channel, b"c"), 1);
-    assert_eq!(shared.pubsub.publish(&shared, Topic::Channel, b"c", b"").receivers, 1);
+    assert_eq!(publish(&shared, Topic::Channel, b"c", b"").receivers, 1);
     shared.clients.kill(&two);
     assert!(shared.pubsub.names(Topic::Channel, |_| true).is_empty());
 }
@@ -78,7 +82,7 @@ fn a_laggard_is_closed_where_its_limit_is_and_its_messages_are_dropped() {
     let message = vec![b'x'; 1 << 20];
     // 32 MB is the limit of subscribers.
     for n in 1..=40 {
-        shared.pubsub.publish(&shared, Topic::Channel, b"c", &message);
+        publish(&shared, Topic::Channel, b"c", &message);
         received(&other);
         assert_eq!(laggard.killed.load(Relaxed), n >= 32, "after {n} messages");
         assert!(laggard.mailbox.len() <= 32 << 20);
