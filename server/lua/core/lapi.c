@@ -1114,6 +1114,15 @@ LUA_API int lua_getreadonly (lua_State *L, int idx) {
 
 
 /*
+** Tidegate: the instructions until the next call of the count hook are those of the script, not those of one of its
+** coroutines: a coroutine goes on where the one that resumes it is, and the other way round at its end.
+*/
+LUA_API void lua_passcount (lua_State *from, lua_State *to) {
+  to->hookcount = from->hookcount;
+}
+
+
+/*
 ** Tidegate: calls the count hook from a library function that runs for long.
 */
 LUA_API void lua_poll (lua_State *L) {

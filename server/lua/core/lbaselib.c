@@ -494,7 +494,9 @@ static int auxresume (lua_State *L, lua_State *co, int narg) {
   }
   lua_xmove(L, co, narg);
   lua_setlevel(L, co);
+  lua_passcount(L, co);  /* Tidegate */
   status = lua_resume(co, narg);
+  lua_passcount(co, L);  /* Tidegate */
   if (status == 0 || status == LUA_YIELD) {
     int nres = lua_gettop(co);
     if (!lua_checkstack(L, nres + 1))

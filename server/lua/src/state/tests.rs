@@ -116,6 +116,20 @@ fn a_script_that_is_stopped_cannot_go_on() {
 }
 
 #[test]
+fn a_script_cannot_hide_in_coroutines() {
+    // Each is over before it would be asked alone.
+    let mut state = state();
+    for text in [
+        "local function f() for i = 1, 2 do pcall(coroutine.wrap(f)) end end while true do pcall(f) end",
+        "while true do coroutine.wrap(function() for i = 1, 10000 do end end)() end",
+        "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do pcall(co) end",
+    ] {
+        assert_eq!(run(&mut state, text), Err(Failure::Stopped(Stop("ERR stopped"))), "{text}");
+    }
+    assert_eq!(run(&mut state, "return 'fine'").unwrap(), "fine");
+}
+
+#[test]
 fn memory_is_limited() {
     let mut state = state();
     for greedy in [
