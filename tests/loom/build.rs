@@ -29,6 +29,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "        true\n    }\n\n    /// Waits for the right",
         "        for &held in wanted { self.shards[held as usize].lock.unlock(); }\n        true\n    }\n\n    /// Waits for the right",
     ),
+    ("no_right", "hold.rs", "self.roaming.0.lock();", ""),
     ("no_way_asked", "hold.rs", "self.shards.roamer_waits.0.store(true, Ordering::Relaxed);", ""),
     ("no_way_given", "hold.rs", "self.shards[held as usize].lock.unlock();", "let _ = held;"),
     (

@@ -291,6 +291,94 @@ fn scripts_on_undeclared_keys_are_atomic() {
     assert_eq!(show(&client.line("GET counter")), "\"80\"");
 }
 
+/// Scripts that run beside each other because they keep to their keys, scripts that run one by one because nobody knows,
+/// transactions and plain commands, all on the same accounts: the sum never changes.
+#[test]
+fn scripts_of_both_kinds_are_atomic_together() {
+    const ACCOUNTS: usize = 12;
+    const THREADS: usize = 6;
+    let server = TestServer::tidegate_with(&["--io-threads", "4"]);
+    let mut client = server.client();
+    for account in 0..ACCOUNTS {
+        client.call(&["SET", &format!("account:{account}"), "100"]);
+    }
+    let declared = "redis.call('decrby', KEYS[1], ARGV[1])
+        if tonumber(redis.call('get', KEYS[1])) < 0 then return redis.call('incrby', KEYS[1], ARGV[1]) end
+        return redis.call('incrby', KEYS[2], ARGV[1])";
+    // Touches an account it has not declared after it has written.
+    let undeclared = "redis.call('decrby', KEYS[1], ARGV[1])
+        return redis.call('incrby', 'account:' .. ARGV[2], ARGV[1])";
+    let sum = "local sum = 0 for _, key in ipairs(KEYS) do sum = sum + redis.call('get', key) end return sum";
+    let names: Vec<String> = (0..ACCOUNTS).map(|n| format!("account:{n}")).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (server, names) = (&server, &names);
+            scope.spawn(move || {
+                let mut client = server.client();
+                let mut sums = vec!["EVAL", sum, "12"];
+                sums.extend(names.iter().map(String::as_str));
+                for turn in 0..400usize {
+                    let from = (turn * 5 + thread) % ACCOUNTS;
+                    let to = (turn * 7 + thread * 3 + 1) % ACCOUNTS;
+                    let (from, other) = (names[from].as_str(), to.to_string());
+                    let to = names[to].as_str();
+                    match (turn + thread) % 5 {
+                        0..=2 => client.call(&["EVAL", declared, "2", from, to, "3"]),
+                        3 => client.call(&["EVAL", undeclared, "1", from, "2", &other]),
+                        _ => {
+                            client.line("MULTI");
+                            client.call(&["DECRBY", from, "1"]);
+                            client.call(&["EVAL", declared, "2", to, from, "1"]);
+                            client.call(&["INCRBY", to, "1"]);
+                            client.line("EXEC")
+                        }
+                    };
+                    if turn % 8 == 0 {
+                        assert_eq!(show(&client.call(&sums)), "1200", "the middle of something was seen");
+                    }
+                }
+            });
+        }
+    });
+    let mut sums = vec!["EVAL", sum, "12"];
+    sums.extend(names.iter().map(String::as_str));
+    assert_eq!(show(&client.call(&sums)), "1200");
+}
+
+/// While a script on one key runs, others run on other keys; one of which nobody knows what it touches waits for nobody
+/// but those whose keys it touches.
+#[test]
+fn scripts_on_other_keys_do_not_wait() {
+    let server = TestServer::tidegate_with(&["--io-threads", "2"]);
+    let slow = "local began = redis.call('time')
+        repeat local now = redis.call('time') until now[1] - began[1] + (now[2] - began[2]) / 1e6 > 2
+        return redis.call('incr', KEYS[1])";
+    let quick = ["return redis.call('incr', KEYS[1])", "return redis.call('incr', KEYS[1] .. '')"];
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let mut runner = server.client();
+        let tell = told.clone();
+        runner.send(&["EVAL", slow, "1", "a"]).unwrap();
+        scope.spawn(move || {
+            assert_eq!(show(&runner.read().unwrap()), "1");
+            tell.send("slow").unwrap();
+        });
+        // One of them is served by another thread than the slow one.
+        for script in quick {
+            for mut client in [server.client(), server.client()] {
+                let tell = told.clone();
+                scope.spawn(move || {
+                    client.call(&["EVAL", script, "1", "b"]);
+                    tell.send(script).unwrap();
+                });
+            }
+        }
+    });
+    let order: Vec<&str> = heard.try_iter().collect();
+    let slow = order.iter().position(|script| *script == "slow").unwrap();
+    assert!(quick.iter().all(|script| order[..slow].contains(script)), "{order:?}");
+}
+
 /// Waits until commands are refused because of a script.
 fn until_busy(client: &mut RespClient) {
     for _ in 0..2000 {

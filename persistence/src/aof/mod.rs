@@ -12,7 +12,6 @@
 //! * An error of a sync is never forgotten: what was not synced is written again, to another file.
 
 mod line;
-pub mod load;
 mod log;
 mod manifest;
 pub mod read;
@@ -111,7 +110,7 @@ impl Default for Settings {
 pub struct Status {
     /// Bytes of the base and of all that was appended since.
     pub size: AtomicU64,
-    /// The same when the files were rewritten last; of the base alone when they were loaded.
+    /// The same when the files were rewritten or loaded last.
     pub base_size: AtomicU64,
     /// A snapshot is being made that will replace the files.
     pub is_rewriting: AtomicBool,
@@ -165,8 +164,6 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// Bytes of all of them together.
     pub size: u64,
-    /// Bytes of the base.
-    pub base_size: u64,
     /// Bytes of the last one that is appended to.
     pub last_size: u64,
     /// Where in that one the last checksum line ends.
@@ -234,7 +231,7 @@ impl Aof {
 
     fn writer(&self, loaded: Loaded) -> Writer {
         self.core.status.size.store(loaded.size, Relaxed);
-        self.core.status.base_size.store(loaded.base_size, Relaxed);
+        self.core.status.base_size.store(loaded.size, Relaxed);
         Writer::new(Arc::clone(&self.core), loaded.manifest)
     }
 

@@ -19,7 +19,6 @@ use super::sync::Syncer;
 use super::{Core, File, Fsync, Manifest, Place};
 use crate::disk::{Disk, LogFile, directory_of};
 use crate::journal::{Lsn, write_command};
-use crate::rdb;
 
 /// Bytes written and vouched for together, unless one unit is larger.
 const BATCH: usize = 4 << 20;
@@ -136,23 +135,10 @@ impl Writer {
             self.core.disk.sync_dir(&self.core.place.dir)?;
             self.open = Some(Open { file, size, synced: size, sealed });
         } else {
-            let mut manifest = self.manifest.clone();
-            self.core.disk.create_dir(&self.core.place.dir)?;
-            self.core.disk.sync_dir(&directory_of(&self.core.place.dir))?;
-            if manifest.is_empty() {
-                // As Redis does it, so that there is always a state to start from.
-                let base = manifest.next_base(&self.core.place.stem, true);
-                let aux = vec![("aof-base", "1".to_owned())];
-                let header = rdb::Header { aux, checksum: true, ..rdb::Header::default() };
-                let path = self.core.place.file(&base.name);
-                let saved = rdb::save(&*self.core.disk, &path, &header, &mut |_| {});
-                saved.map_err(|failed| failed.error)?;
-                tracing::info!("Creating AOF base file {} on server start", base.name);
-                manifest.set_base(base, 0);
-            }
             let (file, name) = self.create_file()?;
             tracing::info!("Creating AOF incr file {} on server start", name.name);
             self.open = Some(file);
+            let mut manifest = self.manifest.clone();
             manifest.add_incr(name);
             persist(&*self.core.disk, &self.core.place, &manifest)?;
             self.manifest = manifest;

@@ -14,6 +14,8 @@ pub(crate) struct LuaState {
 
 pub(crate) type CFunction = unsafe extern "C-unwind" fn(*mut LuaState) -> c_int;
 pub(crate) type Alloc = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, usize) -> *mut c_void;
+pub(crate) type Writer =
+    unsafe extern "C-unwind" fn(*mut LuaState, *const c_void, usize, *mut c_void) -> c_int;
 pub(crate) type Hook = unsafe extern "C-unwind" fn(*mut LuaState, *mut Debug);
 
 pub(crate) const REGISTRY: c_int = -10000;
@@ -93,6 +95,7 @@ unsafe extern "C-unwind" {
     pub(crate) fn lua_setreadonly(l: *mut LuaState, index: c_int, readonly: c_int);
     pub(crate) fn lua_getreadonly(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_pcall(l: *mut LuaState, args: c_int, results: c_int, handler: c_int) -> c_int;
+    pub(crate) fn lua_dump(l: *mut LuaState, writer: Writer, data: *mut c_void) -> c_int;
     pub(crate) fn lua_gc(l: *mut LuaState, what: c_int, data: c_int) -> c_int;
     /// (e) always.
     pub(crate) fn lua_error(l: *mut LuaState) -> c_int;

@@ -5,6 +5,7 @@
 //!
 //! * [`State`]: one interpreter: compiles scripts, runs them within limits.
 //! * [`Frame`]: the values of a running function: how Rust functions get their arguments and give their results.
+//! * [`bytecode`]: what a script was compiled to.
 //! * [`Host`]: what a running script may ask of the program around it. [`Fault`]: errors that functions raise.
 //!
 //! # How Rust functions and Lua errors go together
@@ -15,6 +16,7 @@
 //! tables. Running out of memory is the one error that any operation could raise; `heap.rs` says why none does.
 #![expect(unsafe_code, reason = "the core is written in C")]
 
+pub mod bytecode;
 mod call;
 mod fault;
 mod ffi;

@@ -1,12 +1,13 @@
 //! One interpreter.
 
+use crate::bytecode::{self, Prototype};
 use crate::call::{self, c_name};
 use crate::fault::Fault;
 use crate::ffi::{self, LuaState};
 use crate::frame::{Frame, Kind};
 use crate::heap::{Heap, allocate};
 use crate::host::{Host, Stop};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -126,6 +127,19 @@ impl State {
         }
     }
 
+    /// What a script was compiled to.
+    pub fn prototype(&self, script: &Compiled) -> Option<Prototype> {
+        let mut dumped = Vec::new();
+        // SAFETY: no script runs, a fresh stack has room for the function, and `append` gets the vector it expects.
+        let status = unsafe {
+            ffi::lua_rawgeti(self.l.as_ptr(), ffi::REGISTRY, script.0);
+            let status = ffi::lua_dump(self.l.as_ptr(), append, (&raw mut dumped).cast());
+            ffi::lua_settop(self.l.as_ptr(), 0);
+            status
+        };
+        (status == 0).then(|| bytecode::read(&dumped)).flatten()
+    }
+
     /// Takes the function on top of `frame` to be called later.
     pub fn keep(frame: &mut Frame<'_>) -> Result<Compiled, Fault> {
         if frame.kind(-1) != Kind::Function {
@@ -214,6 +228,25 @@ impl State {
             unsafe { ffi::lua_gc(self.l.as_ptr(), ffi::GC_STEP, GC_PERIOD as c_int) };
         }
     }
+}
+
+/// Appends what is dumped to a vector.
+///
+/// # Safety
+/// `data` is a `Vec<u8>` that nobody else uses, and there are `len` bytes at `bytes`.
+unsafe extern "C-unwind" fn append(
+    _: *mut LuaState,
+    bytes: *const c_void,
+    len: usize,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: the caller vouches for it; where there are no bytes, there may be no pointer.
+    unsafe {
+        if len > 0 {
+            (*data.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), len));
+        }
+    }
+    0
 }
 
 /// What the error on top says.

@@ -4,8 +4,8 @@ use super::busy::Busy;
 use super::shebang::{self, Shebang};
 use dashmap::DashMap;
 use sha1::{Digest as _, Sha1};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tidegate_commands::model::Error;
 
 /// The SHA1 of a script's text.
@@ -20,12 +20,24 @@ pub struct Script {
     pub text: Box<[u8]>,
     /// What its first line declares.
     pub shebang: Shebang,
+    /// Whether it is known to touch declared keys only, once it was compiled.
+    is_confined: OnceLock<bool>,
 }
 
 impl Script {
     /// Reads a script's first line.
     pub fn new(text: &[u8]) -> Result<Self, Error> {
-        Ok(Script { sha: sha_of(text), text: text.into(), shebang: shebang::parse(text)? })
+        Ok(Script {
+            sha: sha_of(text),
+            text: text.into(),
+            shebang: shebang::parse(text)?,
+            is_confined: OnceLock::new(),
+        })
+    }
+
+    /// True when it is known to touch declared keys only. `judge` tells when it is asked for the first time.
+    pub(super) fn is_confined(&self, judge: impl FnOnce() -> bool) -> bool {
+        *self.is_confined.get_or_init(judge)
     }
 
     /// The SHA1 in hexadecimal digits.

@@ -1,7 +1,7 @@
 //! The engine of one thread: its interpreter and the scripts compiled for it.
 
 use super::cache::{Script, Sha};
-use super::{api, libs};
+use super::{api, libs, reach};
 use crate::session::{Client, Session};
 use crate::shared::Shared;
 use hashbrown::HashMap;
@@ -25,7 +25,16 @@ struct Loaded {
     state: State,
     /// The epoch of the scripts it was made for.
     epoch: u64,
-    scripts: HashMap<Sha, (Compiled, Arc<Script>), foldhash::fast::RandomState>,
+    scripts: HashMap<Sha, Known, foldhash::fast::RandomState>,
+}
+
+/// A script that this thread has compiled.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) script: Arc<Script>,
+    pub(super) compiled: Compiled,
+    /// It is known to touch declared keys only.
+    pub(super) is_confined: bool,
 }
 
 /// Room that calls of commands share, and what scripts leave to the next one.
@@ -97,7 +106,7 @@ impl Engine {
     /// A script with this SHA1 that this thread has compiled already.
     pub fn known(&self, shared: &Shared, sha: &Sha) -> Option<Arc<Script>> {
         let loaded = self.loaded.as_ref().filter(|loaded| loaded.epoch == shared.scripts.epoch())?;
-        loaded.scripts.get(sha).map(|(_, script)| Arc::clone(script))
+        loaded.scripts.get(sha).map(|known| Arc::clone(&known.script))
     }
 
     /// Compiles a script for this thread, unless it is already.
@@ -109,15 +118,24 @@ impl Engine {
         let compiled = loaded.state.compile(script.source(), "@user_script").map_err(|text| {
             Error::text([b"ERR Error compiling script (new function): ", &text[..]].concat())
         })?;
-        loaded.scripts.insert(script.sha, (compiled, Arc::clone(script)));
+        let is_confined = script.is_confined(|| {
+            let prototype = loaded.state.prototype(&compiled);
+            prototype.is_some_and(|prototype| reach::is_confined(shared.registry, &prototype))
+        });
+        loaded.scripts.insert(script.sha, Known { script: Arc::clone(script), compiled, is_confined });
         Ok(())
     }
 
     /// The parts that a run needs: the interpreter, the compiled script, the scratch room.
     pub(super) fn parts(&mut self, sha: &Sha) -> Option<(&mut State, &Compiled, &mut Scratch)> {
         let loaded = self.loaded.as_mut()?;
-        let (compiled, _) = loaded.scripts.get(sha)?;
-        Some((&mut loaded.state, compiled, &mut self.scratch))
+        let known = loaded.scripts.get(sha)?;
+        Some((&mut loaded.state, &known.compiled, &mut self.scratch))
+    }
+
+    /// True when a script that this thread has compiled is known to touch declared keys only.
+    pub(super) fn is_confined(&self, sha: &Sha) -> bool {
+        self.loaded.as_ref().and_then(|loaded| loaded.scripts.get(sha)).is_some_and(|known| known.is_confined)
     }
 
     /// Bytes of the interpreter.

@@ -12,6 +12,7 @@ mod convert;
 mod engine;
 pub mod functions;
 pub mod libs;
+mod reach;
 mod run;
 mod shebang;
 

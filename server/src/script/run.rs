@@ -2,7 +2,9 @@
 //!
 //! A script begins under the shards of its declared keys. It may call commands on any other key at any time: the shard
 //! of that key is then taken as well. All shards are released together at the end, so what it did is one step for
-//! everybody else. To take shards out of order it has the [`Roam`] right from its beginning.
+//! everybody else. To take shards out of order it has the [`Roam`] right from its beginning, unless it is known to touch
+//! declared keys only ([`super::reach`]): then it needs no shard but those it begins under, as any command with several
+//! keys.
 
 use super::api::{self, host};
 use super::busy::Kind as Running;
@@ -56,8 +58,8 @@ struct Run<'a, 's> {
     scratch: &'a mut Scratch,
     caller: &'a Session,
     shards: Shards<'a, 's>,
-    /// The right to take more of them.
-    roam: &'a Roam<'s>,
+    /// The right to take more of them; `None` for a script that will want none.
+    roam: Option<&'a Roam<'s>>,
     read_only: bool,
     allow_oom: bool,
     /// It has called a command that writes.
@@ -77,12 +79,13 @@ impl Worker {
         reply: &mut Reply<'_>,
     ) -> Result<Verdict, Error> {
         if let Some((hold, roam)) = transaction {
-            return self.run_held(caller, script, call, Shards::Transaction(hold), roam, reply);
+            return self.run_held(caller, script, call, Shards::Transaction(hold), Some(roam), reply);
         }
         let shared: &'static Shared = self.eternal;
-        let roam = shared.shards.roam();
+        let is_confined = self.engine.as_ref().is_some_and(|engine| engine.is_confined(&script.sha));
+        let roam = (!is_confined).then(|| shared.shards.roam());
         let hold = shared.shards.hold(call.args.keys().map(tidegate_data::Key::shard).collect());
-        let verdict = self.run_held(caller, script, call, Shards::Own(hold), &roam, reply);
+        let verdict = self.run_held(caller, script, call, Shards::Own(hold), roam.as_ref(), reply);
         drop(roam);
         self.serve_postponed();
         verdict
@@ -94,7 +97,7 @@ impl Worker {
         script: &Arc<Script>,
         call: Invocation<'_>,
         shards: Shards<'_, 's>,
-        roam: &Roam<'s>,
+        roam: Option<&Roam<'s>>,
         reply: &mut Reply<'_>,
     ) -> Result<Verdict, Error> {
         // A command that a script calls finds no engine: scripts do not call scripts.
@@ -165,7 +168,7 @@ impl Worker {
 }
 
 /// Sets a global variable to an array of strings, though globals are read-only.
-fn set_global<'a>(
+pub(super) fn set_global<'a>(
     frame: &mut Frame<'_>,
     name: &str,
     values: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -399,10 +402,19 @@ impl Run<'_, '_> {
         keys.clear();
         let route = route_request(worker.eternal, entry, words, spans, keys);
         let hold = self.shards.hold();
-        match route {
-            Route::None => {}
-            Route::All => self.roam.extend_to_all(hold),
-            Route::One(_) | Route::Many => self.roam.extend(hold, keys.iter().map(|key| key.shard)),
+        match (route, self.roam) {
+            (Route::None, _) => {}
+            (Route::All, Some(roam)) => roam.extend_to_all(hold),
+            (Route::One(_) | Route::Many, Some(roam)) => roam.extend(hold, keys.iter().map(|key| key.shard)),
+            (Route::One(_) | Route::Many, None) if keys.iter().all(|key| hold.has(key.shard)) => {}
+            (_, None) => {
+                // Waiting for it here could be for ever.
+                debug_assert!(false, "a script that was found to touch declared keys only wants others");
+                tracing::error!("A script was misjudged: {} is refused to it", entry.name);
+                let error = Error::new("ERR This key was not declared by the script");
+                Reply::new(out, session.protocol).error(&error);
+                return;
+            }
         }
         let started = worker.stopwatch.ticks();
         let args = Args::new(words, spans, keys, entry.words);

@@ -192,7 +192,8 @@ macro_rules! variant {
                 });
             }
 
-            /// One who roams takes a lower shard while it holds a higher one, against one who takes both in order.
+            /// One who roams takes a lower shard while it holds a higher one, against one who takes both in order: a
+            /// script on undeclared keys against one that is known to touch declared keys only.
             pub fn roaming() {
                 explore("roaming", Some(3), || {
                     let (shards, guarded) = setting(&[10, 10]);
@@ -220,6 +221,29 @@ macro_rules! variant {
                     drop(hold);
                 });
             }
+
+            /// Two scripts of which nobody knows what they touch, each of which wants what the other one has.
+            pub fn crossing() {
+                explore("crossing", Some(2), || {
+                    let (shards, guarded) = setting(&[10, 10]);
+                    let script = |first: u16, then: u16| {
+                        let (shards, guarded) = (Arc::clone(&shards), Arc::clone(&guarded));
+                        move || {
+                            let roam = shards.roam();
+                            let mut hold = shards.hold([first].into_iter().collect());
+                            guarded.add(first, -5);
+                            roam.extend(&mut hold, [then]);
+                            guarded.add(then, 5);
+                            assert_eq!(guarded.get(0) + guarded.get(1), 20, "half a transfer");
+                            drop(hold);
+                            drop(roam);
+                        }
+                    };
+                    let other = thread::spawn(script(0, 1));
+                    script(1, 0)();
+                    other.join().unwrap();
+                });
+            }
         }
     };
 }
@@ -231,6 +255,7 @@ variant!(checked_then_taken);
 variant!(guard_before_attempt);
 variant!(unordered);
 variant!(released_early);
+variant!(no_right);
 variant!(no_way_asked);
 variant!(no_way_given);
 
@@ -283,6 +308,17 @@ fn locks_in_the_order_of_the_request_are_caught() {
 #[should_panic(expected = "Causality violation")]
 fn shards_released_before_their_time_are_caught() {
     released_early::transfers();
+}
+
+#[test]
+fn scripts_that_cross_run_one_by_one() {
+    faithful::crossing();
+}
+
+#[test]
+#[should_panic(expected = "Model exceeded maximum number of branches")] // each spins for the other's shard
+fn taking_further_shards_without_the_right_is_caught() {
+    no_right::crossing();
 }
 
 #[test]
