@@ -38,6 +38,12 @@ pub trait DiskFile: Write + Send {
     /// Returns when all that was written survives a power failure. After an error nothing is known about it, whatever
     /// a second call says.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Puts other bytes in the place of some that were written before, which begin at `at`. What is written next goes to
+    /// the end as always.
+    fn rewrite(&mut self, _at: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// A file that is appended to, from one thread, and synced, maybe from another.
@@ -99,6 +105,10 @@ impl Disk for RealDisk {
 impl DiskFile for fs::File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn rewrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, bytes, at)
     }
 }
 

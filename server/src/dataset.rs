@@ -60,12 +60,12 @@ impl std::fmt::Display for LoadFailure {
 impl std::error::Error for LoadFailure {}
 
 /// The file, in the working directory.
-fn path(shared: &Shared) -> PathBuf {
+pub fn path(shared: &Shared) -> PathBuf {
     shared.config.path("dbfilename").unwrap_or_else(|| "dump.rdb".into())
 }
 
 /// How accesses are remembered under the present policy.
-fn access(shared: &Shared) -> Access {
+pub fn access(shared: &Shared) -> Access {
     let (hot, now_s) = (shared.config.hot(), clock::unix_ms() / 1000);
     if hot.maxmemory_policy.get().lfu() {
         let (log_factor, decay_minutes) = (hot.lfu_log_factor.get(), hot.lfu_decay_time.get());
@@ -77,32 +77,38 @@ fn access(shared: &Shared) -> Access {
 
 /// Removes what an interrupted save has left behind, if anything.
 pub fn remove_temporary(shared: &Shared) {
+    shared.snapshots.remove_temporary(shared);
     // There is none if nobody was saving.
     let _ = shared.disk.remove(&rdb::temporary(&path(shared)));
 }
 
-/// Saves all databases. What went wrong is in the log.
-pub fn save(shared: &Shared, hold: &mut Hold<'_>) -> Result<(), SaveError> {
+/// What stands before the keys of a file; `is_base` says that it is part of an AOF.
+pub fn header(shared: &Shared, is_base: bool) -> Header {
     let config = &shared.config;
-    let header = Header {
+    Header {
         aux: vec![
             ("redis-ver", REDIS_VERSION.to_owned()),
             ("redis-bits", usize::BITS.to_string()),
             ("ctime", (clock::unix_ms() / 1000).to_string()),
             ("used-mem", crate::memory::used().to_string()),
-            ("aof-base", "0".to_owned()),
+            ("aof-base", u8::from(is_base).to_string()),
             ("tidegate-ver", TIDEGATE_VERSION.to_owned()),
         ],
         compress: config.hot().rdbcompression.get(),
         checksum: config.flag("rdbchecksum"),
         sync_often: config.flag("rdb-save-incremental-fsync"),
-    };
+    }
+}
+
+/// Saves all databases. What went wrong is in the log.
+pub fn save(shared: &Shared, hold: &mut Hold<'_>) -> Result<(), SaveError> {
+    let config = &shared.config;
     let policy = config.hot().maxmemory_policy.get();
     let access = policy.by_access().then(|| access(shared));
     let databases = config.databases();
     // For tests that want to look at a save under way. Redis takes negative numbers for a fraction of a microsecond.
     let delay = Duration::from_micros(u64::try_from(config.number("rdb-key-save-delay")).unwrap_or(0));
-    let result = rdb::save(&*shared.disk, &path(shared), &header, &mut |saver| {
+    let result = rdb::save(&*shared.disk, &path(shared), &header(shared, false), &mut |saver| {
         shared.libraries.get().libraries().for_each(|library| saver.library(&library.code));
         for db in 0..databases {
             save_database(hold, db, access, delay, saver);
@@ -139,7 +145,7 @@ fn save_database(hold: &mut Hold<'_>, db: usize, access: Option<Access>, delay: 
                 Some(access @ Access::Lfu { .. }) => (None, Some(access.frequency(record.access()) as u8)),
                 Some(access) => (Some(u64::from(access.idle_s(record.access()))), None),
             };
-            saver.entry(record, idle_s, frequency);
+            saver.entry(&record.into(), idle_s, frequency);
         }
     });
 }

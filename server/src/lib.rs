@@ -10,7 +10,7 @@
 //! * [`dispatch`]: look up, gate, route, run. [`dispatch::Worker::process`] is the engine, and does no I/O.
 //! * [`registry`]: all commands by name. [`control`]: commands about the connection or the process.
 //! * [`shard`]: the sharded keyspace: locks, holds, running handlers and settling what they did, watched keys.
-//! * [`dataset`]: saving the data set as a whole, and loading it.
+//! * [`dataset`]: saving the data set as a whole, and loading it. [`snapshot`]: saving it in the background.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
 //!
@@ -40,6 +40,7 @@ pub mod server;
 pub mod session;
 pub mod shard;
 pub mod shared;
+pub mod snapshot;
 pub mod usage;
 pub mod version;
 

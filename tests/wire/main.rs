@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod background;
 mod bitmaps;
 mod blocking;
 mod caches;

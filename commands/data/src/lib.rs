@@ -26,8 +26,9 @@ pub mod value;
 
 pub use keyspace::{
     Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, EventClasses,
-    ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, OccupiedEntry,
-    Reclaim, Record, Rules, ScanCursor, StringValue, Table, Touched, VacantEntry, ValueRef, Write, slot,
+    ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, Left, Loan,
+    OccupiedEntry, Original, Orphan, Reclaim, Record, Rules, ScanCursor, Step, StringValue, Table, Taken,
+    Taker, Touched, VacantEntry, ValueRef, Write, slot,
 };
 pub use types::{
     collection::Collection,

@@ -11,13 +11,15 @@
 //! of fields (Redis 7.4), [`VERSION_OWN`](tidegate_data::rdb::VERSION_OWN) for what only Tidegate has. Others refuse that
 //! by its number, before they touch their data.
 
+mod chunk;
 mod read;
 mod save;
 #[cfg(test)]
 mod tests;
 
+pub use chunk::{Chunk, ChunkWriter, put_large};
 pub use read::{Entry, LoadError, Loader, Note};
-pub use save::{Header, SaveError, Saver, save, temporary};
+pub use save::{Header, SaveError, Saver, put_in_place, save, temporary};
 
 /// Opcodes, which count downwards where the encodings of values count upwards.
 mod opcode {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tidegate_data::Record;
-use tidegate_data::rdb::{self, Checksum, Output, Writer, version_of};
+use tidegate_data::Taken;
+use tidegate_data::rdb::{Checksum, Output, Writer};
 
+use super::chunk::{Chunk, put_entry};
 use super::opcode;
 use crate::disk::{Disk, DiskFile, directory_of};
 
@@ -52,8 +53,10 @@ pub fn temporary(path: &Path) -> PathBuf {
     directory_of(path).join(format!("temp-{}.rdb", std::process::id()))
 }
 
-/// Saves what `fill` gives to the [`Saver`] as `path`; the same again if it is called a second time. Returns the size of the
-/// file in bytes.
+/// Where in the file the version is.
+const VERSION_AT: u64 = 5;
+
+/// Saves what `fill` gives to the [`Saver`] as `path`. Returns the size of the file in bytes.
 ///
 /// The file is written under another name in the same directory, synced, renamed, and the directory synced: whenever the
 /// power fails there is either the old file or the new one.
@@ -64,10 +67,10 @@ pub fn save(
     fill: &mut dyn FnMut(&mut Saver),
 ) -> Result<u64, SaveError> {
     let temporary = temporary(path);
-    let result = write(disk, &temporary, header, fill).and_then(|size| {
-        let step = |step| move |error| SaveError { step, error };
-        disk.rename(&temporary, path).map_err(step("rename"))?;
-        disk.sync_dir(&directory_of(path)).map_err(step("fsyncFileDir"))?;
+    let result = Saver::create(disk, &temporary, header).and_then(|mut saver| {
+        fill(&mut saver);
+        let size = saver.finish()?;
+        put_in_place(disk, &temporary, path)?;
         Ok(size)
     });
     if result.is_err() {
@@ -77,24 +80,11 @@ pub fn save(
     result
 }
 
-fn write(
-    disk: &dyn Disk,
-    path: &Path,
-    header: &Header,
-    fill: &mut dyn FnMut(&mut Saver),
-) -> Result<u64, SaveError> {
-    let mut version = VERSION_MIN;
-    loop {
-        let file = disk.create(path).map_err(|error| SaveError { step: "fopen", error })?;
-        let mut saver = Saver::new(file, header, version);
-        fill(&mut saver);
-        // That a value needs a later version is seen when the version has long been written. It is rare: begin again.
-        if saver.version_needed > version && !saver.is_failed() {
-            version = saver.version_needed;
-            continue;
-        }
-        return saver.finish();
-    }
+/// Gives a finished file its name, in the place of the old one: whenever the power fails there is either one or the other.
+pub fn put_in_place(disk: &dyn Disk, temporary: &Path, path: &Path) -> Result<(), SaveError> {
+    let step = |step| move |error| SaveError { step, error };
+    disk.rename(temporary, path).map_err(step("rename"))?;
+    disk.sync_dir(&directory_of(path)).map_err(step("fsyncFileDir"))
 }
 
 /// Receives what is to be saved: databases one after the other, and in each its keys.
@@ -102,10 +92,14 @@ fn write(
 pub struct Saver {
     writer: Writer<FileOutput>,
     version_needed: u32,
+    /// The database of what comes next.
+    db: Option<usize>,
 }
 
 impl Saver {
-    fn new(file: Box<dyn DiskFile>, header: &Header, version: u32) -> Self {
+    /// Begins a file.
+    pub fn create(disk: &dyn Disk, path: &Path, header: &Header) -> Result<Self, SaveError> {
+        let file = disk.create(path).map_err(|error| SaveError { step: "fopen", error })?;
         let output = FileOutput {
             file,
             buffer: Vec::with_capacity(CHUNK),
@@ -116,13 +110,13 @@ impl Saver {
             failure: None,
         };
         let mut writer = Writer::new(output, header.compress);
-        writer.raw(format!("REDIS{version:04}").as_bytes());
+        writer.raw(format!("REDIS{VERSION_MIN:04}").as_bytes());
         for (name, value) in &header.aux {
             writer.byte(opcode::AUX);
             writer.string(name.as_bytes());
             writer.string(value.as_bytes());
         }
-        Saver { writer, version_needed: version }
+        Ok(Saver { writer, version_needed: VERSION_MIN, db: None })
     }
 
     /// True when writing has failed: what follows is lost as well.
@@ -140,46 +134,92 @@ impl Saver {
     pub fn database(&mut self, db: usize, keys: usize, deadlines: usize) {
         self.writer.byte(opcode::SELECT_DB);
         self.writer.number(db as u64);
+        self.db = Some(db);
         self.writer.byte(opcode::RESIZE_DB);
         self.writer.number(keys as u64);
         self.writer.number(deadlines as u64);
     }
 
     /// A key of the present database, used `idle_s` seconds ago or with this LFU counter where that is known.
-    pub fn entry(&mut self, record: &Record, idle_s: Option<u64>, frequency: Option<u8>) {
-        let writer = &mut self.writer;
-        if let Some(expiry_ms) = record.expiry_ms() {
-            writer.byte(opcode::EXPIRE_TIME_MS);
-            writer.millis(expiry_ms);
-        }
-        if let Some(idle_s) = idle_s {
-            writer.byte(opcode::IDLE);
-            writer.number(idle_s);
-        }
-        if let Some(frequency) = frequency {
-            writer.raw(&[opcode::FREQ, frequency]);
-        }
-        let code = rdb::encoding_of(record.value());
-        self.version_needed = self.version_needed.max(version_of(code));
-        writer.byte(code);
-        writer.string(record.key());
-        rdb::save(record.value(), writer);
+    pub fn entry(&mut self, taken: &Taken<'_>, idle_s: Option<u64>, frequency: Option<u8>) {
+        let version = put_entry(&mut self.writer, taken, idle_s, frequency);
+        self.version_needed = self.version_needed.max(version);
     }
 
-    fn finish(mut self) -> Result<u64, SaveError> {
+    /// Keys that were written before, of any database.
+    pub fn chunk(&mut self, chunk: &Chunk) {
+        self.select(chunk.db);
+        self.version_needed = self.version_needed.max(chunk.version);
+        let (bytes, mut done) = (&chunk.buffer.bytes, 0);
+        for &(start, len) in &chunk.buffer.plain {
+            // The length precedes the string.
+            let end = start + number_len(len) + len;
+            self.writer.raw(&bytes[done..start]);
+            self.writer.blob(&bytes[end - len..end]);
+            done = end;
+        }
+        self.writer.raw(&bytes[done..]);
+    }
+
+    /// Goes on with database `db`.
+    pub fn select(&mut self, db: usize) {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            self.writer.byte(opcode::SELECT_DB);
+            self.writer.number(db as u64);
+        }
+    }
+
+    /// A part of a key that is too large for a chunk: all of them together make one of the present database.
+    pub fn part(&mut self, bytes: &[u8]) {
+        self.writer.raw(bytes);
+    }
+
+    /// What was added needs at least this RDB version.
+    pub fn needs_version(&mut self, version: u32) {
+        self.version_needed = self.version_needed.max(version);
+    }
+
+    /// Why writing has failed, if it has.
+    pub fn failure(&mut self) -> Option<SaveError> {
+        self.writer.output_mut().failure.take()
+    }
+
+    /// Ends the file; returns its size in bytes. It survives a power failure then, but for its name.
+    pub fn finish(mut self) -> Result<u64, SaveError> {
         self.writer.byte(opcode::EOF);
         let output = self.writer.output_mut();
         output.flush();
         // Without a checksum it is 0.
-        let sum = output.checksum.take().map_or(0, |checksum| checksum.value());
+        let mut sum = output.checksum.take().map_or(0, |checksum| checksum.value());
+        // That a value needs a later version is seen when the version has long been written.
+        let [least, needed] = [VERSION_MIN, self.version_needed].map(|version| format!("{version:04}"));
+        if needed != least && sum != 0 {
+            let difference: Vec<u8> = least.bytes().zip(needed.bytes()).map(|(a, b)| a ^ b).collect();
+            let behind = output.written - VERSION_AT - needed.len() as u64;
+            sum ^= Checksum::append_zeros(Checksum::of(&difference), behind);
+        }
         self.writer.raw(&sum.to_le_bytes());
         let mut output = self.writer.into_output();
         output.flush();
         if let Some(failure) = output.failure {
             return Err(failure);
         }
+        if needed != least {
+            let rewritten = output.file.rewrite(VERSION_AT, needed.as_bytes());
+            rewritten.map_err(|error| SaveError { step: "write", error })?;
+        }
         output.file.sync().map_err(|error| SaveError { step: "fsync", error })?;
         Ok(output.written)
+    }
+}
+
+/// Bytes that [`Writer::number`] takes for a number below 2^32.
+fn number_len(number: usize) -> usize {
+    match number {
+        ..0x40 => 1,
+        0x40..0x4000 => 2,
+        _ => 5,
     }
 }
 

@@ -19,6 +19,7 @@ mod monitor;
 mod process;
 mod pubsub;
 mod readonly;
+mod saving;
 mod script;
 mod slowlog;
 mod transaction;
@@ -136,7 +137,7 @@ pub static ALL: &[&Family<Control>] = &[
 
 /// The commands about the server as a whole.
 mod server {
-    use super::{Control, config, debug, info, memory, process};
+    use super::{Control, config, debug, info, memory, process, saving};
     use tidegate_commands::model::{Acl, Family, family};
 
     pub(super) static FAMILY: Family<Control> = family(
@@ -147,10 +148,11 @@ mod server {
             &config::CONFIG,
             &debug::DEBUG,
             &memory::MEMORY,
-            &process::SAVE,
+            &saving::SAVE,
+            &saving::BGSAVE,
             &process::SHUTDOWN,
             &process::TIME,
-            &process::LASTSAVE,
+            &saving::LASTSAVE,
             &process::ROLE,
             &process::LOLWUT,
             &process::MODULE,
@@ -165,6 +167,7 @@ pub fn cron(shared: &Arc<Shared>) {
     {
         shut_down_on_signal(shared, words);
     }
+    crate::snapshot::save::cron(shared);
     sample(shared);
     close_idle_clients(shared);
 }

@@ -5,8 +5,9 @@ use super::{Control, ControlCtx, Flow, control};
 use crate::config::choices;
 use crate::dataset;
 use crate::shared::Shared;
+use crate::snapshot::Kind;
 use crate::version::REDIS_VERSION;
-use std::sync::Arc;
+use std::time::Duration;
 use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply, Rng, container};
 use tidegate_persistence::rdb::SaveError;
 
@@ -23,6 +24,9 @@ pub(super) static SHUTDOWN: Command<Control> = control(
 .arity(-1)
 .flags(&[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale, Flag::NoMulti, Flag::AllowBusy])
 .history(&[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")]);
+
+/// How long the end waits for a snapshot that was called off.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What `SHUTDOWN` is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,12 @@ fn shutdown(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<F
 /// After saving, no shard is released any more: what somebody would change then would be lost, though acknowledged.
 pub(super) fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), SaveError> {
     tracing::warn!("User requested shutdown...");
+    if shared.snapshots.cancel(Kind::Save) {
+        tracing::warn!("There is a child saving an .rdb. Killing it!");
+        // It removes its file itself; if it takes too long, that is done for it.
+        shared.snapshots.wait_idle(SNAPSHOT_PATIENCE);
+        shared.snapshots.remove_temporary(shared);
+    }
     if save == Save::Yes || save == Save::IfConfigured && !shared.config.save_points().is_empty() {
         tracing::info!("Saving the final RDB snapshot before exiting.");
         shared.shutdown.set_saving(true);
@@ -129,25 +139,6 @@ pub(super) fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), 
     Ok(())
 }
 
-pub(super) static SAVE: Command<Control> = control("SAVE", "", save)
-    .about(
-        "1.0.0",
-        "O(N) where N is the total number of keys in all databases",
-        "Saves the data set to disk before it answers.",
-    )
-    .arity(1)
-    .flags(&[Flag::Admin, Flag::Noscript, Flag::NoAsyncLoading, Flag::NoMulti])
-    .whole_keyspace();
-
-fn save(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    let shared = Arc::clone(&cx.worker.shared);
-    shared.saving.count_save();
-    // The log says why; so does Redis.
-    cx.with_keyspace(|hold| dataset::save(&shared, hold)).map_err(|_| Error::new("ERR"))?;
-    reply.ok();
-    Ok(Flow::Done)
-}
-
 pub(super) static TIME: Command<Control> = control("TIME", "", time)
     .about("2.6.0", "O(1)", "Answers the time: Unix seconds and microseconds.")
     .arity(1)
@@ -159,18 +150,6 @@ fn time(_: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Err
     reply.array(2);
     reply.bulk_integer(us / 1_000_000);
     reply.bulk_integer(us % 1_000_000);
-    Ok(Flow::Done)
-}
-
-pub(super) static LASTSAVE: Command<Control> = control("LASTSAVE", "", lastsave)
-    .about("1.0.0", "O(1)", "Answers when the data set was last saved, in Unix seconds.")
-    .arity(1)
-    .flags(&[Flag::Loading, Flag::Stale, Flag::Fast])
-    .acl(Acl::ADMIN.with(Acl::DANGEROUS))
-    .tips(&["nondeterministic_output"]);
-
-fn lastsave(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    reply.integer(cx.shared().saving.last_save_s());
     Ok(Flow::Done)
 }
 

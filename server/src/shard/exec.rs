@@ -9,6 +9,7 @@ use crate::config::Events;
 use crate::dataset;
 use crate::memory::{Own, Returns};
 use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
+use crate::snapshot::Kind;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tidegate_commands::model::{
@@ -264,6 +265,8 @@ impl Executor {
 
     /// Saves at once, as Redis does. That it failed is in the log, and no reason to answer with an error.
     fn save_if_configured(&self, grip: &mut Grip<'_, '_>) {
+        // What it was about to write is no more.
+        self.shared.snapshots.cancel(Kind::Save);
         if let Grip::Many(hold) = grip
             && !self.shared.config.save_points().is_empty()
         {

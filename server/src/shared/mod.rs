@@ -34,6 +34,7 @@ use crate::script::Scripts;
 use crate::script::functions::Libraries;
 use crate::session::Client;
 use crate::shard::Shards;
+use crate::snapshot::Snapshots;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -77,6 +78,8 @@ pub struct Shared {
     pub disk: Box<dyn Disk>,
     /// Figures about saving and loading.
     pub saving: Saving,
+    /// The snapshot under way.
+    pub snapshots: Snapshots,
     /// Who this process is.
     pub identity: Identity,
     /// Switches that `DEBUG` turns.
@@ -186,6 +189,7 @@ impl Shared {
             journal,
             disk: Box::new(RealDisk),
             saving: Saving::new(clock::unix_ms() / 1000),
+            snapshots: Snapshots::default(),
             identity,
             debug: DebugSwitches::default(),
             scripts: Scripts::new(threads),

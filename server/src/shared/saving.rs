@@ -1,6 +1,6 @@
 //! What is known about saving and loading: for `INFO` and `LASTSAVE`.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Figures about the data set on disk.
 #[derive(Debug)]
@@ -10,6 +10,14 @@ pub struct Saving {
     changes_saved: AtomicU64,
     saves: AtomicU64,
     failed: AtomicBool,
+    /// When saving in the background was last begun, Unix milliseconds; 0 before.
+    attempt_ms: AtomicI64,
+    /// How long that took in the end, in seconds; -1 before.
+    took_s: AtomicI64,
+    /// Bytes of keys that waited to be written then, at most.
+    waiting_max: AtomicUsize,
+    /// Somebody wants it to happen as soon as it can.
+    scheduled: AtomicBool,
     keys_loaded: AtomicU64,
     keys_expired: AtomicU64,
 }
@@ -22,6 +30,10 @@ impl Saving {
             changes_saved: AtomicU64::new(0),
             saves: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            attempt_ms: AtomicI64::new(0),
+            took_s: AtomicI64::new(-1),
+            waiting_max: AtomicUsize::new(0),
+            scheduled: AtomicBool::new(false),
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
         }
@@ -55,6 +67,43 @@ impl Saving {
     /// True when the last attempt worked.
     pub fn is_fine(&self) -> bool {
         !self.failed.load(Relaxed)
+    }
+
+    /// Saving in the background failed.
+    pub fn note_failed(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
+    /// Saving in the background begins now.
+    pub fn note_attempt(&self, now_ms: i64) {
+        self.attempt_ms.store(now_ms, Relaxed);
+    }
+
+    /// When it last began, Unix seconds.
+    pub fn last_attempt_s(&self) -> i64 {
+        self.attempt_ms.load(Relaxed) / 1000
+    }
+
+    /// It ended, in whatever way; at most so many bytes had waited to be written.
+    pub fn note_background_end(&self, now_ms: i64, waiting_max: usize) {
+        let took_ms = now_ms - self.attempt_ms.load(Relaxed);
+        self.took_s.store(took_ms.max(0) / 1000, Relaxed);
+        self.waiting_max.store(waiting_max, Relaxed);
+    }
+
+    /// How long the last one took in seconds, -1 before the first, and how many bytes waited to be written at most.
+    pub fn last_background(&self) -> (i64, usize) {
+        (self.took_s.load(Relaxed), self.waiting_max.load(Relaxed))
+    }
+
+    /// Asks for saving in the background as soon as it can be.
+    pub fn schedule(&self) {
+        self.scheduled.store(true, Relaxed);
+    }
+
+    /// True once after somebody asked.
+    pub fn take_scheduled(&self) -> bool {
+        self.scheduled.load(Relaxed) && self.scheduled.swap(false, Relaxed)
     }
 
     /// Everything was saved, with all `changes` ever made.

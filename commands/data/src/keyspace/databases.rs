@@ -1,7 +1,7 @@
 //! One shard's part of all databases.
 
 use super::hash::KeyHasher;
-use super::table::Table;
+use super::table::{Loan, Original, Step, Table, Taker};
 
 /// The tables of one shard, one per database.
 #[derive(Debug)]
@@ -37,5 +37,33 @@ impl Databases {
         if let Ok([a, b]) = self.tables.get_disjoint_mut([a, b]) {
             a.swap(b);
         }
+    }
+
+    /// The cut of a snapshot: from here on the present keys of each table go to the taker `taker` makes for its database,
+    /// each once and as it is now. Epochs must grow from snapshot to snapshot. O(databases).
+    pub fn begin_snapshot(&mut self, epoch: u64, taker: &mut dyn FnMut(usize, &Table) -> Box<dyn Taker>) {
+        for (db, table) in self.tables.iter_mut().enumerate() {
+            if !table.is_empty() {
+                let taker = taker(db, table);
+                table.begin_snapshot(epoch, db, taker);
+            }
+        }
+    }
+
+    /// Takes one segment or one value more; `None` when there is nothing left here.
+    pub fn snapshot_step(&mut self) -> Option<Step> {
+        self.tables.iter_mut().find_map(Table::snapshot_step)
+    }
+
+    /// Ends the loan of a value, unless what it was in has left the keyspace: whoever has that now waits for it. What is
+    /// returned is to be dropped when the shard is not held any more.
+    pub fn give_back(&mut self, loan: Loan) -> Option<Original> {
+        let mut loan = Some(loan);
+        self.tables.iter_mut().find_map(|table| table.give_back(&mut loan))
+    }
+
+    /// Gives the snapshot up.
+    pub fn end_snapshot(&mut self) {
+        self.tables.iter_mut().for_each(Table::end_snapshot);
     }
 }

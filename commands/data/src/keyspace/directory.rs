@@ -106,7 +106,7 @@ pub(super) struct Directory {
     depth: u32,
     /// For the first entry of each segment the earliest expiry in it, for all others `i64::MAX`. Empty until a key gets
     /// an expiry.
-    deadlines: Vec<i64>,
+    deadlines: Box<[i64]>,
     /// A lower bound of all `deadlines`.
     earliest_ms: i64,
 }
@@ -199,7 +199,7 @@ impl Directory {
             if deadline_ms == i64::MAX {
                 return;
             }
-            self.deadlines = vec![i64::MAX; self.len()];
+            self.deadlines = vec![i64::MAX; self.len()].into();
         }
         self.deadlines[first] = deadline_ms;
         self.earliest_ms = self.earliest_ms.min(deadline_ms);
@@ -218,7 +218,7 @@ impl Directory {
 
     /// Forgets all deadlines.
     pub(super) fn clear_deadlines(&mut self) {
-        self.deadlines = Vec::new();
+        self.deadlines = Box::default();
         self.earliest_ms = i64::MAX;
     }
 

@@ -36,7 +36,7 @@
 //! * `segment`: buckets and their probing; knows no directory.
 //! * `name`: the key in a record, for indexes over records.
 //! * `directory`: hash prefix to segment, readable without the lock for prefetching.
-//! * `table`: the public map; growth, expiry, accounting.
+//! * `table`: the public map; growth, expiry, accounting. `table::taking`: snapshots.
 //! * `scan`: cursors that survive growth, splits and deletions.
 //!
 //! Above the table:
@@ -71,4 +71,7 @@ pub(crate) use record::shrink_to_class;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;
 pub(crate) use segment::prefetch;
-pub use table::{BoxedMut, Contents, Due, Entry, Members, OccupiedEntry, Table, VacantEntry};
+pub use table::{
+    BoxedMut, Contents, Due, Entry, Left, Loan, Members, OccupiedEntry, Original, Orphan, Step, Table, Taken,
+    Taker, VacantEntry,
+};

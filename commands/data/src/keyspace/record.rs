@@ -548,6 +548,16 @@ impl Record {
         unsafe { Box::from_raw(value) }
     }
 
+    /// Puts another boxed value of the same type in the place of the present one, which belongs to the caller from then on:
+    /// a pointer made by `Box::into_raw`, which others may be reading through.
+    pub(super) fn swap_boxed(&mut self, value: Box<Value>) -> NonNull<Value> {
+        assert!(self.form() == Form::Boxed, "only a boxed value can be taken");
+        let old = self.boxed();
+        self.put_boxed(value);
+        // SAFETY: Box::into_raw makes no null pointers.
+        unsafe { NonNull::new_unchecked(old) }
+    }
+
     /// The record in another shape, in place if the size class is the same. Keeps the access clock, the key and the
     /// first `keep` bytes of an inline value; the caller writes everything else, the form included. A boxed value is
     /// neither dropped nor kept: the caller has taken its pointer.

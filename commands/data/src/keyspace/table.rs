@@ -24,6 +24,11 @@ use super::{
 };
 use crate::value::{StringEncoding, TypeCode, Value};
 
+mod taking;
+
+use taking::Portion;
+pub use taking::{Left, Loan, Original, Orphan, Step, Taken, Taker};
+
 /// Keys and their records. Hashes passed in must come from [`Table::hasher`].
 pub struct Table {
     directory: Directory,
@@ -36,6 +41,8 @@ pub struct Table {
     bytes: usize,
     /// Of those, the bytes of the segments.
     segment_bytes: usize,
+    /// What a snapshot has still to take of this table. Looked at by everything that changes a segment or a record.
+    portion: Option<Box<Portion>>,
 }
 
 impl Table {
@@ -49,6 +56,7 @@ impl Table {
             deadlines_len: 0,
             bytes: 0,
             segment_bytes: 0,
+            portion: None,
         }
     }
 
@@ -218,6 +226,7 @@ impl Table {
     /// For tables that nobody has [hints](Self::hint) of. Of a [cursor](ScanCursor) from before only the prefix means
     /// something afterwards: a scan must go on with tag 0.
     pub fn compact(&mut self) {
+        debug_assert!(self.portion.is_none(), "tables of the keyspace are never compacted");
         let mut target = Self::new(self.hasher.clone());
         let mut first = 0;
         while first < self.directory.len() {
@@ -268,14 +277,12 @@ impl Table {
         if self.len == 0 {
             return Contents::default();
         }
-        // Through the accessor, so that a snapshot gets its pre-images.
-        let mut first = 0;
-        while first < self.directory.len() {
-            let local_depth = self.segment_mut(first).header.local_depth;
-            first += self.directory.span(local_depth);
-        }
         let segments = self.directory.take_segments();
-        let contents = Contents { segments, len: self.len, bytes: self.bytes };
+        let mut contents = Contents { segments, len: self.len, bytes: self.bytes };
+        if let Some(portion) = self.portion.take() {
+            // A snapshot gets them as they are, and frees them when it has walked them.
+            contents = portion.leave(contents);
+        }
         self.directory.set(0, self.directory.len(), SegmentPointer::new(1, 0, 0));
         self.len = 0;
         self.expires_len = 0;
@@ -294,20 +301,35 @@ impl Table {
         mem::swap(&mut self.deadlines_len, &mut other.deadlines_len);
         mem::swap(&mut self.bytes, &mut other.bytes);
         mem::swap(&mut self.segment_bytes, &mut other.segment_bytes);
+        mem::swap(&mut self.portion, &mut other.portion);
     }
 
     /// The only way to a mutable segment, and thus to any change of what the table holds. A snapshot takes the
     /// segment's pre-image here, the first time it is asked for in the snapshot's epoch.
     #[inline]
     fn segment_mut(&mut self, index: usize) -> SegmentMut<'_> {
+        if self.portion.is_some() {
+            self.take_segment(index);
+        }
         let segment = self.directory.get(index).expect("an entry of the directory");
         // SAFETY: segments in the directory are alive and owned by this table, which is borrowed mutably. References
         // given out by `&self` methods borrow the table as well.
         unsafe { segment.get_mut() }
     }
 
+    /// What a record needs before it is changed or removed: a snapshot may have left its value for later. Call it before
+    /// looking at what the record weighs.
     #[inline]
-    fn record_mut(&mut self, Place { index, position }: Place) -> &mut Record {
+    fn claim(&mut self, place: Place) {
+        if self.portion.is_some() {
+            self.claim_value(place);
+        }
+    }
+
+    #[inline]
+    fn record_mut(&mut self, place: Place) -> &mut Record {
+        self.claim(place);
+        let Place { index, position } = place;
         let segment = self.segment_mut(index);
         segment.buckets[position.bucket].slots[position.slot].as_mut().expect("a position points to a record")
     }
@@ -476,6 +498,7 @@ impl Table {
 
     /// Takes a record out.
     fn remove(&mut self, index: usize, position: Position) -> Record {
+        self.claim(Place { index, position });
         let record = self.segment_mut(index).remove(position);
         self.len -= 1;
         self.bytes -= record.heap_size();
@@ -487,6 +510,7 @@ impl Table {
 
     /// Changes a record; keeps the slot and all sums up to date.
     fn update(&mut self, index: usize, position: Position, change: impl FnOnce(Record) -> Record) {
+        self.claim(Place { index, position });
         let segment = self.segment_mut(index);
         let slot = &mut segment.buckets[position.bucket].slots[position.slot];
         let old = slot.take().expect("a position points to a record");
@@ -524,6 +548,9 @@ impl Table {
     /// Removes what is due from one segment as far as the budget goes, then finds out its earliest deadline.
     fn expire_segment(&mut self, first: usize, now_ms: i64, left: &mut usize, on_due: &mut dyn FnMut(Due)) {
         let budget = *left;
+        if self.portion.is_some() {
+            self.claim_due(first, now_ms);
+        }
         let mut segment = self.segment_mut(first);
         let (mut removed, mut expires, mut deadlines) = (0, 0, 0);
         let (mut removed_bytes, mut shrunk_bytes) = (0, 0);
@@ -610,7 +637,12 @@ fn below(random: u64, bound: usize) -> usize {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        free_all(&self.directory.take_segments());
+        let segments = self.directory.take_segments();
+        if let Some(portion) = self.portion.take() {
+            portion.leave(Contents { segments, len: self.len, bytes: self.bytes });
+        } else {
+            free_all(&segments);
+        }
     }
 }
 
@@ -770,8 +802,17 @@ impl<'t> OccupiedEntry<'t> {
     /// The boxed value to be changed; the table learns its new size and deadline when the guard is dropped. `None` for
     /// values in any other form.
     pub fn boxed_mut(&mut self) -> Option<BoxedMut<'_>> {
+        self.table.claim(self.place());
         let before = Weight::of(self.record())?;
         Some(BoxedMut { place: self.place(), table: self.table, before })
+    }
+
+    /// What the table knows of a boxed value that is about to be [changed](Table::boxed_at_mut) in place; `None` for values
+    /// in any other form.
+    #[inline]
+    pub fn lend(&mut self) -> Option<Weight> {
+        self.table.claim(self.place());
+        Weight::of(self.record())
     }
 
     /// Where the record stands, to come back to it: see [`Table::at`].
@@ -824,7 +865,7 @@ pub struct Weight {
 impl Weight {
     /// `None` for values in any other form.
     #[inline]
-    pub fn of(record: &Record) -> Option<Self> {
+    fn of(record: &Record) -> Option<Self> {
         let ValueRef::Boxed(value) = record.value() else { return None };
         Some(Weight { size: value.heap_size(), deadline: record.deadline_ms() })
     }

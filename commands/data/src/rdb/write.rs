@@ -10,6 +10,9 @@ use crate::types::{
 pub trait Output {
     /// Takes `bytes`.
     fn put(&mut self, bytes: &[u8]);
+
+    /// Hears that what is put next is a string of `len` bytes with its length, which somebody might want to compress.
+    fn note_plain(&mut self, _len: usize) {}
 }
 
 impl Output for Vec<u8> {
@@ -133,6 +136,9 @@ impl<O: Output> Writer<O> {
     pub fn blob(&mut self, bytes: &[u8]) {
         if bytes.len() > COMPRESS_ABOVE && self.compress(bytes) {
             return;
+        }
+        if bytes.len() > COMPRESS_ABOVE {
+            self.output.note_plain(bytes.len());
         }
         self.number(bytes.len() as u64);
         self.output.put(bytes);

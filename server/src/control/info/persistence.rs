@@ -1,24 +1,35 @@
 //! The sections about where data goes: persistence, replication, cluster.
 
 use super::{Page, View};
+use crate::snapshot::Kind;
 
 pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     let shared = view.shared;
     page.head("Persistence");
-    page.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    page.field("current_fork_perc", "0.00");
-    page.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     let saving = &shared.saving;
+    let running = shared.snapshots.running();
+    let progress = running.map(|(_, progress)| progress).unwrap_or_default();
+    let percent = progress.keys as f64 * 100.0 / progress.keys_total.max(1) as f64;
+    let is_saving = matches!(running, Some((Kind::Save, _)));
+    let (last_took_s, last_waiting) = saving.last_background();
+    page.zeros(&["loading", "async_loading"]);
+    page.field("current_cow_peak", progress.waiting_max);
+    page.field("current_cow_size", progress.waiting);
+    page.field("current_cow_size_age", 0);
+    page.field("current_fork_perc", format_args!("{percent:.2}"));
+    page.field("current_save_keys_processed", progress.keys);
+    page.field("current_save_keys_total", progress.keys_total);
     let changes = shared.stats.total(|thread| &thread.changes);
     page.field("rdb_changes_since_last_save", saving.changes_since(changes));
-    page.field("rdb_bgsave_in_progress", 0);
+    page.field("rdb_bgsave_in_progress", u8::from(is_saving));
     page.field("rdb_last_save_time", saving.last_save_s());
     page.field("rdb_last_bgsave_status", if saving.is_fine() { "ok" } else { "err" });
-    page.field("rdb_last_bgsave_time_sec", -1);
-    page.field("rdb_current_bgsave_time_sec", -1);
+    page.field("rdb_last_bgsave_time_sec", last_took_s);
+    let current_s = if is_saving { progress.elapsed_ms.max(0) / 1000 } else { -1 };
+    page.field("rdb_current_bgsave_time_sec", current_s);
     let (loaded, expired) = saving.loaded();
     page.field("rdb_saves", saving.saves());
-    page.field("rdb_last_cow_size", 0);
+    page.field("rdb_last_cow_size", last_waiting);
     page.field("rdb_last_load_keys_expired", expired);
     page.field("rdb_last_load_keys_loaded", loaded);
     page.field("aof_enabled", u8::from(shared.journal.is_enabled()));

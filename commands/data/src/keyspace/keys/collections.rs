@@ -164,7 +164,7 @@ impl<'a> Keys<'a> {
         }
         let access = self.rules.access;
         let table = self.held.get(key.shard()).table_mut(self.db);
-        let Entry::Occupied(entry) = table.entry(key.hash(), key.bytes()) else { return Ok(None) };
+        let Entry::Occupied(mut entry) = table.entry(key.hash(), key.bytes()) else { return Ok(None) };
         let (record, place) = (entry.record(), entry.place());
         let old = record.access();
         let word = access.next(old);
@@ -179,7 +179,7 @@ impl<'a> Keys<'a> {
                 Ok(Some(Lent::Inline(place, T::from_inline(buffer))))
             }
             ValueRef::Boxed(value) if value.type_code() == T::TYPE => {
-                Ok(Weight::of(record).map(|before| Lent::Boxed(place, before)))
+                Ok(entry.lend().map(|before| Lent::Boxed(place, before)))
             }
             _ => Err(WrongType),
         }

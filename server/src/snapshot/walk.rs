@@ -1,0 +1,195 @@
+//! The two threads of a snapshot: one walks all tables, the other writes what was taken.
+
+use super::queue::Item;
+use super::{Failure, Kind, Rest, Run};
+use crate::clock::{self, Stopwatch};
+use crate::shared::Shared;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tidegate_data::{Step, Taken, ValueRef};
+use tidegate_persistence::rdb::{ChunkWriter, Header, SaveError, Saver, put_large};
+
+/// How long a shard is held at once, in nanoseconds: a few segments. Whoever wants it meanwhile still spins for it.
+const SLICE_NANOS: u64 = 10_000;
+/// How often the log tells how far a long snapshot is.
+const TOLD_EVERY_MS: i64 = 10_000;
+/// Values of more heap bytes than this are no part of a chunk.
+const LARGE: usize = 64 * 1024;
+
+/// Takes and writes everything; returns the size of the file, which has not got its name yet.
+pub(super) fn work(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Result<u64, Failure> {
+    std::thread::scope(|scope| {
+        let write = || {
+            let result = write(shared, run, header, libraries);
+            if result.is_err() {
+                run.queue.turn_off();
+            }
+            result
+        };
+        let writer = std::thread::Builder::new().name("snapshot-file".to_owned()).spawn_scoped(scope, write);
+        if writer.is_err() {
+            run.queue.turn_off();
+        }
+        walk(shared, run, header.compress);
+        run.queue.end();
+        let joined = writer.map_err(|error| Failure::Disk(SaveError { step: "thread", error }))?.join();
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn walk(shared: &Shared, run: &Run, compress: bool) {
+    let mut open: Vec<u16> = (0..shared.shards.len() as u16).collect();
+    let clock = Stopwatch::default();
+    let mut told_ms = clock::unix_ms();
+    while !open.is_empty() {
+        // One after the other, so that nobody waits for the same shard again and again.
+        open.retain(|&shard| {
+            run.queue.wait_for_room();
+            visit(shared, run, shard, compress, &clock)
+        });
+        take_rest(run, compress);
+        if clock::unix_ms() - told_ms > TOLD_EVERY_MS {
+            told_ms = clock::unix_ms();
+            tell(run);
+        }
+    }
+    // Whatever left the keyspace did so before its shard was done.
+    take_rest(run, compress);
+}
+
+/// Takes a little of one shard; true when there may be more.
+fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwatch) -> bool {
+    let mut hold = shared.shards.hold_one(shard);
+    let started = clock.ticks();
+    if run.queue.is_off() {
+        hold.data_mut().databases.end_snapshot();
+        return false;
+    }
+    let loan = loop {
+        match hold.data_mut().databases.snapshot_step() {
+            None => return false,
+            Some(Step::Lent(loan)) => break loan,
+            Some(Step::Taken) if clock.nanos(started, clock.ticks()) > SLICE_NANOS => return true,
+            Some(Step::Taken) => {}
+        }
+    };
+    drop(hold);
+    put_value(run, loan.db, &loan.taken(), compress);
+    // What it was changed to is in the table; what it was before is freed without the shard.
+    let mut hold = shared.shards.hold_one(shard);
+    let original = hold.data_mut().databases.give_back(loan);
+    drop(hold);
+    drop(original);
+    true
+}
+
+/// Writes what left the keyspace before it was taken, and frees it.
+fn take_rest(run: &Run, compress: bool) {
+    for rest in run.take_rest() {
+        match rest {
+            _ if run.queue.is_off() => {}
+            Rest::Orphan(orphan) => put_value(run, orphan.db, &orphan.taken(), compress),
+            Rest::Left(left) => {
+                let mut writer = ChunkWriter::default();
+                left.for_each(&mut |taken| match taken.value {
+                    _ if run.queue.is_off() => {}
+                    ValueRef::Boxed(value) if value.heap_size() > LARGE => {
+                        put_value(run, left.db, &taken, compress);
+                    }
+                    _ => {
+                        run.gather(&mut writer, left.db, &taken);
+                        run.queue.wait_for_room();
+                    }
+                });
+                run.queue.put(writer.chunk(left.db));
+            }
+        }
+    }
+}
+
+fn put_value(run: &Run, db: usize, taken: &Taken<'_>, compress: bool) {
+    let (idle_s, frequency) = run.usage(taken.access);
+    run.queue.put_part(Item::Value(db));
+    let mut put = |bytes| {
+        if !run.queue.is_off() {
+            run.queue.put_part(Item::Part(bytes));
+        }
+    };
+    let version = put_large(taken, idle_s, frequency, compress, &mut put);
+    run.queue.put_part(Item::End(version));
+}
+
+fn tell(run: &Run) {
+    let progress = run.progress();
+    let percent = progress.keys as f64 * 100.0 / progress.keys_total.max(1) as f64;
+    let what = match run.kind {
+        Kind::Save => "Background saving",
+        Kind::Rewrite => "Background append only file rewriting",
+    };
+    tracing::info!("{what}: {} of {} keys ({percent:.1}%)", progress.keys, progress.keys_total);
+}
+
+fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Result<u64, Failure> {
+    let mut saver = Saver::create(&*shared.disk, &run.temporary, header).map_err(Failure::Disk)?;
+    for code in libraries {
+        saver.library(code);
+    }
+    for &(db, keys, deadlines) in &run.databases {
+        saver.database(db, keys, deadlines);
+    }
+    // For tests that want to look at a snapshot under way.
+    let delay = Duration::from_micros(u64::try_from(shared.config.number("rdb-key-save-delay")).unwrap_or(0));
+    while let Some(item) = run.queue.take() {
+        let keys = match item {
+            Item::Chunk(chunk) => {
+                saver.chunk(&chunk);
+                chunk.keys
+            }
+            Item::Value(db) => {
+                saver.select(db);
+                0
+            }
+            Item::Part(bytes) => {
+                saver.part(&bytes);
+                0
+            }
+            Item::End(version) => {
+                saver.needs_version(version);
+                1
+            }
+        };
+        if let Some(failure) = saver.failure() {
+            return Err(Failure::Disk(failure));
+        }
+        count(run, keys, delay);
+    }
+    if run.queue.is_off() {
+        return Err(Failure::Cancelled);
+    }
+    let taken = run.keys.load(Relaxed);
+    if taken != run.keys_total {
+        return Err(Failure::Incomplete(run.keys_total, taken));
+    }
+    saver.finish().map_err(Failure::Disk)
+}
+
+/// Counts keys, each of which takes some time.
+fn count(run: &Run, keys: u64, delay: Duration) {
+    const NAP: Duration = Duration::from_millis(20);
+    if delay.is_zero() {
+        run.keys.fetch_add(keys, Relaxed);
+        return;
+    }
+    let mut owed = Duration::ZERO;
+    for _ in 0..keys {
+        owed += delay;
+        while owed >= NAP && !run.queue.is_off() {
+            std::thread::sleep(NAP);
+            owed -= NAP;
+        }
+        run.keys.fetch_add(1, Relaxed);
+    }
+    if !run.queue.is_off() {
+        std::thread::sleep(owed.min(NAP));
+    }
+}
