@@ -19,6 +19,7 @@ python=${PYTHON:-python3}
 example "7 views in 3 minutes" "$python" examples/python/page_views.py
 example "200 transfers, no money made or lost" "$python" examples/python/transfer.py
 example "3 people heard 30 messages, 1 left" "$python" examples/python/chat.py
+example "300 changes by 3 workers, the copy is right" "$python" examples/python/mirror.py
 example "1000 reads, 1 of them by the server" "$python" examples/python/cached_profiles.py
 example "40 answers, 2 computed" node examples/node/cache.js
 example "100 additions, none lost" cargo run --quiet -p tidegate-examples --

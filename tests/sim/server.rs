@@ -16,7 +16,7 @@ use tidegate::{Handle, Server};
 use tidegate_persistence::journal::{MemoryJournal, Unit};
 use tidegate_tests::clock::wait_until;
 use tidegate_tests::oracle::generate::{Args, Generator};
-use tidegate_tests::resp::{RespClient, encode_command, simple};
+use tidegate_tests::resp::{Reply, RespClient, encode_command, simple};
 use tidegate_tests::twin::{Contents, Held, Twin, collect, difference};
 
 const CONNECTIONS: u64 = 6;
@@ -27,25 +27,40 @@ const KEYS_OF_SUM: usize = 10;
 #[test]
 fn the_journal_of_a_busy_server_makes_a_twin() {
     for seed in rounds("server", 6, 300) {
-        let server = Running::start();
-        let addr = server.addr;
-        let sum_before = KEYS_OF_SUM as i64 * 100;
-        let mut first = RespClient::connect(addr).expect("it listens");
-        for key in 0..KEYS_OF_SUM {
-            assert_eq!(first.call(&["SET", &format!("sum:{key}"), "100"]), simple("OK"));
-        }
-        thread::scope(|scope| {
-            for connection in 0..CONNECTIONS {
-                scope.spawn(move || talk(addr, seed.wrapping_mul(1000) + connection));
-            }
-        });
-        // The sweep removes what nobody asks for; only then is the server at rest.
-        let shared = Arc::clone(server.handle().shared());
-        let at_rest =
-            wait_until(std::time::Duration::from_secs(20), || soonest(&shared) > clock::unix_ms() + 1_000);
-        assert!(at_rest, "seed {seed}: at {} nobody has swept {}", clock::unix_ms(), first_due(&shared));
-        check(&server, seed, sum_before);
+        run_and_replay(seed, "");
     }
+}
+
+/// Each unit has the events it made, appended to a stream of which the commands know nothing.
+#[test]
+fn the_journal_has_the_recorded_events_in_the_units_that_made_them() {
+    for seed in rounds("events", 3, 100) {
+        run_and_replay(
+            seed,
+            "notify-stream recorded\nnotify-stream-maxlen 500\nnotify-keyspace-events Amn\n",
+        );
+    }
+}
+
+fn run_and_replay(seed: u64, settings: &str) {
+    let server = Running::start_with(settings);
+    let addr = server.addr;
+    let sum_before = KEYS_OF_SUM as i64 * 100;
+    let mut first = RespClient::connect(addr).expect("it listens");
+    for key in 0..KEYS_OF_SUM {
+        assert_eq!(first.call(&["SET", &format!("sum:{key}"), "100"]), simple("OK"));
+    }
+    thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            scope.spawn(move || talk(addr, seed.wrapping_mul(1000) + connection));
+        }
+    });
+    // The sweep removes what nobody asks for; only then is the server at rest.
+    let shared = Arc::clone(server.handle().shared());
+    let at_rest =
+        wait_until(std::time::Duration::from_secs(20), || soonest(&shared) > clock::unix_ms() + 1_000);
+    assert!(at_rest, "seed {seed}: at {} nobody has swept {}", clock::unix_ms(), first_due(&shared));
+    check(&server, seed, sum_before);
 }
 
 /// The name of a due key in the database a command reaches into may be that of a living key in the selected one: its
@@ -75,6 +90,56 @@ fn a_key_that_was_due_in_another_database_is_deleted_there() {
     let keys: Vec<_> = contents.keys().collect();
     assert_eq!(keys, [&(1, b"a".to_vec())], "the key moved, with the value it had");
     assert_eq!(contents[keys[0]].held, Held::Bytes(b"new".to_vec()));
+}
+
+/// An event is in the unit of the command that made it, behind it, and those of a transaction are in the transaction's.
+#[test]
+fn an_event_is_journaled_with_what_made_it() {
+    let journal = Arc::new(MemoryJournal::default());
+    let mut config = Config::new(1, Path::new("/"));
+    let lines = b"notify-stream recorded\nnotify-stream-db 2\nnotify-keyspace-events $x\n";
+    config.load(&Sources { input: Some(lines.to_vec()), ..Sources::default() }).expect("the lines are right");
+    let shared = Shared::new(config, &[], Arc::clone(&journal) as _).expect("nothing is renamed");
+    let mut worker = Worker::new(Arc::new(shared), 0, 1);
+    let client = Client::new(1, String::new(), String::new(), 0, 0, false, true);
+    let mut session = Session::new(Arc::new(client), true);
+    let mut units = |lines: &[u8]| {
+        worker.process(&mut session, &mut lines.to_vec(), &mut 0, &mut Vec::new());
+        let units = journal.take();
+        let parts = |unit: &Unit| {
+            let mut shown = Vec::new();
+            for part in unit.parts() {
+                let mut rest = part.bytes;
+                while let Ok(Some((command, used))) = Reply::decode(rest) {
+                    let words: Vec<String> =
+                        command.items().expect("words").iter().map(Reply::text).collect();
+                    // The id and the limit of an entry depend on the clock and on settings.
+                    let first = if words[0] == "XADD" { words.len() - 6 } else { 0 };
+                    shown.push(format!("{}: {}", part.db, words[first..].join(" ")));
+                    rest = &rest[used..];
+                }
+            }
+            shown
+        };
+        units.iter().map(parts).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        units(b"MSET a 1 b 2\r\nGET a\r\nHSET h f v\r\n"),
+        [
+            vec!["0: MSET a 1 b 2", "2: event set key a db 0", "2: event set key b db 0"],
+            vec!["0: HSET h f v"]
+        ],
+    );
+    assert_eq!(
+        units(b"MULTI\r\nAPPEND a x\r\nDEL h\r\nINCR n\r\nEXEC\r\n"),
+        [[
+            "0: APPEND a x",
+            "2: event append key a db 0",
+            "0: DEL h",
+            "0: INCR n",
+            "2: event incrby key n db 0"
+        ]],
+    );
 }
 
 /// One client: random lines, some in transactions, and transfers between keys of different shards.
@@ -248,11 +313,16 @@ impl Running {
 
     /// Another process can take the free port between probing and binding, so a few are tried.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more lines of configuration.
+    fn start_with(settings: &str) -> Self {
         for _ in 0..5 {
             let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|probe| probe.local_addr());
             let addr = probe.expect("the loopback interface has a free port");
             let mut config = Config::new(4, Path::new("/"));
-            let lines = format!("port {}\nbind 127.0.0.1\nio-threads 3\nsave \"\"\n", addr.port());
+            let lines = format!("port {}\nbind 127.0.0.1\nio-threads 3\nsave \"\"\n{settings}", addr.port());
             config
                 .load(&Sources { input: Some(lines.into_bytes()), ..Sources::default() })
                 .expect("the lines are right");

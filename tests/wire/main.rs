@@ -22,6 +22,7 @@ mod help;
 mod hyperloglogs;
 mod keyspace_events;
 mod lists;
+mod notify_stream;
 mod observe;
 mod protocol;
 mod pubsub;

@@ -140,6 +140,7 @@ pub enum Effect {
     Hz,
     MaxClients,
     MaxMemory,
+    NotifyStream,
     OomScoreAdj,
     Password,
     Port,
@@ -336,6 +337,9 @@ mod tests {
             "set-max-listpack-entries",
             "set-max-listpack-value",
             "native-enabled",
+            "notify-stream",
+            "notify-stream-db",
+            "notify-stream-maxlen",
         ];
         let old: Vec<_> = all().iter().filter(|row| !later.contains(&row.name)).collect();
         assert_eq!(old.len(), 179);

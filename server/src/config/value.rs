@@ -118,7 +118,12 @@ impl Events {
         self.0 & other.0 == other.0
     }
 
-    /// The classes of events that somebody may get to see: none without `K` or `E`.
+    /// Events are told on channels: there is `K` or `E`.
+    pub fn is_published(self) -> bool {
+        self.0 & (Self::KEYSPACE.0 | Self::KEYEVENT.0) != 0
+    }
+
+    /// The classes of events, wherever they are told.
     pub fn classes(self) -> EventClasses {
         const CLASSES: [(Events, EventClass); 12] = [
             (Events::GENERIC, EventClass::Generic),
@@ -134,9 +139,6 @@ impl Events {
             (Events::MODULE, EventClass::Module),
             (Events::NEW, EventClass::New),
         ];
-        if !self.contains(Self::KEYSPACE) && !self.contains(Self::KEYEVENT) {
-            return EventClasses::default();
-        }
         let wanted = CLASSES.iter().filter(|(letter, _)| self.contains(*letter));
         wanted.fold(EventClasses::default(), |all, (_, class)| all.with(*class))
     }

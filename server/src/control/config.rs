@@ -145,6 +145,7 @@ impl Apply for Running<'_> {
                 .listening
                 .follow(config)
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
+            Effect::NotifyStream => self.shared.event_stream.follow(self.shared),
             // Read where they are used, or about parts that are not there.
             Effect::Hz
             | Effect::MaxMemory

@@ -13,7 +13,7 @@ mod track;
 mod transact;
 
 pub use lookup::Lookup;
-pub(crate) use route::{Route, route as route_request};
+pub(crate) use route::{Route, route as route_request, routed};
 
 use crate::clock::{self, Stopwatch};
 use crate::control::{ControlCtx, Flow};
@@ -193,6 +193,7 @@ impl Worker {
             verify_dumps: !self.shared.debug.skip_checksums.load(Relaxed),
         };
         self.exec.now_ms = now_ms;
+        self.exec.read_stream();
         self.exec.read_events();
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;
     }
@@ -468,8 +469,9 @@ impl Worker {
                 let mut reply = Reply::new(out, session.protocol).limited(session.output_left);
                 let mut wide = None;
                 let mut parked = None;
+                let recorded = self.exec.stream_shard_for(entry);
                 let result = match request.route {
-                    Route::One(shard) => {
+                    Route::One(shard) if recorded.is_none_or(|recorded| recorded == shard) => {
                         if held.as_ref().is_none_or(|hold| hold.index() != shard) {
                             // Released first: only holds taken together may be held together.
                             *held = None;
@@ -480,9 +482,9 @@ impl Worker {
                         self.exec.finish_unit();
                         result
                     }
-                    Route::Many | Route::All => {
+                    Route::One(_) | Route::Many | Route::All => {
                         *held = None;
-                        let hold = wide.insert(route::hold(shared, request));
+                        let hold = wide.insert(route::hold(shared, request, recorded));
                         let result = self.exec.run(&mut Grip::Many(hold), &mut call, &mut reply);
                         self.exec.finish_unit();
                         result

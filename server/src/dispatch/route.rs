@@ -74,11 +74,11 @@ pub(crate) fn routed(shared: &Shared, arg: usize, key: &[u8]) -> RoutedKey {
     RoutedKey { arg: arg as u32, shard, hash: shared.hasher.hash(key) }
 }
 
-/// Holds all shards of a request.
-pub(crate) fn hold<'s>(shared: &'s Shared, request: &Request<'_>) -> Hold<'s> {
+/// Holds all shards of a request, and the one where its events are recorded.
+pub(crate) fn hold<'s>(shared: &'s Shared, request: &Request<'_>, recorded: Option<u16>) -> Hold<'s> {
     if request.route == Route::All {
         return shared.shards.hold_all();
     }
-    let wanted: SmallVec<[u16; 16]> = request.keys.iter().map(|key| key.shard).collect();
+    let wanted: SmallVec<[u16; 16]> = request.keys.iter().map(|key| key.shard).chain(recorded).collect();
     shared.shards.hold(wanted)
 }

@@ -105,7 +105,9 @@ impl Worker {
         let shared = self.eternal;
         while !self.postponed.is_empty() {
             for postponed in std::mem::take(&mut self.postponed) {
-                let mut hold = shared.shards.hold(postponed.shards);
+                let mut shards = postponed.shards;
+                shards.extend(self.exec.stream_shard());
+                let mut hold = shared.shards.hold(shards);
                 let mut grip = Grip::Many(&mut hold);
                 self.exec.touch_awaited(&mut grip, &[postponed.key]);
                 self.serve_ready(&mut grip);
@@ -333,8 +335,8 @@ impl Worker {
         }
         let shared = self.eternal;
         for key in waiter.keys.iter().filter(|key| key.retry_at_ms.load(Relaxed) <= now_ms) {
-            let mut hold = shared.shards.hold_one(key.shard);
-            let mut grip = Grip::One(&mut hold);
+            let mut hold = shared.shards.hold(self.with_stream(key.shard));
+            let mut grip = Grip::Many(&mut hold);
             let touched = Touched { db: waiter.db, shard: key.shard, key: key.name.clone() };
             self.exec.touch_awaited(&mut grip, &[touched]);
             self.serve_ready(&mut grip);
@@ -408,17 +410,31 @@ impl Worker {
     /// Returns true when more are due, or the shard was not free.
     pub fn sweep_shard(&mut self, shard: u16, budget: usize) -> bool {
         let shared = self.eternal;
-        let Some(mut hold) = shared.shards.try_hold_one(shard) else { return true };
         self.exec.actor = NOBODY;
-        let more = self.exec.sweep(&mut hold, budget);
-        if self.exec.needs_attention {
-            self.serve_ready(&mut Grip::One(&mut hold));
-        }
-        drop(hold);
+        let more = if self.exec.stream_shard().is_some() {
+            let mut hold = shared.shards.hold(self.with_stream(shard));
+            self.sweep_held(&mut Grip::Many(&mut hold), shard, budget)
+        } else {
+            let Some(mut hold) = shared.shards.try_hold_one(shard) else { return true };
+            self.sweep_held(&mut Grip::One(&mut hold), shard, budget)
+        };
         self.serve_postponed();
         self.exec.free_garbage();
         self.finish_news();
         more
+    }
+
+    fn sweep_held(&mut self, grip: &mut Grip<'_, '_>, shard: u16, budget: usize) -> bool {
+        let more = self.exec.sweep(grip, shard, budget);
+        if self.exec.needs_attention {
+            self.serve_ready(grip);
+        }
+        more
+    }
+
+    /// A shard, and the one where events are recorded.
+    fn with_stream(&self, shard: u16) -> SmallVec<[u16; 16]> {
+        self.exec.stream_shard().into_iter().chain([shard]).collect()
     }
 }
 

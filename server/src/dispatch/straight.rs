@@ -45,6 +45,7 @@ impl Worker {
             && matches!(session.reply_mode, ReplyMode::On)
             && (session.authenticated || !self.shared.config.hot().requirepass.get())
             && !self.out_of_memory
+            && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
             && !self.shared.scripts.busy.is_busy()
             && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN

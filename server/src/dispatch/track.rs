@@ -31,7 +31,7 @@ impl Worker {
     #[cold]
     pub(super) fn remember_first(&mut self, request: &Request<'_>, id: u64) {
         let shared = self.eternal;
-        let mut hold = super::route::hold(shared, request);
+        let mut hold = super::route::hold(shared, request, None);
         self.remember(&mut Grip::Many(&mut hold), request, id);
     }
 

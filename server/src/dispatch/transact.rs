@@ -114,7 +114,8 @@ impl Worker {
         } else {
             let queued = steps.iter().flat_map(|step| step.request.keys).map(|key| key.shard);
             let watched = session.watched.iter().map(|watched| watched.shard);
-            shared.shards.hold(queued.chain(watched).collect::<SmallVec<[u16; 16]>>())
+            let recorded = self.exec.stream_shard();
+            shared.shards.hold(queued.chain(watched).chain(recorded).collect::<SmallVec<[u16; 16]>>())
         };
         if session.watch_flag.is_raised() || self.watched_key_expired(session, &mut hold) {
             reply.null_array();

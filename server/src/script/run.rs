@@ -84,7 +84,8 @@ impl Worker {
         let shared: &'static Shared = self.eternal;
         let is_confined = self.engine.as_ref().is_some_and(|engine| engine.is_confined(&script.sha));
         let roam = (!is_confined).then(|| shared.shards.roam());
-        let hold = shared.shards.hold(call.args.keys().map(tidegate_data::Key::shard).collect());
+        let declared = call.args.keys().map(tidegate_data::Key::shard);
+        let hold = shared.shards.hold(declared.chain(self.exec.stream_shard()).collect());
         let verdict = self.run_held(caller, script, call, Shards::Own(hold), roam.as_ref(), reply);
         drop(roam);
         self.serve_postponed();

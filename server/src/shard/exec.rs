@@ -3,6 +3,10 @@
 //! Settling is the only place that marks watchers, journals, counts and announces. It runs while every touched
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
+mod record;
+
+pub use record::EventStream;
+
 use super::hold::{Hold, HoldOne, ShardData};
 use super::news::{NOBODY, News};
 use crate::config::Events;
@@ -33,7 +37,7 @@ pub enum Grip<'g, 's> {
     Part(&'g mut Hold<'s>, u16),
 }
 
-impl Grip<'_, '_> {
+impl<'s> Grip<'_, 's> {
     #[inline]
     fn databases(&mut self) -> Held<'_> {
         match self {
@@ -74,6 +78,15 @@ impl Grip<'_, '_> {
             Grip::One(hold) if hold.index() == shard => Some(hold.data_mut()),
             Grip::None | Grip::One(_) => None,
             Grip::Many(hold) | Grip::Part(hold, _) => hold.shard_mut(shard),
+        }
+    }
+
+    /// The same hold for a command that needs nothing but shard `shard`, if that is held.
+    fn part(&mut self, shard: u16) -> Option<Grip<'_, 's>> {
+        match self {
+            Grip::One(hold) if hold.index() == shard => Some(Grip::One(hold)),
+            Grip::Many(hold) | Grip::Part(hold, _) if hold.has(shard) => Some(Grip::Part(hold, shard)),
+            _ => None,
         }
     }
 
@@ -163,6 +176,8 @@ pub struct Executor {
     events: Events,
     /// The classes it names.
     event_classes: EventClasses,
+    /// `notify-stream`
+    recording: record::Recording,
 }
 
 /// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
@@ -192,6 +207,7 @@ impl Executor {
             returns: Returns::new(None),
             events: Events::default(),
             event_classes: EventClasses::default(),
+            recording: record::Recording::default(),
         }
     }
 
@@ -211,7 +227,8 @@ impl Executor {
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
         self.log.record_touched = grip.is_observed();
-        let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired: self.delete_expired };
+        let delete_expired = self.delete_expired && self.recording.permits(grip);
+        let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired };
         let mark = reply.mark();
         let mut cx = Ctx {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
@@ -291,21 +308,27 @@ impl Executor {
             let members = log.expired_members.iter().map(|expired| expired.members.len() as u64).sum();
             add(&self.stats.expired_members, members);
         }
-        if !log.expired.is_empty()
+        let is_observed = !log.expired.is_empty()
             || !log.touched.is_empty()
             || !log.noted.is_empty()
             || !log.whole_databases.is_empty()
-            || !log.events.is_empty()
-        {
+            || !log.events.is_empty();
+        if is_observed {
             self.tell_observers(grip);
         }
         if self.journaled {
             self.collect(call, outcome);
         }
+        if is_observed && self.recording.is_on() {
+            let events = std::mem::take(&mut self.log.events);
+            self.log.clear();
+            self.record(grip, &events);
+            return;
+        }
         self.log.clear();
     }
 
-    /// Reads which keyspace events are wanted: none are while nobody listens. Whoever listens from now on hears of
+    /// Reads which keyspace events are wanted: none are while nobody listens and nothing is recorded. Whoever listens from now on hears of
     /// whatever is asked for after its subscription was confirmed, because that comes with a later turn.
     #[inline]
     pub fn read_events(&mut self) {
@@ -314,7 +337,8 @@ impl Executor {
             self.events = events;
             self.event_classes = events.classes();
         }
-        let is_heard = events != Events::default() && !self.shared.pubsub.is_silent();
+        let is_published = events.is_published() && !self.shared.pubsub.is_silent();
+        let is_heard = is_published || self.recording.is_on();
         self.log.record_events = if is_heard { self.event_classes } else { EventClasses::default() };
     }
 
@@ -566,11 +590,12 @@ impl Executor {
         self.returns.flush();
     }
 
-    /// Deletes keys of one shard whose time has come, at most `budget` of them. Returns true when more are due.
-    pub fn sweep(&mut self, hold: &mut HoldOne<'_>, budget: usize) -> bool {
+    /// Deletes keys of a held shard whose time has come, at most `budget` of them. Returns true when more are due. All of it
+    /// is one unit if there is something to record, otherwise each key is one.
+    pub fn sweep(&mut self, grip: &mut Grip<'_, '_>, shard: u16, budget: usize) -> bool {
         let shared = Arc::clone(&self.shared);
-        let shard = hold.index();
-        let data = hold.data_mut();
+        let Some(data) = grip.shard_mut(shard) else { return false };
+        let is_one_unit = self.recording.is_on();
         let mut touched = Vec::new();
         let mut more = false;
         // A key lives through the millisecond of its deadline.
@@ -596,7 +621,9 @@ impl Executor {
                     touch(record.key());
                     if let Some(journal) = journal {
                         unit.push(db as u16, [&b"DEL"[..], record.key()].into_iter());
-                        journal.append(unit);
+                        if !is_one_unit {
+                            journal.append(unit);
+                        }
                     }
                     swept += 1;
                     log.event(EventClass::Expired, "expired", db as u16, record.key());
@@ -612,7 +639,9 @@ impl Executor {
                     log.event(class, name, db as u16, &expired.key.key);
                     if let Some(journal) = journal {
                         unit.push(db as u16, expired.effect().into_iter());
-                        journal.append(unit);
+                        if !is_one_unit {
+                            journal.append(unit);
+                        }
                     }
                 }
                 // The members were journaled; a key without any is gone on the other side as well.
@@ -626,10 +655,8 @@ impl Executor {
             add(&self.stats.expired_members, swept_members);
         }
         self.announce();
-        self.log.events.clear();
         let mut forgotten = 0;
-        let data = hold.data_mut();
-        if !data.tracked.is_empty() {
+        if let Some(data) = grip.shard_mut(shard).filter(|data| !data.tracked.is_empty()) {
             for touched in &touched {
                 let hash = shared.hasher.hash(&touched.key);
                 forgotten += self.news.note(data, touched, hash, NOBODY, None);
@@ -638,7 +665,12 @@ impl Executor {
         if forgotten > 0 {
             shared.tracking.remove_keys(forgotten);
         }
-        self.touch_awaited(&mut Grip::One(hold), &touched);
+        self.touch_awaited(grip, &touched);
+        let events = std::mem::take(&mut self.log.events);
+        if is_one_unit {
+            self.record(grip, &events);
+            self.finish_unit();
+        }
         more
     }
 }

@@ -34,6 +34,7 @@ use crate::script::Scripts;
 use crate::script::functions::Libraries;
 use crate::session::Client;
 use crate::shard::Shards;
+use crate::shard::exec::EventStream;
 use crate::snapshot::Snapshots;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub clients: Clients,
     /// Subscriptions.
     pub pubsub: PubSub,
+    /// Where keyspace events are recorded.
+    pub event_stream: EventStream,
     /// Who caches keys.
     pub tracking: Tracking,
     /// Figures for `INFO`.
@@ -171,7 +174,7 @@ impl Shared {
             started_ms: clock::unix_ms(),
             threads,
         };
-        Ok(Shared {
+        let shared = Shared {
             shards: Shards::new(SHARDS, config.databases(), &hasher),
             average_ttl: AverageTtl::new(config.databases()),
             config,
@@ -179,6 +182,7 @@ impl Shared {
             registry,
             clients: Clients::default(),
             pubsub: PubSub::default(),
+            event_stream: EventStream::default(),
             tracking: Tracking::default(),
             stats: Stats::new(threads, registry.ids()),
             slowlog: Slowlog::default(),
@@ -197,7 +201,9 @@ impl Shared {
             listening: Listening::default(),
             oom_score: OomScore::default(),
             program: std::env::args_os().next().unwrap_or_default(),
-        })
+        };
+        shared.event_stream.follow(&shared)?;
+        Ok(shared)
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) static ROWS: &[Directive] = &[
     directive("latency-tracking-info-percentiles", Kind::Percentiles).multi(),
     directive("notify-keyspace-events", Kind::Events)
         .hot(|hot, value| hot.notify_keyspace_events.store(value)),
+    // Tidegate's own: keyspace events that nobody misses.
+    text("notify-stream", "").effect(Effect::NotifyStream),
+    number("notify-stream-db", 0..=INT_MAX, 0).effect(Effect::NotifyStream),
+    number("notify-stream-maxlen", 0..=LONG_MAX, 10_000).effect(Effect::NotifyStream),
     number("busy-reply-threshold", 0..=LONG_MAX, 5000)
         .alias("lua-time-limit")
         .hot(|hot, value| hot.busy_reply_threshold.store(value)),

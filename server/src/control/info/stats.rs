@@ -35,6 +35,7 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     page.field("keyspace_hits", stats.sum(|thread| &thread.hits));
     page.field("keyspace_misses", stats.sum(|thread| &thread.misses));
     let pubsub = &view.shared.pubsub;
+    page.field("notify_stream_lost", view.shared.event_stream.lost.load(Relaxed));
     page.field("pubsub_channels", pubsub.len(Topic::Channel));
     page.field("pubsub_patterns", pubsub.len(Topic::Pattern));
     page.field("pubsubshard_channels", pubsub.len(Topic::ShardChannel));
