@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Opens a file that is there, to append to it.
     fn open_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
+
+    /// Writes the bytes of a file from `from` on once more, as they are, and syncs them. After a sync has failed the kernel
+    /// may show bytes that it takes for synced and that no disk has: also to the next process, which knows nothing of it.
+    fn refresh(&self, path: &Path, from: u64) -> io::Result<()>;
 
     /// Creates a directory; one that is there is left as it is.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
@@ -80,6 +85,23 @@ impl Disk for RealDisk {
 
     fn open_log(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
         Ok(Arc::new(fs::OpenOptions::new().append(true).open(path)?))
+    }
+
+    fn refresh(&self, path: &Path, from: u64) -> io::Result<()> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let (mut at, mut bytes) = (from, vec![0; 1 << 20]);
+        loop {
+            match file.read_at(&mut bytes, at) {
+                Ok(0) => break,
+                Ok(read) => {
+                    file.write_all_at(&bytes[..read], at)?;
+                    at += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        file.sync_data()
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

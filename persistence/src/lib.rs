@@ -16,3 +16,5 @@ mod clock;
 pub mod disk;
 pub mod journal;
 pub mod rdb;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;

@@ -2,12 +2,20 @@
 //!
 //! `#CK:1;s=<start>;e=<end>;c=<CRC-64, hexadecimal>;r=<replication id>:<offset>` vouches for the bytes from `start` up to
 //! `end` of its file, where this line begins. `start` is where the line before it ended. With `g=1` it vouches for nothing:
-//! another program has appended meanwhile. `#TS:<Unix seconds>`, as of Redis 7, dates what follows.
+//! another program has appended meanwhile. `;y=<bytes>` says how much of the file had been synced when the line was written:
+//! what is wrong before that is damage, and not something that a power failure kept from the disk.
+//!
+//! `#BATCH` begins what such a line will vouch for. Where it does not follow, the batch was never written whole, and nobody
+//! was told of it. What comes without `#BATCH` was appended by others.
+//!
+//! `#TS:<Unix seconds>`, as of Redis 7, dates what follows.
 
 use std::io::Write as _;
 
 /// What a checksum line begins with.
 pub(super) const CHECKSUM: &[u8] = b"#CK:1;";
+/// A line that begins a batch.
+pub(super) const BATCH: &[u8] = b"#BATCH";
 /// What a line with a date begins with.
 pub(super) const TIMESTAMP: &[u8] = b"#TS:";
 
@@ -24,21 +32,24 @@ pub(super) struct Seal {
     pub(super) is_gap: bool,
     /// Position in the journal at that point.
     pub(super) lsn: u64,
+    /// Bytes of the file that were synced before it was written.
+    pub(super) synced: u64,
 }
 
 impl Seal {
     /// Appends the line to `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>, replication_id: &str) {
-        let Seal { start, end, sum, is_gap, lsn } = self;
+        let Seal { start, end, sum, is_gap, lsn, synced } = self;
         let gap = if *is_gap { ";g=1" } else { "" };
         // Writing to a Vec cannot fail.
-        let _ = write!(out, "#CK:1;s={start};e={end};c={sum:016x};r={replication_id}:{lsn}{gap}\r\n");
+        let _ =
+            write!(out, "#CK:1;s={start};e={end};c={sum:016x};r={replication_id}:{lsn};y={synced}{gap}\r\n");
     }
 
     /// Reads a line, without its end. `None` when it is no checksum line, or a damaged one.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(line.strip_prefix(CHECKSUM)?).ok()?;
-        let mut seal = Seal { start: 0, end: 0, sum: 0, is_gap: false, lsn: 0 };
+        let mut seal = Seal { start: 0, end: 0, sum: 0, is_gap: false, lsn: 0, synced: 0 };
         let mut found = 0;
         for field in text.split(';') {
             let (name, value) = field.split_once('=')?;
@@ -47,7 +58,14 @@ impl Seal {
                 "e" => seal.end = value.parse().ok()?,
                 "c" => seal.sum = u64::from_str_radix(value, 16).ok()?,
                 "r" => seal.lsn = value.rsplit_once(':')?.1.parse().ok()?,
-                "g" => seal.is_gap = value == "1",
+                "g" => {
+                    seal.is_gap = value == "1";
+                    continue;
+                }
+                "y" => {
+                    seal.synced = value.parse().ok()?;
+                    continue;
+                }
                 // Of a later version.
                 _ => continue,
             }
@@ -55,6 +73,12 @@ impl Seal {
         }
         (found >= 4 && seal.start <= seal.end).then_some(seal)
     }
+}
+
+/// Appends a line that begins a batch.
+pub(super) fn write_batch(out: &mut Vec<u8>) {
+    out.extend_from_slice(BATCH);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The date in a line that has one, Unix seconds.
@@ -76,10 +100,11 @@ mod tests {
     fn a_line_is_read_as_it_was_written() {
         let id = "0123456789abcdef0123456789abcdef01234567";
         for is_gap in [false, true] {
-            let seal = Seal { start: 17, end: 4_000_000_000_000, sum: 0x00ab, is_gap, lsn: u64::MAX };
+            let seal =
+                Seal { start: 17, end: 4_000_000_000_000, sum: 0x00ab, is_gap, lsn: u64::MAX, synced: 4096 };
             let mut line = Vec::new();
             seal.write(&mut line, id);
-            assert!(line.ends_with(b"\r\n") && line.len() < 160);
+            assert!(line.ends_with(b"\r\n") && line.len() < 200);
             assert_eq!(Seal::parse(&line[..line.len() - 2]), Some(seal));
         }
         let mut line = Vec::new();

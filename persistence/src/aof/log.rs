@@ -149,6 +149,7 @@ impl Log {
                 }
             });
             queue.leave_open();
+            let head = queue.items.len() - 1;
             let bytes = unit.take_bytes();
             written += bytes.len();
             let (end, db) = (before + written as u64, Some(db));
@@ -156,6 +157,12 @@ impl Log {
             if is_many {
                 queue.renew(64);
                 written += queue.write(64, |bytes, _| bytes.extend_from_slice(EXEC));
+            }
+            // Pieces of one unit are kept and forgotten together.
+            for item in queue.items.iter_mut().skip(head) {
+                if let Item::Bytes(chunk) = item {
+                    chunk.end = before + written as u64;
+                }
             }
         } else {
             written += queue.write(size, |bytes, last_db| {
@@ -248,9 +255,18 @@ impl Log {
         }
     }
 
-    /// Forgets orders that nobody follows any more, because the thread has ended.
-    pub(super) fn forget_orders(&self) {
-        self.queue().items.retain(|item| matches!(item, Item::Bytes(_)));
+    /// Forgets what nobody takes any more, because the thread has ended.
+    pub(super) fn forget_items(&self) {
+        self.queue().items.clear();
+    }
+
+    /// Begins behind what was appended, which is part of a snapshot: nobody waits for it any more.
+    pub(super) fn begin_anew(&self) {
+        let mut queue = self.queue();
+        queue.items.clear();
+        let tail = queue.tail;
+        self.written.store(tail, SeqCst);
+        self.synced.store(tail, SeqCst);
     }
 
     /// True when the end of the process waits for nothing but what can be taken now.

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! At most one base, what it replaced (history, to be removed), and then the files that were appended to, in order. Lines
-//! that begin with `#` are comments, pairs with unknown names are passed over: Redis 8 writes `startoffset`.
+//! that begin with `#` are comments, pairs with unknown names are passed over: Redis 8 writes `startoffset`. Ours are
+//! `size`: only so many bytes of the file count, because the others were written again to the next one, and `batches yes`:
+//! the file was begun with a checksum line in mind.
 
 use std::fmt::{self, Write as _};
 
@@ -20,6 +22,17 @@ pub struct File {
     pub name: String,
     /// Its number among those of its kind.
     pub seq: u64,
+    /// Only so many bytes of it count: what follows was written again, to the next file.
+    pub size: Option<u64>,
+    /// It begins with a batch of ours: if there are zeros instead, that never reached the disk.
+    pub has_batches: bool,
+}
+
+impl File {
+    /// A file that counts as a whole.
+    pub fn whole(name: String, seq: u64) -> Self {
+        File { name, seq, size: None, has_batches: false }
+    }
 }
 
 /// Which files there are.
@@ -78,18 +91,18 @@ impl Manifest {
             if raw.first() == Some(&b'#') {
                 continue;
             }
-            let Some(line) = raw.strip_suffix(b"\n").filter(|_| raw.len() < LINE_MAX) else {
+            let Some(line) = raw.strip_suffix(b"\n").filter(|_| raw.len() <= LINE_MAX) else {
                 let cut = &raw[..raw.len().min(LINE_MAX)];
                 return fail("The AOF manifest file contains too long line", number, cut);
             };
             let line = line.trim_ascii();
-            let Some(Entry { name, seq, kind }) = parse_line(line) else {
+            let Some(Entry { file, kind }) = parse_line(line) else {
                 return fail("Invalid AOF manifest file format", number, line);
             };
-            if name.contains('/') || name.contains('\\') {
+            if file.name.contains(['/', '\\']) {
                 return fail("File can't be a path, just a filename", number, line);
             }
-            let file = File { name, seq };
+            let seq = file.seq;
             match kind {
                 b'b' if manifest.base.is_some() => {
                     return fail("Found duplicate base file information", number, line);
@@ -117,16 +130,20 @@ impl Manifest {
     pub fn format(&self) -> String {
         let mut text = String::new();
         let of_kind = |files: &[File], kind: char, text: &mut String| {
-            for File { name, seq } in files {
+            for File { name, seq, size, has_batches } in files {
                 let plain = !name
                     .bytes()
                     .any(|byte| byte <= b' ' || byte >= 0x7f || matches!(byte, b'"' | b'\'' | b'\\'));
                 // Writing to a String cannot fail.
                 let _ = if plain {
-                    writeln!(text, "file {name} seq {seq} type {kind}")
+                    write!(text, "file {name} seq {seq} type {kind}")
                 } else {
-                    writeln!(text, "file {} seq {seq} type {kind}", quote(name))
+                    write!(text, "file {} seq {seq} type {kind}", quote(name))
                 };
+                if let Some(size) = size {
+                    let _ = write!(text, " size {size}");
+                }
+                text.push_str(if *has_batches { " batches yes\n" } else { "\n" });
             }
         };
         of_kind(self.base.as_slice(), 'b', &mut text);
@@ -142,7 +159,7 @@ impl Manifest {
 
     /// Takes an old append-only file, which is in its place in the directory already, as the base.
     pub fn upgraded(name: &str) -> Self {
-        let base = File { name: name.to_owned(), seq: 1 };
+        let base = File::whole(name.to_owned(), 1);
         Manifest { base: Some(base), base_seq: 1, ..Manifest::default() }
     }
 
@@ -150,25 +167,36 @@ impl Manifest {
     /// changes.
     pub fn next_incr(&self, stem: &str, last: Option<u64>) -> File {
         let seq = self.incr_seq.max(last.unwrap_or(0)) + 1;
-        File { name: format!("{stem}.{seq}.incr.aof"), seq }
+        File::whole(format!("{stem}.{seq}.incr.aof"), seq)
     }
 
     /// The name of the next base; nothing changes.
     pub fn next_base(&self, stem: &str, is_rdb: bool) -> File {
         let seq = self.base_seq + 1;
         let end = if is_rdb { "rdb" } else { "aof" };
-        File { name: format!("{stem}.{seq}.base.{end}"), seq }
+        File::whole(format!("{stem}.{seq}.base.{end}"), seq)
     }
 
     /// Goes on in this file.
     pub fn add_incr(&mut self, file: File) {
-        self.incr_seq = file.seq;
+        self.incr_seq = self.incr_seq.max(file.seq);
         self.incr.push(file);
+    }
+
+    /// All files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        self.base.iter().chain(&self.history).chain(&self.incr)
+    }
+
+    /// Never gives a number that `other` has given: its files may still be there, and named.
+    pub fn skip(&mut self, other: &Manifest) {
+        self.base_seq = self.base_seq.max(other.base_seq);
+        self.incr_seq = self.incr_seq.max(other.incr_seq);
     }
 
     /// Replaces the base, and all files before number `from`: they are history now.
     pub fn set_base(&mut self, base: File, from: u64) {
-        self.base_seq = base.seq;
+        self.base_seq = self.base_seq.max(base.seq);
         self.history.extend(self.base.replace(base));
         let later = self.incr.iter().position(|file| file.seq >= from).unwrap_or(self.incr.len());
         self.history.extend(self.incr.drain(..later));
@@ -176,8 +204,7 @@ impl Manifest {
 }
 
 struct Entry {
-    name: String,
-    seq: u64,
+    file: File,
     kind: u8,
 }
 
@@ -186,18 +213,29 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
     if words.len() < 6 || !words.len().is_multiple_of(2) {
         return None;
     }
-    let (mut name, mut seq, mut kind) = (None, 0, 0);
+    let (mut name, mut seq, mut kind, mut size, mut has_batches) = (None, 0, 0, None, false);
     for pair in words.chunks_exact(2) {
         if pair[0].eq_ignore_ascii_case(b"file") {
             name = Some(String::from_utf8(pair[1].clone()).ok()?);
         } else if pair[0].eq_ignore_ascii_case(b"seq") {
-            seq = std::str::from_utf8(&pair[1]).ok()?.parse().ok()?;
+            seq = number(&pair[1])?;
+        } else if pair[0].eq_ignore_ascii_case(b"size") {
+            size = Some(number(&pair[1])?);
+        } else if pair[0].eq_ignore_ascii_case(b"batches") {
+            has_batches = pair[1].eq_ignore_ascii_case(b"yes");
         } else if pair[0].eq_ignore_ascii_case(b"type") {
             kind = pair[1].first().copied().unwrap_or(0);
         }
     }
     let name = name.filter(|name| !name.is_empty())?;
-    (seq > 0 && kind != 0).then_some(Entry { name, seq, kind })
+    (seq > 0 && kind != 0).then_some(Entry { file: File { name, seq, size, has_batches }, kind })
+}
+
+/// A number that Redis could read, too.
+fn number(digits: &[u8]) -> Option<u64> {
+    let number: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    // The next one must be a number, too.
+    u64::try_from(number).ok().filter(|number| *number < i64::MAX as u64)
 }
 
 /// Words apart by spaces, where quotes keep some together. `None` where a quote does not end.
@@ -257,7 +295,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str, seq: u64) -> File {
-        File { name: name.to_owned(), seq }
+        File::whole(name.to_owned(), seq)
     }
 
     fn error(text: &str) -> &'static str {
@@ -273,11 +311,11 @@ mod tests {
         manifest.add_incr(second);
         let base = manifest.next_base("appendonly.aof", true);
         manifest.set_base(base, 2);
-        manifest.add_incr(file("a name\u{e9}", 7));
+        manifest.add_incr(File { size: Some(4096), has_batches: true, ..file("a name\u{e9}", 7) });
         let expected = "file appendonly.aof.1.base.rdb seq 1 type b\n\
                         file appendonly.aof.1.incr.aof seq 1 type h\n\
                         file appendonly.aof.2.incr.aof seq 2 type i\n\
-                        file \"a name\\xc3\\xa9\" seq 7 type i\n";
+                        file \"a name\\xc3\\xa9\" seq 7 type i size 4096 batches yes\n";
         assert_eq!(manifest.format(), expected);
         assert_eq!(Manifest::parse(expected.as_bytes()), Ok(manifest));
     }
@@ -317,6 +355,9 @@ mod tests {
             "file a seq 1 type\n",
             "file a seq 0 type b\n",
             "file a seq x type b\n",
+            "file a seq -1 type b\n",
+            "file a seq 9223372036854775807 type b\n",
+            "file a seq 18446744073709551615 type b\n",
             "file \"a seq 1 type b\n",
             "file \"\" seq 1 type b\n",
             "file a seq 1 typo b\n",

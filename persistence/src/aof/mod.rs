@@ -11,7 +11,10 @@
 //!   successor.
 //! * An error of a sync is never forgotten: what was not synced is written again, to another file.
 
+#[cfg(test)]
+mod crash;
 mod line;
+pub mod load;
 mod log;
 mod manifest;
 pub mod read;
@@ -110,7 +113,7 @@ impl Default for Settings {
 pub struct Status {
     /// Bytes of the base and of all that was appended since.
     pub size: AtomicU64,
-    /// The same when the files were rewritten or loaded last.
+    /// The same when the files were rewritten last; of the base alone when they were loaded.
     pub base_size: AtomicU64,
     /// A snapshot is being made that will replace the files.
     pub is_rewriting: AtomicBool,
@@ -164,10 +167,14 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// Bytes of all of them together.
     pub size: u64,
+    /// Bytes of the base.
+    pub base_size: u64,
     /// Bytes of the last one that is appended to.
     pub last_size: u64,
     /// Where in that one the last checksum line ends.
     pub sealed_to: u64,
+    /// The last file that is not empty, and how many of its bytes are known to have been synced.
+    pub unsynced: Option<(String, u64)>,
     /// Position in the journal that the files name last.
     pub lsn: Lsn,
 }
@@ -231,22 +238,32 @@ impl Aof {
 
     fn writer(&self, loaded: Loaded) -> Writer {
         self.core.status.size.store(loaded.size, Relaxed);
-        self.core.status.base_size.store(loaded.size, Relaxed);
+        self.core.status.base_size.store(loaded.base_size, Relaxed);
         Writer::new(Arc::clone(&self.core), loaded.manifest)
     }
 
     /// Goes on behind what was loaded: before anything is appended. What was read is synced first, so that it cannot be
-    /// lost any more when somebody relies on it.
+    /// lost any more when somebody relies on it: it may be that only the kernel has it, after the end of a process before
+    /// this one, and that the kernel even takes it for synced.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn resume(&self, loaded: Loaded) -> std::io::Result<()> {
+        let writer = self.resumed(loaded)?;
+        self.spawn(writer)
+    }
+
+    /// The same without a thread.
+    fn resumed(&self, loaded: Loaded) -> std::io::Result<Writer> {
         self.core.log.begin_at(loaded.lsn);
-        let (last_size, sealed_to) = (loaded.last_size, loaded.sealed_to);
+        let Loaded { last_size, sealed_to, .. } = loaded;
+        if let Some((name, synced)) = &loaded.unsynced {
+            self.core.disk.refresh(&self.core.place.file(name), *synced)?;
+        }
         let mut writer = self.writer(loaded);
         writer.open_last(last_size, sealed_to)?;
         self.core.log.enable(true);
-        self.spawn(writer)
+        Ok(writer)
     }
 
     /// Gets ready to begin: makes the directory and a first file. `manifest` is what is there from earlier. Waits for the
@@ -267,11 +284,17 @@ impl Aof {
     /// # Errors
     /// There can be no thread.
     pub fn begin(&self, prepared: Prepared) -> std::io::Result<()> {
+        let writer = self.begun(prepared);
+        self.spawn(writer)
+    }
+
+    /// The same without a thread.
+    fn begun(&self, prepared: Prepared) -> Writer {
         self.core.log.set_failure(None);
-        self.spawn(prepared.0)?;
+        self.core.log.begin_anew();
         self.note_rewriting();
         self.core.log.enable(true);
-        Ok(())
+        prepared.0
     }
 
     /// Goes on in another file, because a snapshot of this moment is being made: the caller's business, as above. Call it
@@ -322,7 +345,7 @@ impl Aof {
             // A thread that has panicked has said so.
             let _ = thread.join();
         }
-        self.core.log.forget_orders();
+        self.core.log.forget_items();
     }
 
     fn spawn(&self, writer: Writer) -> std::io::Result<()> {

@@ -4,27 +4,31 @@
 //! line was found to be right. Redis writes no such lines: then units are handed out as they are found. Either way a file
 //! that ends too early ends behind the last whole unit, never within a `MULTI` block: what would be appended there
 //! later would be taken for a part of it, and thrown away.
+//!
+//! Where something is wrong, it is either an end that never reached the disk, or damage. It is damage if there is a right
+//! checksum line further on that says that the place had been synced, or if nothing there looks like a sector that was
+//! never written: an end that was torn off is made of such sectors.
 
 use std::io::{self, Read};
 use std::ops::Range;
 
 use tidegate_data::rdb::Checksum;
 
-use super::line::{CHECKSUM, Seal, timestamp};
+use super::line::{BATCH, CHECKSUM, Seal, timestamp};
 use crate::journal::Lsn;
 
 /// Bytes read at once.
 const READ_SIZE: usize = 1 << 20;
-/// A batch of ours is smaller, but for its last unit.
-const BATCH_MAX: usize = 16 << 20;
+/// So much of what others appended is gathered before it is handed out.
+const PIECE_MAX: usize = 16 << 20;
 /// A longer comment is none, in bytes.
 const COMMENT_MAX: usize = 1024;
 /// A longer count is none, in bytes.
 const COUNT_MAX: usize = 32;
 /// Bytes of a file that is damaged that are searched for a place where it is right again.
 const SEARCHED_MAX: usize = 64 << 20;
-/// Memory that was never written reads as zeros; it is missing by whole blocks of this size.
-const BLOCK: u64 = 512;
+/// The disk writes so many bytes at once. Those it never wrote are zeros.
+const SECTOR: u64 = 512;
 
 /// Whole units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,8 +63,12 @@ pub struct End {
     pub at: u64,
     /// Behind the fault the file is right again: this is no end that was torn off.
     pub is_rotten: bool,
+    /// It is in a batch of ours, so what is missing was never promised to anybody.
+    pub is_ours: bool,
     /// Where the last checksum line ends; 0 if there is none.
     pub sealed_to: u64,
+    /// So many bytes had been synced when that was written.
+    pub synced_to: u64,
     /// Position in the journal that this line names.
     pub lsn: Lsn,
     /// It stopped at a date that was asked for.
@@ -73,8 +81,8 @@ impl End {
         match self.fault {
             None => false,
             Some(Fault::Short) => !self.is_rotten,
-            // Without any checksum nobody knows what is behind it.
-            Some(Fault::Format | Fault::Sum) => !self.is_rotten && self.sealed_to > 0,
+            // Redis takes it for damage, and where Redis wrote it, nobody knows better.
+            Some(Fault::Format | Fault::Sum) => !self.is_rotten && self.is_ours,
         }
     }
 }
@@ -109,6 +117,10 @@ enum Is {
     Other,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about one file, which are independent of each other"
+)]
 /// Reads one file.
 pub struct Reader {
     file: Box<dyn Read + Send>,
@@ -120,8 +132,6 @@ pub struct Reader {
     pos: usize,
     /// Up to here there are whole units.
     units_end: usize,
-    /// Where the last whole unit begins.
-    last_unit: usize,
     /// What is vouched for ends here.
     batch: usize,
     /// The transaction that is not ended yet begins here.
@@ -129,9 +139,14 @@ pub struct Reader {
     /// Commands and transactions so far.
     runs: Vec<Range<usize>>,
     sealed_to: u64,
+    synced_to: u64,
     lsn: Lsn,
     /// Bytes behind the last checksum line were handed out already.
     is_unsealed: bool,
+    /// A batch of ours has begun, and not ended.
+    is_ours: bool,
+    /// The file was begun by us.
+    has_batches: bool,
     /// Stop before what is later than this, Unix seconds.
     until_s: Option<i64>,
     end: Option<End>,
@@ -153,13 +168,15 @@ impl Reader {
             offset,
             pos: 0,
             units_end: 0,
-            last_unit: 0,
             batch: 0,
             open: None,
             runs: Vec::new(),
             sealed_to: 0,
+            synced_to: 0,
             lsn: 0,
             is_unsealed: offset > 0,
+            is_ours: false,
+            has_batches: false,
             until_s: None,
             end: None,
         }
@@ -169,6 +186,13 @@ impl Reader {
     #[must_use]
     pub fn until(mut self, until_s: i64) -> Self {
         self.until_s = Some(until_s);
+        self
+    }
+
+    /// It is known to begin with a batch of ours, if `has_batches`: [`File::has_batches`](super::File::has_batches).
+    #[must_use]
+    pub fn begun_by_us(mut self, has_batches: bool) -> Self {
+        self.has_batches = has_batches;
         self
     }
 
@@ -195,10 +219,11 @@ impl Reader {
                 Item::Nonsense => return self.finish(Some(Fault::Format)),
                 Item::Command { end, is } => {
                     self.note_command(self.pos + end, is);
-                    // A batch of ours would have been vouched for by now.
-                    if self.last_unit.saturating_sub(self.batch) > BATCH_MAX {
+                    if !self.is_ours && self.units_end.saturating_sub(self.batch) > PIECE_MAX {
                         self.is_unsealed = true;
-                        return Ok(Next::Units(self.take(self.units_end)));
+                        let piece = self.take(self.units_end);
+                        self.batch = 0;
+                        return Ok(Next::Units(piece));
                     }
                 }
                 Item::Comment { end } => {
@@ -211,6 +236,8 @@ impl Reader {
                     }
                     let end = self.pos + end;
                     if !is_seal {
+                        // One that follows others' commands is none of ours: those would be in a gap.
+                        self.is_ours |= line == BATCH && self.pos == self.batch && !self.is_unsealed;
                         self.pos = end;
                         if self.open.is_none() {
                             self.units_end = end;
@@ -224,8 +251,8 @@ impl Reader {
                     self.pos = end;
                     self.units_end = end;
                     self.sealed_to = self.at(end);
-                    self.lsn = seal.lsn;
-                    self.is_unsealed = false;
+                    (self.lsn, self.synced_to) = (seal.lsn, seal.synced);
+                    (self.is_unsealed, self.is_ours) = (false, false);
                     self.batch = end;
                     // Batches may be small: not each is worth moving what is behind it.
                     if end >= READ_SIZE {
@@ -248,16 +275,12 @@ impl Reader {
         self.pos = end;
         match (is, self.open) {
             (Is::Multi, None) => self.open = Some(start),
-            (Is::Exec, Some(multi)) => {
+            (Is::Exec, Some(_)) => {
                 self.open = None;
-                self.last_unit = multi;
                 self.units_end = end;
             }
             (_, Some(_)) => {}
-            (_, None) => {
-                self.last_unit = start;
-                self.units_end = end;
-            }
+            (_, None) => self.units_end = end,
         }
     }
 
@@ -277,21 +300,19 @@ impl Reader {
         bytes.truncate(end);
         let offset = self.offset;
         let mut runs = std::mem::take(&mut self.runs);
-        // A transaction may have begun behind it.
-        if let Some(last) = runs.last_mut()
-            && last.end > end
-        {
-            let later = last.start.max(end)..last.end;
-            last.end = end;
-            self.runs.push(later.start - end..later.end - end);
+        // A transaction may have begun behind it, right after other commands.
+        let later =
+            runs.iter().filter(|run| run.end > end).map(|run| run.start.max(end) - end..run.end - end);
+        self.runs = later.collect();
+        runs.retain(|run| run.start < end);
+        if let Some(last) = runs.last_mut() {
+            last.end = last.end.min(end);
         }
-        runs.retain(|run| run.start < run.end);
         self.offset += end as u64;
-        self.pos -= end;
-        self.units_end -= end;
-        self.last_unit = self.last_unit.saturating_sub(end);
+        self.pos = self.pos.saturating_sub(end);
+        self.units_end = self.units_end.saturating_sub(end);
         self.batch = self.batch.saturating_sub(end);
-        self.open = self.open.map(|open| open - end);
+        self.open = self.open.map(|open| open.saturating_sub(end));
         Piece { bytes, runs, offset }
     }
 
@@ -313,26 +334,35 @@ impl Reader {
 
     /// Stops at a date, which is behind a whole unit.
     fn stop(&mut self) -> io::Result<Next> {
-        let (good, at) = (self.at(self.units_end), self.at(self.pos));
-        let Reader { sealed_to, lsn, .. } = *self;
-        self.end = Some(End { good, fault: None, at, is_rotten: false, sealed_to, lsn, is_stopped: true });
+        self.end = Some(End { is_stopped: true, ..self.end_at(self.units_end, None) });
         self.last_units()
     }
 
+    fn end_at(&self, units_end: usize, fault: Option<Fault>) -> End {
+        let Reader { sealed_to, synced_to, lsn, is_ours, .. } = *self;
+        let (good, at) = (self.at(units_end), self.at(self.pos));
+        End { good, fault, at, is_rotten: false, is_ours, sealed_to, synced_to, lsn, is_stopped: false }
+    }
+
     /// The file ends, or makes no sense any more.
-    fn finish(&mut self, fault: Option<Fault>) -> io::Result<Next> {
-        let at = self.at(self.pos);
-        let has_seals = self.sealed_to > 0;
-        match fault {
-            // Nobody vouches for a batch with a wrong checksum.
-            Some(Fault::Sum) => self.units_end = self.batch,
-            Some(_) if has_seals => self.units_end = self.before_hole(),
-            _ => {}
+    fn finish(&mut self, mut fault: Option<Fault>) -> io::Result<Next> {
+        if fault == Some(Fault::Sum) {
+            // Nobody vouches for it.
+            self.units_end = self.units_end.min(self.batch);
+        } else if self.is_ours && !self.is_unsealed {
+            // Its checksum line is missing. What there is can be used as far as it is sure to have been written.
+            let good = self.before_hole();
+            if good < self.units_end {
+                self.units_end = good;
+                fault = fault.or(Some(Fault::Sum));
+            }
         }
-        let good = self.at(self.units_end);
-        let is_rotten = fault.is_some() && has_seals && self.goes_on()?;
-        let Reader { sealed_to, lsn, .. } = *self;
-        self.end = Some(End { good, fault, at, is_rotten, sealed_to, lsn, is_stopped: false });
+        let mut end = self.end_at(self.units_end, fault);
+        if fault.is_some() {
+            let (is_ours, is_rotten) = self.judge()?;
+            (end.is_ours, end.is_rotten) = (is_ours, is_rotten);
+        }
+        self.end = Some(end);
         self.last_units()
     }
 
@@ -347,55 +377,81 @@ impl Reader {
         self.next_piece()
     }
 
-    /// Where units end before the first block that was never written: after a power failure a file may be as long as it
-    /// was and lack some of what was in it.
+    /// The first sector that may never have been written, between these places of the buffer: it ends with a zero.
+    fn hole(&self, first: usize, last: usize) -> Option<usize> {
+        let begin = self.at(first);
+        let to_sector = ((begin + 1).next_multiple_of(SECTOR) - begin) as usize;
+        let ends = (first + to_sector..last).step_by(SECTOR as usize).chain(std::iter::once(last));
+        let is_hole = |end: &usize| *end > first && self.buf.get(*end - 1) == Some(&0);
+        ends.into_iter().find(is_hole).map(|end| {
+            let begin = end.saturating_sub(SECTOR as usize).max(first);
+            let zeros = self.buf[begin..end].iter().rev().take_while(|byte| **byte == 0).count();
+            end - zeros
+        })
+    }
+
+    /// Where units of the present batch end before what may never have been written: after a power failure a file may be
+    /// as long as it was and lack some of what was in it.
     fn before_hole(&self) -> usize {
-        let begin = self.at(self.batch);
-        let first = self.batch + (begin.next_multiple_of(BLOCK) - begin) as usize;
-        let blocks = self.buf[..self.units_end].get(first..).unwrap_or_default().chunks_exact(BLOCK as usize);
-        let Some(hole) = blocks.enumerate().find_map(|(index, block)| {
-            block.iter().all(|byte| *byte == 0).then_some(first + index * BLOCK as usize)
-        }) else {
-            return self.units_end;
-        };
+        let Some(hole) = self.hole(self.batch, self.buf.len()) else { return self.units_end };
         let (mut pos, mut good, mut is_open) = (self.batch, self.batch, false);
-        while let Item::Command { end, .. } | Item::Comment { end } = item(&self.buf[pos..]) {
-            if let Item::Command { is, .. } = item(&self.buf[pos..]) {
-                is_open = is == Is::Multi || is_open && is != Is::Exec;
+        while pos < hole {
+            match item(&self.buf[pos..]) {
+                Item::Command { end, is } => {
+                    is_open = is == Is::Multi || is_open && is != Is::Exec;
+                    pos += end;
+                }
+                Item::Comment { end } => pos += end,
+                Item::More | Item::Nonsense => break,
             }
-            pos += end;
-            if pos > hole {
-                break;
-            }
-            if !is_open {
+            if pos <= hole && !is_open {
                 good = pos;
             }
         }
-        good
+        good.min(self.units_end)
     }
 
-    /// True when a checksum line further on is right: then what is wrong here is damage, and no end.
-    fn goes_on(&mut self) -> io::Result<bool> {
+    /// What the rest says about the fault: whether it is in a batch of ours, and whether it is damage, and no end.
+    fn judge(&mut self) -> io::Result<(bool, bool)> {
         while !self.is_over && self.buf.len() - self.pos < SEARCHED_MAX {
             self.fill()?;
         }
+        let begin = self.at(self.batch);
+        // A batch of ours whose first sector is missing begins with a zero.
+        let is_missing = self.pos == self.batch && self.buf.get(self.pos) == Some(&0);
+        // Nothing but zeros is nothing at all, whoever wrote what is before it.
+        let is_nothing = self.is_over && self.buf[self.pos..].iter().all(|byte| *byte == 0);
+        let mut is_ours = self.is_ours
+            || is_missing && (self.has_batches && begin == 0 || self.sealed_to > 0)
+            || is_nothing;
+        let mut is_synced = false;
+        // Where the first batch begins that is right again.
+        let mut right_from = None;
+        let mut summed = 0;
         let mark = [b"\n", CHECKSUM].concat();
         let from = self.pos.saturating_sub(1);
-        let found = memchr::memmem::find_iter(&self.buf[from..], &mark);
-        let fault = self.at(self.pos.min(self.units_end));
-        Ok(found.map(|index| from + index + 1).any(|start| {
-            let line =
-                self.buf[start..].split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-            let Some(seal) = Seal::parse(line).filter(|seal| !seal.is_gap && seal.end == self.at(start))
-            else {
-                return false;
-            };
-            // One that vouches for the fault itself is wrong by now; one behind it shows that the disk had come so far.
-            let Some(first) = seal.start.checked_sub(self.offset).map(|first| first as usize) else {
-                return false;
-            };
-            seal.start > fault && first <= start && Checksum::of(&self.buf[first..start]) == seal.sum
-        }))
+        for index in memchr::memmem::find_iter(&self.buf[from..], &mark) {
+            let start = from + index + 1;
+            let line = self.buf[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let Some(seal) = Seal::parse(line.trim_ascii_end()) else { continue };
+            if seal.is_gap || seal.end != self.at(start) || seal.start <= begin {
+                // The line of the batch in question itself, or of others' making.
+                is_ours |= seal.end == self.at(start) && seal.start == self.sealed_to;
+                continue;
+            }
+            let first = (seal.start - self.offset) as usize;
+            summed += start - first;
+            if first > start || summed > 4 * SEARCHED_MAX {
+                break;
+            }
+            if Checksum::of(&self.buf[first..start]) == seal.sum {
+                is_ours = true;
+                is_synced |= seal.synced > begin;
+                right_from = right_from.or(Some(first));
+            }
+        }
+        let is_rotten = is_synced || right_from.is_some_and(|first| self.hole(self.batch, first).is_none());
+        Ok((is_ours, is_rotten))
     }
 }
 

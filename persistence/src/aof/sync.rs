@@ -1,17 +1,26 @@
 //! A thread that syncs a file while another goes on writing to it.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
 use crate::disk::LogFile;
 
-/// Syncs one file at a time.
+/// What syncs one file at a time in the background.
+pub(super) trait Background: std::fmt::Debug + Send {
+    /// Syncs this file. The last result must have been taken.
+    fn ask(&mut self, file: Arc<dyn LogFile>);
+
+    /// The result, once it is there.
+    fn result(&mut self) -> Option<io::Result<()>>;
+}
+
+/// Does so with a thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
     files: Sender<Arc<dyn LogFile>>,
-    results: Mutex<Receiver<io::Result<()>>>,
+    results: Receiver<io::Result<()>>,
 }
 
 impl Syncer {
@@ -27,17 +36,17 @@ impl Syncer {
                 core.log.kick();
             }
         })?;
-        Ok(Syncer { files, results: Mutex::new(results) })
+        Ok(Syncer { files, results })
     }
+}
 
-    /// Syncs this file. The last result must have been taken.
-    pub(super) fn ask(&self, file: Arc<dyn LogFile>) {
+impl Background for Syncer {
+    fn ask(&mut self, file: Arc<dyn LogFile>) {
         // The thread ends only after this.
         let _ = self.files.send(file);
     }
 
-    /// The result, once it is there.
-    pub(super) fn result(&self) -> Option<io::Result<()>> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+    fn result(&mut self) -> Option<io::Result<()>> {
+        self.results.try_recv().ok()
     }
 }

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -15,10 +16,12 @@ use tidegate_data::rdb::Checksum;
 
 use super::line::{self, Seal};
 use super::log::{Chunk, Item, Order};
-use super::sync::Syncer;
+use super::read::{Next, Reader};
+use super::sync::{Background, Syncer};
 use super::{Core, File, Fsync, Manifest, Place};
 use crate::disk::{Disk, LogFile, directory_of};
 use crate::journal::{Lsn, write_command};
+use crate::rdb;
 
 /// Bytes written and vouched for together, unless one unit is larger.
 const BATCH: usize = 4 << 20;
@@ -41,19 +44,39 @@ const PAUSE_MAX_MINUTES: i64 = 60;
 #[derive(Debug)]
 struct Open {
     file: Arc<dyn LogFile>,
+    name: String,
     /// Bytes in it.
     size: u64,
     /// Of those, the disk has so many.
     synced: u64,
     /// Where the last checksum line ends.
     sealed: u64,
+    /// From here on there is what is neither surely on the disk nor kept in memory, and the database that applies there:
+    /// nobody had asked for a sync.
+    unkept: Option<(u64, Option<u16>)>,
+    /// Behind its end there is half a batch that could not be removed.
+    is_garbled: bool,
 }
 
 /// What is not on the disk yet.
 #[derive(Debug)]
 struct Kept {
     chunk: Chunk,
-    is_written: bool,
+    /// Where in the file its batch begins, once it was written.
+    at: Option<u64>,
+}
+
+/// A manifest could not be put in place.
+struct Unput {
+    error: io::Error,
+    /// It may be in place nevertheless, now or after a power failure, so what it names has to stay.
+    is_in_doubt: bool,
+}
+
+impl From<io::Error> for Unput {
+    fn from(error: io::Error) -> Self {
+        Unput { error, is_in_doubt: false }
+    }
 }
 
 /// A sync that another thread does.
@@ -85,9 +108,11 @@ pub(super) struct Writer {
     /// Files that the manifest does not name yet, while there is no snapshot that they could follow.
     begun: Vec<File>,
     is_beginning: bool,
+    /// Files that a manifest names which may be in place instead of ours.
+    doubtful: Vec<String>,
     syncing: Option<Syncing>,
     /// Syncs in the background; `None` to do it at once.
-    pub(super) syncer: Option<Syncer>,
+    pub(super) syncer: Option<Box<dyn Background>>,
     last_sync: Duration,
     timestamp_s: i64,
     trouble: Option<Trouble>,
@@ -105,6 +130,12 @@ impl fmt::Debug for Writer {
     }
 }
 
+impl Open {
+    fn new(file: Arc<dyn LogFile>, name: String) -> Self {
+        Open { file, name, size: 0, synced: 0, sealed: 0, unkept: None, is_garbled: false }
+    }
+}
+
 impl Writer {
     pub(super) fn new(core: Arc<Core>, manifest: Manifest) -> Self {
         let last_sync = core.clock.now();
@@ -116,6 +147,7 @@ impl Writer {
             cut: None,
             begun: Vec::new(),
             is_beginning: false,
+            doubtful: Vec::new(),
             syncing: None,
             syncer: None,
             last_sync,
@@ -126,24 +158,59 @@ impl Writer {
         }
     }
 
-    /// Goes on in the last file, which has so many bytes, and checksums up to `sealed`. Everything is synced first: bytes
-    /// may have been read that only the kernel has, after the end of a process before this one.
+    /// Goes on in the last file, which has so many bytes, and checksums up to `sealed`.
     pub(super) fn open_last(&mut self, size: u64, sealed: u64) -> io::Result<()> {
-        if let Some(last) = self.manifest.incr.last() {
-            let file = self.core.disk.open_log(&self.core.place.file(&last.name))?;
-            file.sync()?;
+        if let Some(last) = self.manifest.incr.last().filter(|last| last.size.is_none()) {
+            let path = self.core.place.file(&last.name);
+            let file = self.core.disk.open_log(&path)?;
             self.core.disk.sync_dir(&self.core.place.dir)?;
-            self.open = Some(Open { file, size, synced: size, sealed });
+            let name = last.name.clone();
+            let mut open = Open { size, synced: size, sealed, ..Open::new(file, name) };
+            self.close_gap(&mut open);
+            self.open = Some(open);
         } else {
+            let mut manifest = self.manifest.clone();
+            self.core.disk.create_dir(&self.core.place.dir)?;
+            self.core.disk.sync_dir(&directory_of(&self.core.place.dir))?;
+            if manifest.is_empty() {
+                // As Redis does it, so that there is always a state to start from.
+                let base = manifest.next_base(&self.core.place.stem, true);
+                let aux = vec![("aof-base", "1".to_owned())];
+                let header = rdb::Header { aux, checksum: true, ..rdb::Header::default() };
+                let path = self.core.place.file(&base.name);
+                let saved = rdb::save(&*self.core.disk, &path, &header, &mut |_| {});
+                saved.map_err(|failed| failed.error)?;
+                tracing::info!("Creating AOF base file {} on server start", base.name);
+                manifest.set_base(base, 0);
+            }
             let (file, name) = self.create_file()?;
             tracing::info!("Creating AOF incr file {} on server start", name.name);
             self.open = Some(file);
-            let mut manifest = self.manifest.clone();
             manifest.add_incr(name);
-            persist(&*self.core.disk, &self.core.place, &manifest)?;
-            self.manifest = manifest;
+            self.core.disk.sync_dir(&self.core.place.dir)?;
+            self.put(manifest).map_err(|unput| unput.error)?;
         }
         Ok(())
+    }
+
+    /// Vouches for nothing up to here, right away: what comes next must not be mistaken for the end of a batch that was torn
+    /// off. If that does not work, it is done together with the next batch.
+    fn close_gap(&self, open: &mut Open) {
+        if open.sealed == open.size || !self.core.settings.checksums.load(Relaxed) {
+            return;
+        }
+        let Open { size, sealed, synced, .. } = *open;
+        let lsn = self.core.log.written();
+        let mut line = Vec::new();
+        let gap = Seal { start: sealed, end: size, sum: 0, is_gap: true, lsn, synced };
+        gap.write(&mut line, &self.core.replication_id);
+        let written = append_all(&*open.file, &mut [IoSlice::new(&line)]);
+        if written.and_then(|()| open.file.sync()).is_ok() {
+            open.size += line.len() as u64;
+            (open.sealed, open.synced) = (open.size, open.size);
+        } else if open.file.truncate(size).is_err() {
+            open.is_garbled = true;
+        }
     }
 
     /// Begins with a first file, which no manifest names before there is a snapshot for it to follow.
@@ -161,30 +228,58 @@ impl Writer {
     /// A new file behind all others.
     fn create_file(&self) -> io::Result<(Open, File)> {
         let begun = self.begun.last().map(|last| last.seq);
-        let name = self.manifest.next_incr(&self.core.place.stem, begun);
+        let mut name = self.manifest.next_incr(&self.core.place.stem, begun);
+        name.has_batches = self.core.settings.checksums.load(Relaxed);
         let path = self.core.place.file(&name.name);
         // One that no manifest names is left from an attempt that came to nothing.
         let _ = self.core.disk.remove(&path);
         let file = self.core.disk.create_log(&path)?;
-        Ok((Open { file, size: 0, synced: 0, sealed: 0 }, name))
+        Ok((Open::new(file, name.name.clone()), name))
     }
 
-    /// The manifest names this file, too, which is synced.
-    fn add_file(&mut self, name: File) -> io::Result<()> {
+    /// The manifest names this file, too, which is synced; of the one before only the first `size` bytes count.
+    fn add_file(&mut self, name: File, size: Option<u64>) -> Result<(), Unput> {
         if self.is_beginning {
+            if let Some(last) = self.begun.last_mut() {
+                last.size = size;
+            }
             self.begun.push(name);
             return Ok(());
         }
         let mut manifest = self.manifest.clone();
+        if let Some(last) = manifest.incr.last_mut() {
+            last.size = size;
+        }
         manifest.add_incr(name);
-        persist(&*self.core.disk, &self.core.place, &manifest)?;
+        self.put(manifest)
+    }
+
+    /// Replaces the manifest.
+    fn put(&mut self, manifest: Manifest) -> Result<(), Unput> {
+        let (disk, place) = (&*self.core.disk, &self.core.place);
+        let temporary = write_manifest(disk, place, &manifest)?;
+        let result = disk.rename(&temporary, &place.manifest()).and_then(|()| disk.sync_dir(&place.dir));
+        if let Err(error) = result {
+            // Either of the two may be there after a crash. So no file of either is removed, and no name used again.
+            let names = |manifest: &Manifest, name: &str| manifest.files().any(|file| file.name == name);
+            let new = manifest.files().filter(|file| !names(&self.manifest, &file.name));
+            self.doubtful.extend(new.map(|file| file.name.clone()));
+            self.manifest.skip(&manifest);
+            return Err(Unput { error, is_in_doubt: true });
+        }
         self.manifest = manifest;
+        for name in std::mem::take(&mut self.doubtful) {
+            if !self.manifest.files().any(|file| file.name == name) {
+                let _ = disk.remove(&place.file(&name));
+            }
+        }
         Ok(())
     }
 
     /// Writes until it is told to stop.
     pub(super) fn run(&mut self) {
         self.syncer = Syncer::start(Arc::clone(&self.core))
+            .map(|syncer| Box::new(syncer) as Box<dyn Background>)
             .inspect_err(|error| {
                 tracing::warn!("There is no thread to sync in: the one that writes does it ({error})");
             })
@@ -214,7 +309,7 @@ impl Writer {
         let mut goes_on = true;
         for item in items.drain(..) {
             match item {
-                Item::Bytes(chunk) => self.kept.push_back(Kept { chunk, is_written: false }),
+                Item::Bytes(chunk) => self.kept.push_back(Kept { chunk, at: None }),
                 Item::Order(order) => {
                     self.write();
                     goes_on &= self.obey(order);
@@ -229,54 +324,110 @@ impl Writer {
 
     /// Writes what is not written yet, and syncs it where replies wait for that.
     fn write(&mut self) {
-        let is_new = |kept: &Kept| !kept.is_written;
+        let is_new = |kept: &Kept| kept.at.is_none();
         if self.trouble.is_some() || !self.kept.back().is_some_and(is_new) {
             return;
         }
         match self.write_batch() {
             Ok(()) if self.core.log.fsync() == Fsync::Always => self.sync(),
             Ok(()) => {}
-            Err(error) => self.fail("Error writing to the AOF file", &error, false),
+            Err(error) => {
+                // Waiting helps when there is no room. Whatever else it is, the file is not to be trusted.
+                let waits = matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero
+                );
+                let is_garbled = self.open.as_ref().is_some_and(|open| open.is_garbled);
+                self.fail("Error writing to the AOF file", &error, is_garbled || !waits);
+            }
         }
     }
 
     fn write_batch(&mut self) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotConnected.into()) };
+        let open = self.open.take_if(|open| !open.is_garbled);
+        let Some(mut open) = open else { return Err(io::ErrorKind::NotConnected.into()) };
+        let new: Vec<&Chunk> =
+            self.kept.iter().filter(|kept| kept.at.is_none()).map(|kept| &kept.chunk).collect();
+        let end = new.last().map_or(0, |chunk| chunk.end);
+        let at = open.size;
+        let parts: Vec<&[u8]> = new.iter().map(|chunk| chunk.bytes.as_slice()).collect();
+        let dated_s = self.date();
+        // A file names its database, also when nothing had to be written again to it.
+        let db = new.first().and_then(|chunk| chunk.db).filter(|_| at == 0);
+        let result = self.append_batch(&mut open, dated_s, db, &parts, end);
+        self.core.status.size.fetch_add(open.size - at, Relaxed);
+        if result.is_ok() {
+            self.timestamp_s = dated_s.unwrap_or(self.timestamp_s);
+            self.kept.iter_mut().for_each(|kept| kept.at = kept.at.or(Some(at)));
+            if self.core.log.fsync() == Fsync::No {
+                let first = self.kept.front().and_then(|kept| kept.at.zip(Some(kept.chunk.db)));
+                open.unkept = open.unkept.or(first);
+            }
+        }
+        self.open = Some(open);
+        result?;
+        if self.core.log.fsync() == Fsync::No {
+            self.drop_kept(end);
+        }
+        self.core.log.set_written(end);
+        Ok(())
+    }
+
+    /// The date to write before what comes next, if one is to be written.
+    fn date(&self) -> Option<i64> {
+        let now_s = self.core.clock.unix_s();
+        (self.core.settings.timestamps.load(Relaxed) && now_s != self.timestamp_s).then_some(now_s)
+    }
+
+    /// Appends these units, with the lines around them; all of it, or nothing. `end` is the position behind them.
+    fn append_batch(
+        &self,
+        open: &mut Open,
+        dated_s: Option<i64>,
+        db: Option<u16>,
+        parts: &[&[u8]],
+        end: Lsn,
+    ) -> io::Result<()> {
         let seals = self.core.settings.checksums.load(Relaxed);
         let mut head = Vec::new();
-        if seals && open.sealed < open.size {
-            let gap = Seal {
-                start: open.sealed,
-                end: open.size,
-                sum: 0,
-                is_gap: true,
-                lsn: self.core.log.written(),
-            };
+        let Open { size, sealed, synced, .. } = *open;
+        if seals && sealed < size {
+            let lsn = self.core.log.written();
+            let gap = Seal { start: sealed, end: size, sum: 0, is_gap: true, lsn, synced };
             gap.write(&mut head, &self.core.replication_id);
         }
-        let start = open.size + head.len() as u64;
         let vouched = head.len();
-        let now_s = self.core.clock.unix_s();
-        if self.core.settings.timestamps.load(Relaxed) && now_s != self.timestamp_s {
-            line::write_timestamp(&mut head, now_s);
-            self.timestamp_s = now_s;
+        if seals {
+            line::write_batch(&mut head);
         }
-        let new: Vec<&Chunk> =
-            self.kept.iter().filter(|kept| !kept.is_written).map(|kept| &kept.chunk).collect();
-        let end_lsn = new.last().map_or(0, |chunk| chunk.end);
-        let tail = if seals {
-            seal(start, &head[vouched..], &new, end_lsn, &self.core.replication_id)
-        } else {
-            Vec::new()
-        };
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(new.len() + 2);
+        if let Some(dated_s) = dated_s {
+            line::write_timestamp(&mut head, dated_s);
+        }
+        if let Some(db) = db {
+            write_command(&mut head, [&b"SELECT"[..], db.to_string().as_bytes()].into_iter());
+        }
+        let mut tail = Vec::new();
+        if seals {
+            let mut sum = Checksum::default();
+            sum.update(&head[vouched..]);
+            for part in parts {
+                sum.update(part);
+            }
+            let start = size + vouched as u64;
+            let length = head.len() - vouched + parts.iter().map(|part| part.len()).sum::<usize>();
+            let (sum, end_at) = (sum.value(), start + length as u64);
+            let seal = Seal { start, end: end_at, sum, is_gap: false, lsn: end, synced };
+            seal.write(&mut tail, &self.core.replication_id);
+        }
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(parts.len() + 2);
         slices.push(IoSlice::new(&head));
-        slices.extend(new.iter().map(|chunk| IoSlice::new(&chunk.bytes)));
+        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
         slices.push(IoSlice::new(&tail));
-        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        let written: usize = slices.iter().map(|slice| slice.len()).sum();
         if let Err(error) = append_all(&*open.file, &mut slices) {
             // Half a unit must not stay: a reader would take what follows for a part of it.
-            if let Err(error) = open.file.truncate(open.size) {
+            if let Err(error) = open.file.truncate(size) {
+                open.is_garbled = true;
                 tracing::warn!(
                     "Could not remove short write from the append-only file. The file may be refused when it is \
                      loaded next. ftruncate: {error}"
@@ -284,18 +435,10 @@ impl Writer {
             }
             return Err(error);
         }
-        open.size += size as u64;
+        open.size += written as u64;
         if seals {
             open.sealed = open.size;
         }
-        self.core.status.size.fetch_add(size as u64, Relaxed);
-        let is_kept = self.core.log.fsync() != Fsync::No;
-        if is_kept {
-            self.kept.iter_mut().for_each(|kept| kept.is_written = true);
-        } else {
-            self.drop_kept(end_lsn);
-        }
-        self.core.log.set_written(end_lsn);
         Ok(())
     }
 
@@ -311,6 +454,10 @@ impl Writer {
     /// Syncs everything that was written, and waits for it.
     fn sync(&mut self) {
         self.finish_sync();
+        // A sync after one that failed says nothing.
+        if self.trouble.is_some() {
+            return;
+        }
         let (Some(open), lsn) = (&self.open, self.core.log.written()) else { return };
         let size = open.size;
         match open.file.sync() {
@@ -322,6 +469,8 @@ impl Writer {
     fn synced(&mut self, lsn: Lsn, size: u64) {
         if let Some(open) = &mut self.open {
             open.synced = size;
+            // What was written after the sync began may be unkept as well.
+            open.unkept = open.unkept.filter(|_| size < open.size);
         }
         self.drop_kept(lsn);
         self.last_sync = self.core.clock.now();
@@ -356,7 +505,7 @@ impl Writer {
     }
 
     fn begin_sync(&mut self) {
-        let (Some(open), Some(syncer)) = (&self.open, &self.syncer) else { return self.sync() };
+        let (Some(open), Some(syncer)) = (&self.open, &mut self.syncer) else { return self.sync() };
         syncer.ask(Arc::clone(&open.file));
         let (began, lsn) = (self.core.clock.now(), self.core.log.written());
         self.syncing = Some(Syncing { began, is_late: false, lsn, size: open.size });
@@ -368,7 +517,7 @@ impl Writer {
         if self.syncing.is_none() {
             return;
         }
-        let Some(result) = self.syncer.as_ref().and_then(Syncer::result) else { return };
+        let Some(result) = self.syncer.as_mut().and_then(|syncer| syncer.result()) else { return };
         self.core.status.is_syncing.store(false, Relaxed);
         let Some(Syncing { began, lsn, size, .. }) = self.syncing.take() else { return };
         match result {
@@ -401,12 +550,19 @@ impl Writer {
         let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
         self.trouble = Some(Trouble { since, retry: now + RETRY, is_distrusted });
         if is_distrusted && self.write_again().is_ok() {
-            self.trouble = None;
             tracing::warn!("What was not synced was written again, to another file");
+            self.forgive();
             return;
         }
         self.core.status.write_worked.store(false, Relaxed);
         self.core.log.set_failure(Some(error.to_string()));
+    }
+
+    /// The disk does what it should again.
+    fn forgive(&mut self) {
+        self.trouble = None;
+        self.core.status.write_worked.store(true, Relaxed);
+        self.core.log.set_failure(None);
     }
 
     /// Tries again what the disk has refused, when it is time to.
@@ -418,12 +574,12 @@ impl Writer {
         }
         trouble.retry = now + RETRY;
         let since = now.saturating_sub(trouble.since);
-        let result = if trouble.is_distrusted { self.write_again() } else { self.write_batch() };
+        let is_garbled = self.open.as_ref().is_none_or(|open| open.is_garbled);
+        let result =
+            if trouble.is_distrusted || is_garbled { self.write_again() } else { self.write_batch() };
         match result {
             Ok(()) => {
-                self.trouble = None;
-                self.core.status.write_worked.store(true, Relaxed);
-                self.core.log.set_failure(None);
+                self.forgive();
                 tracing::warn!("AOF write error looks solved. The server can write again.");
                 if self.core.log.fsync() == Fsync::Always {
                     self.sync();
@@ -442,68 +598,100 @@ impl Writer {
         }
     }
 
-    /// Writes everything that is not surely on the disk to a new file, and removes it from the old one.
-    ///
-    /// In this order: as long as the new file is not whole, the old one still has what the kernel may keep. Only between the
-    /// cut of the old one and the new manifest nothing has it, because otherwise both would.
+    /// Writes everything that is not surely on the disk to a new file. The manifest that names it says as well how much of
+    /// the old one counts, so whatever happens in between, each unit is there once.
     fn write_again(&mut self) -> io::Result<()> {
+        self.abandon_sync();
+        let Some(old) = &self.open else { return Err(io::ErrorKind::NotConnected.into()) };
+        let kept_from = self.kept.front().and_then(|kept| kept.at).unwrap_or(old.size);
+        let (from, db) = old.unkept.unwrap_or((kept_from, None));
+        let (old_file, old_size, old_name) = (Arc::clone(&old.file), old.size, old.name.clone());
         let (mut fresh, name) = self.create_file()?;
         let path = self.core.place.file(&name.name);
-        let result = self.write_kept(&mut fresh).and_then(|end| {
+        let result = self.copy_back(&mut fresh, &old_name, from..kept_from, db).and_then(|()| {
+            self.write_kept(&mut fresh)?;
             fresh.file.sync()?;
-            self.core.disk.sync_dir(&self.core.place.dir)?;
-            self.cut_unsynced()?;
-            self.add_file(name)?;
-            Ok(end)
+            self.core.disk.sync_dir(&self.core.place.dir)
         });
-        let end = result.inspect_err(|_| {
-            // Nothing names it.
-            let _ = self.core.disk.remove(&path);
-        })?;
+        let put = result.map_err(Unput::from).and_then(|()| self.add_file(name, Some(from)));
+        if let Err(unput) = put {
+            if !unput.is_in_doubt {
+                let _ = self.core.disk.remove(&path);
+            }
+            return Err(unput.error);
+        }
+        // Only for programs that do not know what the manifest says about it.
+        if let Err(error) = old_file.truncate(from).and_then(|()| old_file.sync()) {
+            tracing::warn!("{old_name} could not be cut off at {from}, where the next file begins: {error}");
+        }
         fresh.synced = fresh.size;
         self.core.status.size.fetch_add(fresh.size, Relaxed);
+        self.core.status.size.fetch_sub(old_size - from, Relaxed);
         self.open = Some(fresh);
+        let written = self.core.log.written();
+        let end = self.kept.back().map_or(written, |kept| kept.chunk.end.max(written));
         self.kept.clear();
-        if let Some(end) = end {
-            self.core.log.set_written(end.max(self.core.log.written()));
-            self.core.log.set_synced(end);
-        }
         self.last_sync = self.core.clock.now();
+        self.core.log.set_written(end);
+        self.core.log.set_synced(end);
         Ok(())
     }
 
-    /// Removes from the file what may not be on the disk.
-    fn cut_unsynced(&mut self) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotConnected.into()) };
-        open.file.truncate(open.synced)?;
-        self.core.status.size.fetch_sub(open.size - open.synced, Relaxed);
-        open.size = open.synced;
-        open.sealed = open.sealed.min(open.size);
-        open.file.sync()
+    /// Forgets the sync in the background: what it says does not matter any more.
+    fn abandon_sync(&mut self) {
+        while self.syncing.is_some() {
+            if self.syncer.as_mut().is_none_or(|syncer| syncer.result().is_some()) {
+                self.syncing = None;
+                self.core.status.is_syncing.store(false, Relaxed);
+            } else {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
-    /// Writes all that is kept to a new file. Returns the position behind it.
-    fn write_kept(&self, open: &mut Open) -> io::Result<Option<Lsn>> {
-        let chunks: Vec<&Chunk> = self.kept.iter().map(|kept| &kept.chunk).collect();
-        let Some(last) = chunks.last() else { return Ok(None) };
-        let mut head = Vec::new();
-        if let Some(db) = chunks[0].db {
-            write_command(&mut head, [&b"SELECT"[..], db.to_string().as_bytes()].into_iter());
+    /// Copies units of this range of an old file, which the kernel still has, to a new one.
+    fn copy_back(
+        &self,
+        open: &mut Open,
+        name: &str,
+        range: Range<u64>,
+        mut db: Option<u16>,
+    ) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
         }
-        let tail = if self.core.settings.checksums.load(Relaxed) {
-            seal(0, &head, &chunks, last.end, &self.core.replication_id)
-        } else {
-            Vec::new()
-        };
-        let mut slices = vec![IoSlice::new(&head)];
-        slices.extend(chunks.iter().map(|chunk| IoSlice::new(&chunk.bytes)));
-        slices.push(IoSlice::new(&tail));
-        open.size = slices.iter().map(|slice| slice.len() as u64).sum();
-        if !tail.is_empty() {
-            open.sealed = open.size;
+        let (file, _) = self.core.disk.open(&self.core.place.file(name))?;
+        let mut reader = Reader::new(Box::new(file.take(range.end)), 0);
+        loop {
+            match reader.next_piece()? {
+                Next::Units(piece) => {
+                    let first = range.start.saturating_sub(piece.offset) as usize;
+                    let runs = piece.runs.iter().map(|run| run.start.max(first)..run.end);
+                    let parts: Vec<&[u8]> =
+                        runs.filter(|run| !run.is_empty()).map(|run| &piece.bytes[run]).collect();
+                    if !parts.is_empty() {
+                        self.append_batch(open, None, db.take(), &parts, self.core.log.synced())?;
+                    }
+                }
+                Next::End(end) if end.good >= range.end => return Ok(()),
+                Next::End(_) => return Err(io::ErrorKind::InvalidData.into()),
+            }
         }
-        append_all(&*open.file, &mut slices)?;
-        Ok(Some(last.end))
+    }
+
+    /// Writes all that is kept to a new file, in batches of the usual size.
+    fn write_kept(&self, open: &mut Open) -> io::Result<()> {
+        let mut db = self.kept.front().and_then(|kept| kept.chunk.db).filter(|_| open.size == 0);
+        let (mut parts, mut size) = (Vec::new(), 0);
+        for (index, Kept { chunk, .. }) in self.kept.iter().enumerate() {
+            parts.push(chunk.bytes.as_slice());
+            size += chunk.bytes.len();
+            if index + 1 == self.kept.len() || size >= BATCH && !chunk.is_open {
+                self.append_batch(open, None, db.take(), &parts, chunk.end)?;
+                (parts, size) = (Vec::new(), 0);
+            }
+        }
+        Ok(())
     }
 
     /// False when it is to stop.
@@ -537,7 +725,10 @@ impl Writer {
                 if self.trouble.is_none() {
                     self.sync();
                 }
-                self.core.log.gate(false);
+                // Replies that promise what could not be kept are never sent, unless nobody asks for that any more.
+                if self.trouble.is_none() || !self.core.log.is_enabled() {
+                    self.core.log.gate(false);
+                }
                 return false;
             }
         }
@@ -556,12 +747,13 @@ impl Writer {
         let seq = name.seq;
         tracing::info!("Creating AOF incr file {} on background rewrite", name.name);
         let path = self.core.place.file(&name.name);
-        self.core.disk.sync_dir(&self.core.place.dir).and_then(|()| self.add_file(name)).inspect_err(
-            |_| {
-                // Nothing names it.
+        let synced = self.core.disk.sync_dir(&self.core.place.dir);
+        if let Err(unput) = synced.map_err(Unput::from).and_then(|()| self.add_file(name, None)) {
+            if !unput.is_in_doubt {
                 let _ = self.core.disk.remove(&path);
-            },
-        )?;
+            }
+            return Err(unput.error);
+        }
         self.open = Some(open);
         self.cut = Some(seq);
         Ok(())
@@ -589,17 +781,15 @@ impl Writer {
         let mut manifest = self.manifest.clone();
         self.begun.iter().for_each(|file| manifest.add_incr(file.clone()));
         manifest.set_base(base, cut);
-        let result = self
-            .core
-            .disk
-            .sync_dir(&self.core.place.dir)
-            .and_then(|()| self.core.disk.open(&path).map(|(_, size)| size))
-            .and_then(|size| persist(&*self.core.disk, &self.core.place, &manifest).map(|()| size));
-        let base_size = result.inspect_err(|_| {
-            // Nothing names it.
-            let _ = self.core.disk.remove(&path);
+        let synced = self.core.disk.sync_dir(&self.core.place.dir);
+        let size = synced.and_then(|()| self.core.disk.open(&path).map(|(_, size)| size));
+        let put = size.map_err(Unput::from).and_then(|size| self.put(manifest).map(|()| size));
+        let base_size = put.map_err(|unput| {
+            if !unput.is_in_doubt {
+                let _ = self.core.disk.remove(&path);
+            }
+            unput.error
         })?;
-        self.manifest = manifest;
         self.begun.clear();
         self.is_beginning = false;
         let size = base_size + self.open.as_ref().map_or(0, |open| open.size);
@@ -646,25 +836,10 @@ impl Writer {
         }
         let mut manifest = self.manifest.clone();
         manifest.history.clear();
-        match persist(&*self.core.disk, &self.core.place, &manifest) {
-            Ok(()) => self.manifest = manifest,
-            Err(error) => tracing::warn!("The AOF manifest still names history files: {error}"),
+        if let Err(unput) = self.put(manifest) {
+            tracing::warn!("The AOF manifest still names history files: {}", unput.error);
         }
     }
-}
-
-/// The line that vouches for `head` and `chunks`, which begin at `start`.
-fn seal(start: u64, head: &[u8], chunks: &[&Chunk], lsn: Lsn, replication_id: &str) -> Vec<u8> {
-    let mut sum = Checksum::default();
-    sum.update(head);
-    for chunk in chunks {
-        sum.update(&chunk.bytes);
-    }
-    let size: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
-    let end = start + head.len() as u64 + size;
-    let mut line = Vec::with_capacity(160);
-    Seal { start, end, sum: sum.value(), is_gap: false, lsn }.write(&mut line, replication_id);
-    line
 }
 
 fn append_all(file: &dyn LogFile, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
@@ -683,21 +858,24 @@ fn append_all(file: &dyn LogFile, mut slices: &mut [IoSlice<'_>]) -> io::Result<
 /// Replaces the manifest as a whole, and returns when that survives a power failure.
 ///
 /// # Errors
-/// The disk refuses; the old one is still there.
+/// The disk refuses. Unless renaming or what follows failed, the old one is still there.
 pub fn persist(disk: &dyn Disk, place: &Place, manifest: &Manifest) -> io::Result<()> {
-    let path = place.manifest();
-    let temporary: PathBuf = place.file(&format!("temp-{}.manifest", place.stem));
+    let temporary = write_manifest(disk, place, manifest)?;
+    disk.rename(&temporary, &place.manifest())?;
+    disk.sync_dir(&place.dir)
+}
+
+/// Writes a manifest beside the one that is in use, and syncs it. Returns where it is.
+fn write_manifest(disk: &dyn Disk, place: &Place, manifest: &Manifest) -> io::Result<PathBuf> {
+    let temporary = place.file(&format!("temp-{}.manifest", place.stem));
     let result = (|| {
         let mut file = disk.create(&temporary)?;
         file.write_all(manifest.format().as_bytes())?;
-        file.sync()?;
-        drop(file);
-        disk.rename(&temporary, &path)
+        file.sync()
     })();
     if result.is_err() {
         // It may not even have come into being.
         let _ = disk.remove(&temporary);
     }
-    result?;
-    disk.sync_dir(&place.dir)
+    result.map(|()| temporary)
 }

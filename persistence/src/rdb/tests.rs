@@ -59,6 +59,10 @@ impl Disk for MemoryDisk {
         unreachable!("a snapshot is no log")
     }
 
+    fn refresh(&self, _path: &Path, _from: u64) -> io::Result<()> {
+        unreachable!("no RDB file is appended to")
+    }
+
     fn create_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
