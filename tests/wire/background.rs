@@ -9,6 +9,9 @@ use tidegate_tests::server::TestServer;
 use crate::transcript::{check, converse};
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
+const MISCONF: &str = "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn field(client: &mut RespClient, name: &str) -> String {
@@ -72,19 +75,12 @@ fn what_is_there_is_saved_while_it_changes() {
         OK
         > DEL key:1 key:2 key:3
         3
-        > SWAPDB 0 5
-        OK
-        > SELECT 5
-        OK
-        > FLUSHDB
-        OK
-        > SET late v
-        OK
         "#,
     );
     assert_eq!(field(&mut client, "rdb_bgsave_in_progress"), "1");
     assert_eq!(field(&mut client, "current_save_keys_total"), "2001");
     assert!(wait_until(PATIENCE, || temporary_files(&server).len() == 1));
+    converse(&mut client, "> SWAPDB 0 5\nOK\n> SELECT 5\nOK\n> FLUSHDB\nOK\n> SET late v\nOK");
     client.line("CONFIG SET rdb-key-save-delay 0");
     wait_until_saved(&mut client);
     assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok");
@@ -102,7 +98,7 @@ fn flushall_calls_it_off() {
     let script = "> DEBUG POPULATE 1000\nOK\n> CONFIG SET rdb-key-save-delay 100000\nOK\n> BGSAVE\n\
                   Background saving started\n> FLUSHALL\nOK";
     converse(&mut client, script);
-    assert_eq!(field(&mut client, "rdb_bgsave_in_progress"), "0");
+    wait_until_saved(&mut client);
     assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok");
     assert!(wait_until(PATIENCE, || temporary_files(&server).is_empty()));
     // Another one can begin.
@@ -215,4 +211,73 @@ fn transactions_are_in_it_whole_or_not_at_all() {
         assert_eq!(client.line("LLEN long"), Reply::Int(4000));
         assert_eq!(client.line("DBSIZE"), Reply::Int(20_001 + 2 * ACCOUNTS as i64));
     }
+}
+
+/// What a client waits for is not done yet, and others go on meanwhile.
+#[test]
+fn changes_of_large_values_wait_for_the_snapshot() {
+    let mut server = TestServer::tidegate_with(&[DEBUG[0], DEBUG[1], "--save", ""]);
+    let mut client = server.client();
+    client.line("DEBUG POPULATE 3000 filler 100");
+    let field_value = "v".repeat(50);
+    for number in 0..5000 {
+        client.line(&format!("HSET hash field:{number} {field_value}"));
+    }
+    client.call(&[&b"SET"[..], b"string", &vec![b'x'; 3_000_000]]);
+    // The file grows slowly, so that the values are on their way for some time.
+    client.line("CONFIG SET rdb-key-save-delay 300");
+    for round in 0..3 {
+        assert_eq!(client.line("BGSAVE"), Reply::Simple(b"Background saving started".to_vec()));
+        converse(
+            &mut client,
+            &format!("> HSET hash field:{round} new\n0\n> APPEND string y\n{}", 3_000_001 + round),
+        );
+        // Scripts and transactions, too, and keys that go altogether.
+        converse(&mut client, "> EVAL \"return redis.call('HDEL', KEYS[1], 'nothing')\" 1 hash\n0");
+        converse(&mut client, "> MULTI\nOK\n> SETRANGE string 0 z\nQUEUED\n> HLEN hash\nQUEUED");
+        assert!(matches!(client.line("EXEC"), Reply::Array(replies) if replies.len() == 2));
+        converse(
+            &mut client,
+            "> RENAME hash moved\nOK\n> RENAME moved hash\nOK\n> COPY string copy REPLACE\n1",
+        );
+        wait_until_saved(&mut client);
+        assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok");
+        if round == 2 {
+            server.restart().expect("it starts again");
+            // As it was before the last round.
+            let expected = "> HGET hash field:1\n\"new\"\n> HGET hash field:2\n\"".to_owned()
+                + &field_value
+                + "\"\n> HLEN hash\n5000\n> STRLEN string\n3000002\n> STRLEN copy\n3000002";
+            converse(&mut server.client(), &expected);
+        }
+    }
+}
+
+#[test]
+fn nothing_changes_that_cannot_be_saved() {
+    let server = TestServer::tidegate_with(&["--save", "3600 1000", "--dbfilename", "missing.rdb"]);
+    // A directory in the way of the file.
+    let way = server.dir().join("missing.rdb");
+    std::fs::create_dir(&way).expect("the directory is ours");
+    let mut client = server.client();
+    converse(&mut client, "> SET k v\nOK\n> BGSAVE\nBackground saving started");
+    assert!(wait_until(PATIENCE, || field(&mut client, "rdb_last_bgsave_status") == "err"));
+    wait_until_saved(&mut client);
+    let script = format!(
+        "> SET k w\n{MISCONF}\n> PING\n{MISCONF}\n> GET k\n\"v\"\n> MULTI\nOK\n> GET k\nQUEUED\n> DEL k\n{MISCONF}\n> EXEC\n\
+         -EXECABORT Transaction discarded because of previous errors.\n> DBSIZE\n1\n\
+         > EVAL \"return redis.pcall('DEL', 'k').err\" 0\n\"{}\"\n\
+         > CONFIG SET stop-writes-on-bgsave-error no\nOK\n> SET k x\nOK\n\
+         > CONFIG SET stop-writes-on-bgsave-error yes\nOK\n> CONFIG SET save \"\"\nOK\n> SET k y\nOK\n\
+         > CONFIG SET save \"3600 1000\"\nOK",
+        &MISCONF[1..]
+    );
+    converse(&mut client, &script);
+    let refused = client.call(&["EVAL", "#!lua\nreturn 1", "0"]);
+    assert_eq!(refused, Reply::Error(MISCONF[1..].into()));
+    assert_eq!(client.call(&["EVAL", "#!lua flags=no-writes\nreturn 1", "0"]), Reply::Int(1));
+    std::fs::remove_dir(&way).expect("the directory is ours");
+    converse(&mut client, "> BGSAVE\nBackground saving started");
+    assert!(wait_until(PATIENCE, || field(&mut client, "rdb_last_bgsave_status") == "ok"));
+    converse(&mut client, "> SET k z\nOK");
 }

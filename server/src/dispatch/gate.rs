@@ -2,7 +2,7 @@
 
 use super::{Lookup, Request, Worker, lookup};
 use crate::registry::Entry;
-use crate::script::{Script, parse_sha};
+use crate::script::{Permits, Script, parse_sha};
 use crate::session::{Session, StoredRequest};
 use crate::shared::PauseKind;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +18,11 @@ pub(super) enum Refusal {
     /// The connection is closed without an answer.
     Close,
 }
+
+/// The answer to changes while the data set cannot be saved.
+pub(crate) const DISK_TROUBLE: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -50,6 +55,9 @@ impl Worker {
         }
         if self.out_of_memory {
             self.check_memory(session, entry)?;
+        }
+        if self.disk_trouble {
+            self.check_disk(session, request, entry)?;
         }
         if session.subscriptions.is_some() {
             check_subscriber(session, entry)?;
@@ -102,6 +110,19 @@ impl Worker {
         Ok(())
     }
 
+    /// Nothing is changed that cannot be saved. Who asks whether the server is well hears that it is not.
+    #[cold]
+    fn check_disk(&self, session: &Session, request: &Request<'_>, entry: &Entry) -> Result<(), Refusal> {
+        let declared = self.declared(entry, request.buf, request.spans);
+        let refused = declared.map_or(entry.writes(), Permits::may_write)
+            || entry.name == "ping"
+            || entry.name == "exec" && self.any_queued(session, |entry, _| entry.writes());
+        if refused {
+            return Err(Error::new(DISK_TROUBLE).into());
+        }
+        Ok(())
+    }
+
     /// Who watches every command is exempt from pauses, and may not use that to change what is paused. Redis counts
     /// monitors among replicas, and says so.
     #[cold]
@@ -116,29 +137,37 @@ impl Worker {
         Ok(())
     }
 
-    fn any_queued(&self, session: &Session, wanted: impl Fn(&Entry, &StoredRequest) -> bool) -> bool {
+    pub(super) fn any_queued(
+        &self,
+        session: &Session,
+        mut wanted: impl FnMut(&Entry, &StoredRequest) -> bool,
+    ) -> bool {
         session.transaction.iter().flat_map(|transaction| &transaction.queued).any(|stored| {
             let found = Lookup::of(self.shared.registry, &stored.bytes, &stored.args);
             matches!(found, Lookup::Found(entry) if wanted(entry, stored))
         })
     }
 
-    /// A request may change something, as far as its command tells, or its script where that does.
-    fn may_change(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> bool {
-        if entry.is_script() && spans.len() > 1 {
-            let text = spans[1].slice(buf);
-            let permits = if entry.name.starts_with("evalsha") {
-                parse_sha(text)
-                    .and_then(|sha| self.shared.scripts.get(&sha))
-                    .map(|script| script.shebang.permits)
-            } else {
-                Script::new(text).ok().map(|script| script.shebang.permits)
-            };
-            if let Some(permits) = permits.filter(|permits| permits.declared) {
-                return permits.may_write();
-            }
+    /// What a script says that it may do, if the request is one that says so.
+    fn declared(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> Option<Permits> {
+        if !entry.is_script() || spans.len() < 2 {
+            return None;
         }
-        entry.flags.has(Flag::Write) || entry.flags.has(Flag::MayReplicate)
+        let text = spans[1].slice(buf);
+        let permits = if entry.name.starts_with("evalsha") {
+            parse_sha(text).and_then(|sha| self.shared.scripts.get(&sha)).map(|script| script.shebang.permits)
+        } else {
+            Script::new(text).ok().map(|script| script.shebang.permits)
+        };
+        permits.filter(|permits| permits.declared)
+    }
+
+    /// A request may change something, as far as its command tells, or its script where that does.
+    pub(super) fn may_change(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> bool {
+        match self.declared(entry, buf, spans) {
+            Some(permits) => permits.may_write(),
+            None => entry.flags.has(Flag::Write) || entry.flags.has(Flag::MayReplicate),
+        }
     }
 
     /// During a pause, commands that may change something wait; during a full one all do. `EXEC` is judged by what

@@ -6,12 +6,14 @@
 
 mod gate;
 mod lookup;
+mod postpone;
 mod route;
 mod serve;
 mod straight;
 mod track;
 mod transact;
 
+pub(crate) use gate::DISK_TROUBLE;
 pub use lookup::Lookup;
 pub(crate) use route::{Route, route as route_request, routed};
 
@@ -133,6 +135,10 @@ pub struct Worker {
     turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
     pub(crate) out_of_memory: bool,
+    /// The data set cannot be saved, and nothing may be changed therefore; read once per turn.
+    pub(crate) disk_trouble: bool,
+    /// A snapshot is under way; read once per turn.
+    snapshotting: bool,
     /// Requests that could not be served under the hold of whoever touched their keys.
     postponed: Vec<serve::Postponed>,
 }
@@ -155,6 +161,8 @@ impl Worker {
             group: Group::default(),
             turn: Turn::default(),
             out_of_memory: false,
+            disk_trouble: false,
+            snapshotting: false,
             postponed: Vec::new(),
         }
     }
@@ -177,6 +185,8 @@ impl Worker {
         };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
+        self.disk_trouble = self.shared.has_disk_trouble();
+        self.snapshotting = self.shared.snapshots.is_active();
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
             lfu: lfu.is_some(),
@@ -452,6 +462,10 @@ impl Worker {
             }
             Err(gate::Refusal::Close) => return Flow::Close,
         };
+        if self.snapshotting && self.must_wait(shared, session, request, entry, held) {
+            *held = None;
+            return Flow::Park(Parked::for_pause(self.exec.now_ms + 1, request.to_stored()));
+        }
         if session.transaction.is_some() && !entry.flags.has(Flag::Unqueued) {
             transact::queue(session, request, out);
             after_reply(session, mark, out);

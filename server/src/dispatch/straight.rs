@@ -44,7 +44,7 @@ impl Worker {
             && session.subscriptions.is_none()
             && matches!(session.reply_mode, ReplyMode::On)
             && (session.authenticated || !self.shared.config.hot().requirepass.get())
-            && !self.out_of_memory
+            && !(self.out_of_memory | self.disk_trouble)
             && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
             && !self.shared.scripts.busy.is_busy()
@@ -88,6 +88,9 @@ impl Worker {
                 held.insert(shared.shards.hold_one(shard))
             }
         };
+        if self.snapshotting && Self::must_short_wait(shared, session.db, &request, entry, hold) {
+            return false;
+        }
         let mut call = Call {
             handler,
             args: Args::new(request.buf, request.spans, request.keys, entry.words),

@@ -11,6 +11,7 @@ use super::busy::Kind as Running;
 use super::cache::Script;
 use super::convert;
 use super::engine::{Scratch, Verdict};
+use crate::dispatch::DISK_TROUBLE;
 use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request};
 use crate::registry::{Body, Entry};
 use crate::session::Session;
@@ -375,6 +376,9 @@ impl Run<'_, '_> {
         }
         if self.read_only && (entry.writes() || entry.flags.has(Flag::MayReplicate)) {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
+        }
+        if worker.disk_trouble && entry.writes() && !self.wrote {
+            return refuse(DISK_TROUBLE);
         }
         if worker.out_of_memory && entry.flags.has(Flag::DenyOom) && !self.allow_oom && !self.wrote {
             return refuse("OOM command not allowed when used memory > 'maxmemory'.");

@@ -208,6 +208,13 @@ impl Shared {
 }
 
 impl Shared {
+    /// The data set should be saved every now and then, the last attempt failed, and nothing may be changed therefore.
+    pub fn has_disk_trouble(&self) -> bool {
+        !self.saving.is_fine()
+            && self.config.hot().stop_writes_on_bgsave_error.get()
+            && !self.config.save_points().is_empty()
+    }
+
     /// A client does not read what it asks for: it is closed without another byte, from any thread.
     #[cold]
     pub fn close_for_output(&self, client: &Client) {

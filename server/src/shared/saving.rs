@@ -14,8 +14,8 @@ pub struct Saving {
     attempt_ms: AtomicI64,
     /// How long that took in the end, in seconds; -1 before.
     took_s: AtomicI64,
-    /// Bytes of keys that waited to be written then, at most.
-    waiting_max: AtomicUsize,
+    /// Bytes that were copied meanwhile because they changed.
+    copied: AtomicUsize,
     /// Somebody wants it to happen as soon as it can.
     scheduled: AtomicBool,
     keys_loaded: AtomicU64,
@@ -32,7 +32,7 @@ impl Saving {
             failed: AtomicBool::new(false),
             attempt_ms: AtomicI64::new(0),
             took_s: AtomicI64::new(-1),
-            waiting_max: AtomicUsize::new(0),
+            copied: AtomicUsize::new(0),
             scheduled: AtomicBool::new(false),
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
@@ -84,16 +84,16 @@ impl Saving {
         self.attempt_ms.load(Relaxed) / 1000
     }
 
-    /// It ended, in whatever way; at most so many bytes had waited to be written.
-    pub fn note_background_end(&self, now_ms: i64, waiting_max: usize) {
+    /// It ended, in whatever way; so many bytes were copied meanwhile because they changed.
+    pub fn note_background_end(&self, now_ms: i64, copied: usize) {
         let took_ms = now_ms - self.attempt_ms.load(Relaxed);
         self.took_s.store(took_ms.max(0) / 1000, Relaxed);
-        self.waiting_max.store(waiting_max, Relaxed);
+        self.copied.store(copied, Relaxed);
     }
 
-    /// How long the last one took in seconds, -1 before the first, and how many bytes waited to be written at most.
+    /// How long the last one took in seconds, -1 before the first, and how many bytes were copied meanwhile.
     pub fn last_background(&self) -> (i64, usize) {
-        (self.took_s.load(Relaxed), self.waiting_max.load(Relaxed))
+        (self.took_s.load(Relaxed), self.copied.load(Relaxed))
     }
 
     /// Asks for saving in the background as soon as it can be.

@@ -17,8 +17,9 @@ use crate::shared::Shared;
 use queue::Queue;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 use tidegate_data::{Access, Left, Orphan, Taken, Taker};
 use tidegate_persistence::disk::directory_of;
@@ -26,6 +27,9 @@ use tidegate_persistence::rdb::{ChunkWriter, Header, SaveError, put_in_place};
 
 /// A taker hands over what it has when it is so many bytes.
 const CHUNK: usize = 32 * 1024;
+
+/// Changes wait while so many bytes do: twice what stops the walk.
+const OVERFULL: usize = 128 << 20;
 
 /// What a snapshot is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,18 +106,22 @@ pub struct Snapshots {
     present: Mutex<Option<Arc<Run>>>,
     /// The present one ended.
     ended: Condvar,
+    /// There is a present one. Read by every turn of every thread.
+    active: AtomicBool,
+    /// Bytes of keys that wait to be written.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// How far a snapshot is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
-    /// Keys in the file.
+    /// Keys that were taken.
     pub keys: u64,
     /// Keys at the cut.
     pub keys_total: u64,
-    /// Bytes of keys that wait to be written.
-    pub waiting: usize,
-    /// The most there ever were.
+    /// Bytes of keys that were taken because somebody changed them, or what they were next to.
+    pub copied: usize,
+    /// Bytes of keys that waited to be written, at most.
     pub waiting_max: usize,
     /// How long it has taken so far.
     pub elapsed_ms: i64,
@@ -124,6 +132,17 @@ impl Snapshots {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// True while a snapshot is under way, or being called off.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
+    }
+
+    /// True when changes should wait for the disk.
+    pub fn is_overfull(&self) -> bool {
+        self.is_active() && self.waiting.load(Relaxed) > OVERFULL
+    }
+
     /// What is under way. One that was called off is not.
     pub fn running(&self) -> Option<(Kind, Progress)> {
         let present = self.lock();
@@ -131,9 +150,9 @@ impl Snapshots {
         Some((run.kind, run.progress()))
     }
 
-    /// Bytes of keys that waited to be written in the present snapshot, at most.
-    pub fn waiting_max(&self) -> usize {
-        self.lock().as_ref().map_or(0, |run| run.queue.size_max())
+    /// How far the present snapshot is, also one that was called off.
+    pub fn progress(&self) -> Progress {
+        self.lock().as_ref().map(|run| run.progress()).unwrap_or_default()
     }
 
     /// True when another one may begin.
@@ -178,8 +197,12 @@ struct Run {
     /// Databases with keys: their number, keys, and keys with a deadline.
     databases: Vec<(usize, usize, usize)>,
     keys_total: u64,
-    /// Keys that were written.
+    /// Keys that were taken.
     keys: AtomicU64,
+    /// Bytes taken by those who changed something.
+    copied: AtomicUsize,
+    /// Who walks.
+    walker: OnceLock<ThreadId>,
     /// How accesses are told, if they are to be saved.
     access: Option<Access>,
     started_ms: i64,
@@ -197,7 +220,7 @@ impl Run {
         Progress {
             keys: self.keys.load(Relaxed),
             keys_total: self.keys_total,
-            waiting: self.queue.size(),
+            copied: self.copied.load(Relaxed),
             waiting_max: self.queue.size_max(),
             elapsed_ms: clock::unix_ms() - self.started_ms,
         }
@@ -220,13 +243,16 @@ impl Run {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner).push(rest);
     }
 
-    /// Adds a key to a chunk.
-    fn gather(&self, writer: &mut ChunkWriter, db: usize, taken: &Taken<'_>) {
+    /// Adds a key to a chunk; returns its size in bytes.
+    fn gather(&self, writer: &mut ChunkWriter, db: usize, taken: &Taken<'_>) -> usize {
         let (idle_s, frequency) = self.usage(taken.access);
+        let before = writer.len();
         writer.entry(taken, idle_s, frequency);
-        if writer.len() >= CHUNK {
+        let len = writer.len();
+        if len >= CHUNK {
             self.queue.put(writer.chunk(db));
         }
+        len - before
     }
 }
 
@@ -243,8 +269,14 @@ impl Taker for Gatherer {
         if self.run.queue.is_off() {
             return;
         }
+        let (mut count, mut bytes) = (0, 0);
         for taken in keys {
-            self.run.gather(&mut self.writer, self.db, &taken);
+            bytes += self.run.gather(&mut self.writer, self.db, &taken);
+            count += 1;
+        }
+        self.run.keys.fetch_add(count, Relaxed);
+        if self.run.walker.get().is_none_or(|walker| *walker != std::thread::current().id()) {
+            self.run.copied.fetch_add(bytes, Relaxed);
         }
     }
 
@@ -289,11 +321,13 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>, request: Request) -> Res
         kind,
         temporary: temporary(&target, epoch),
         target,
-        queue: Queue::default(),
+        queue: Queue::new(&snapshots.waiting),
         rest: Mutex::default(),
         keys_total: databases.iter().map(|(_, keys, _)| *keys as u64).sum(),
         databases,
         keys: AtomicU64::new(0),
+        copied: AtomicUsize::new(0),
+        walker: OnceLock::new(),
         access: policy.by_access().then(|| crate::dataset::access(shared)),
         started_ms: clock::unix_ms(),
     });
@@ -305,7 +339,10 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>, request: Request) -> Res
         let result = walk::work(&theirs, &their_run, &header, &codes);
         let result = finish(&theirs, &their_run, result);
         done(&theirs, result);
-        *theirs.snapshots.lock() = None;
+        let mut present = theirs.snapshots.lock();
+        theirs.snapshots.active.store(false, Relaxed);
+        *present = None;
+        drop(present);
         theirs.snapshots.ended.notify_all();
     };
     // It waits for the first shard.
@@ -316,6 +353,7 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>, request: Request) -> Res
         });
     });
     *present = Some(run);
+    snapshots.active.store(true, Relaxed);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tidegate_persistence::rdb::Chunk;
 
 /// The walk stops while so many bytes wait. What users change meanwhile is still taken.
@@ -36,20 +36,33 @@ struct Waiting {
 }
 
 /// A queue with one reader.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     /// Something came, or nothing more will.
     came: Condvar,
     /// There is room.
     went: Condvar,
-    size: AtomicUsize,
+    size: Arc<AtomicUsize>,
     size_max: AtomicUsize,
     /// Nobody wants any of it.
     off: AtomicBool,
 }
 
 impl Queue {
+    /// An empty queue that counts the bytes of keys that wait here.
+    pub(super) fn new(size: &Arc<AtomicUsize>) -> Self {
+        size.store(0, Relaxed);
+        Queue {
+            waiting: Mutex::default(),
+            came: Condvar::new(),
+            went: Condvar::new(),
+            size: Arc::clone(size),
+            size_max: AtomicUsize::new(0),
+            off: AtomicBool::new(false),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,6 +140,7 @@ impl Queue {
         let mut waiting = self.lock();
         self.off.store(true, Relaxed);
         let thrown = (std::mem::take(&mut waiting.chunks), std::mem::take(&mut waiting.parts));
+        self.size.store(0, Relaxed);
         drop(waiting);
         self.came.notify_all();
         self.went.notify_all();

@@ -41,10 +41,15 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<(), Refusal> {
 fn end(shared: &Shared, result: Result<u64, Failure>, changes: u64) {
     let saving = &shared.saving;
     let now_ms = clock::unix_ms();
-    let waiting_max = shared.snapshots.waiting_max();
+    let progress = shared.snapshots.progress();
     match result {
         Ok(_) => {
             tracing::info!("DB saved on disk");
+            tracing::info!(
+                "RDB: {} MB of memory were copied because they changed, {} MB waited to be written at most",
+                progress.copied >> 20,
+                progress.waiting_max >> 20
+            );
             tracing::info!("Background saving terminated with success");
             saving.note_saved(now_ms / 1000, changes);
         }
@@ -56,7 +61,7 @@ fn end(shared: &Shared, result: Result<u64, Failure>, changes: u64) {
             saving.note_failed();
         }
     }
-    saving.note_background_end(now_ms, waiting_max);
+    saving.note_background_end(now_ms, progress.copied);
 }
 
 /// Begins with no shard held: what the cron does.

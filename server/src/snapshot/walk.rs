@@ -38,6 +38,8 @@ pub(super) fn work(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u
 }
 
 fn walk(shared: &Shared, run: &Run, compress: bool) {
+    // What any other thread takes is taken because somebody changes it.
+    let _ = run.walker.set(std::thread::current().id());
     let mut open: Vec<u16> = (0..shared.shards.len() as u16).collect();
     let clock = Stopwatch::default();
     let mut told_ms = clock::unix_ms();
@@ -59,6 +61,10 @@ fn walk(shared: &Shared, run: &Run, compress: bool) {
 
 /// Takes a little of one shard; true when there may be more.
 fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwatch) -> bool {
+    // For tests that want to look at a snapshot under way: the time that a key takes.
+    let delay_us = u64::try_from(shared.config.number("rdb-key-save-delay")).unwrap_or(0);
+    let slice_nanos = if delay_us == 0 { SLICE_NANOS } else { 0 };
+    let taken = run.keys.load(Relaxed);
     let mut hold = shared.shards.hold_one(shard);
     let started = clock.ticks();
     if run.queue.is_off() {
@@ -69,18 +75,37 @@ fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwat
         match hold.data_mut().databases.snapshot_step() {
             None => return false,
             Some(Step::Lent(loan)) => break loan,
-            Some(Step::Taken) if clock.nanos(started, clock.ticks()) > SLICE_NANOS => return true,
+            Some(Step::Taken) if clock.nanos(started, clock.ticks()) >= slice_nanos => {
+                drop(hold);
+                rest(run, delay_us, taken);
+                return true;
+            }
             Some(Step::Taken) => {}
         }
     };
     drop(hold);
     put_value(run, loan.db, &loan.taken(), compress);
+    rest(run, delay_us, taken);
     // What it was changed to is in the table; what it was before is freed without the shard.
     let mut hold = shared.shards.hold_one(shard);
     let original = hold.data_mut().databases.give_back(loan);
     drop(hold);
     drop(original);
     true
+}
+
+/// Sleeps for so long per key since there were `taken`.
+fn rest(run: &Run, delay_us: u64, taken: u64) {
+    const NAP: Duration = Duration::from_millis(20);
+    if delay_us == 0 {
+        return;
+    }
+    let keys = run.keys.load(Relaxed) - taken;
+    let mut left = Duration::from_micros(delay_us.saturating_mul(keys));
+    while !left.is_zero() && !run.queue.is_off() {
+        std::thread::sleep(left.min(NAP));
+        left = left.saturating_sub(NAP);
+    }
 }
 
 /// Writes what left the keyspace before it was taken, and frees it.
@@ -98,6 +123,7 @@ fn take_rest(run: &Run, compress: bool) {
                     }
                     _ => {
                         run.gather(&mut writer, left.db, &taken);
+                        run.keys.fetch_add(1, Relaxed);
                         run.queue.wait_for_room();
                     }
                 });
@@ -116,6 +142,7 @@ fn put_value(run: &Run, db: usize, taken: &Taken<'_>, compress: bool) {
         }
     };
     let version = put_large(taken, idle_s, frequency, compress, &mut put);
+    run.keys.fetch_add(1, Relaxed);
     run.queue.put_part(Item::End(version));
 }
 
@@ -137,8 +164,7 @@ fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Re
     for &(db, keys, deadlines) in &run.databases {
         saver.database(db, keys, deadlines);
     }
-    // For tests that want to look at a snapshot under way.
-    let delay = Duration::from_micros(u64::try_from(shared.config.number("rdb-key-save-delay")).unwrap_or(0));
+    let mut written = 0;
     while let Some(item) = run.queue.take() {
         let keys = match item {
             Item::Chunk(chunk) => {
@@ -161,35 +187,13 @@ fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Re
         if let Some(failure) = saver.failure() {
             return Err(Failure::Disk(failure));
         }
-        count(run, keys, delay);
+        written += keys;
     }
     if run.queue.is_off() {
         return Err(Failure::Cancelled);
     }
-    let taken = run.keys.load(Relaxed);
-    if taken != run.keys_total {
-        return Err(Failure::Incomplete(run.keys_total, taken));
+    if written != run.keys_total {
+        return Err(Failure::Incomplete(run.keys_total, written));
     }
     saver.finish().map_err(Failure::Disk)
-}
-
-/// Counts keys, each of which takes some time.
-fn count(run: &Run, keys: u64, delay: Duration) {
-    const NAP: Duration = Duration::from_millis(20);
-    if delay.is_zero() {
-        run.keys.fetch_add(keys, Relaxed);
-        return;
-    }
-    let mut owed = Duration::ZERO;
-    for _ in 0..keys {
-        owed += delay;
-        while owed >= NAP && !run.queue.is_off() {
-            std::thread::sleep(NAP);
-            owed -= NAP;
-        }
-        run.keys.fetch_add(1, Relaxed);
-    }
-    if !run.queue.is_off() {
-        std::thread::sleep(owed.min(NAP));
-    }
 }

@@ -11,10 +11,10 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     let progress = running.map(|(_, progress)| progress).unwrap_or_default();
     let percent = progress.keys as f64 * 100.0 / progress.keys_total.max(1) as f64;
     let is_saving = matches!(running, Some((Kind::Save, _)));
-    let (last_took_s, last_waiting) = saving.last_background();
+    let (last_took_s, last_copied) = saving.last_background();
     page.zeros(&["loading", "async_loading"]);
-    page.field("current_cow_peak", progress.waiting_max);
-    page.field("current_cow_size", progress.waiting);
+    page.field("current_cow_peak", progress.copied);
+    page.field("current_cow_size", progress.copied);
     page.field("current_cow_size_age", 0);
     page.field("current_fork_perc", format_args!("{percent:.2}"));
     page.field("current_save_keys_processed", progress.keys);
@@ -29,7 +29,7 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     page.field("rdb_current_bgsave_time_sec", current_s);
     let (loaded, expired) = saving.loaded();
     page.field("rdb_saves", saving.saves());
-    page.field("rdb_last_cow_size", last_waiting);
+    page.field("rdb_last_cow_size", last_copied);
     page.field("rdb_last_load_keys_expired", expired);
     page.field("rdb_last_load_keys_loaded", loaded);
     page.field("aof_enabled", u8::from(shared.journal.is_enabled()));
