@@ -6,8 +6,8 @@ use crate::script::functions::{Library, Set};
 use crate::shard::Hold;
 use crate::shared::Shared;
 use crate::version::{REDIS_VERSION, TIDEGATE_VERSION};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tidegate_commands::model::Error;
@@ -102,26 +102,32 @@ pub fn header(shared: &Shared, is_base: bool) -> Header {
 
 /// Saves all databases. What went wrong is in the log.
 pub fn save(shared: &Shared, hold: &mut Hold<'_>) -> Result<(), SaveError> {
-    let config = &shared.config;
-    let policy = config.hot().maxmemory_policy.get();
-    let access = policy.by_access().then(|| access(shared));
-    let databases = config.databases();
-    // For tests that want to look at a save under way. Redis takes negative numbers for a fraction of a microsecond.
-    let delay = Duration::from_micros(u64::try_from(config.number("rdb-key-save-delay")).unwrap_or(0));
-    let result = rdb::save(&*shared.disk, &path(shared), &header(shared, false), &mut |saver| {
-        shared.libraries.get().libraries().for_each(|library| saver.library(&library.code));
-        for db in 0..databases {
-            save_database(hold, db, access, delay, saver);
-        }
-    });
+    let result = save_as(shared, hold, &path(shared), false);
     match &result {
-        Ok(_) => {
+        Ok(()) => {
             tracing::info!("DB saved on disk");
             let changes = shared.stats.total(|thread| &thread.changes);
             shared.saving.note_saved(clock::unix_ms() / 1000, changes);
         }
         Err(error) => tracing::warn!("{error}"),
     }
+    result
+}
+
+/// Saves all databases in this file; `is_base` says that it is part of an AOF.
+pub fn save_as(shared: &Shared, hold: &mut Hold<'_>, path: &Path, is_base: bool) -> Result<(), SaveError> {
+    let config = &shared.config;
+    let policy = config.hot().maxmemory_policy.get();
+    let access = policy.by_access().then(|| access(shared));
+    let databases = config.databases();
+    // For tests that want to look at a save under way. Redis takes negative numbers for a fraction of a microsecond.
+    let delay = Duration::from_micros(u64::try_from(config.number("rdb-key-save-delay")).unwrap_or(0));
+    let result = rdb::save(&*shared.disk, path, &header(shared, is_base), &mut |saver| {
+        shared.libraries.get().libraries().for_each(|library| saver.library(&library.code));
+        for db in 0..databases {
+            save_database(hold, db, access, delay, saver);
+        }
+    });
     result.map(|_| ())
 }
 
@@ -166,15 +172,27 @@ pub fn load_at_start(shared: &Shared) -> Result<bool, LoadFailure> {
 
 /// Loads the file. If that fails, keys that were to be discarded are still there.
 pub fn load(shared: &Shared, hold: &mut Hold<'_>, present: Present) -> Result<(), LoadFailure> {
+    let (file, size) = shared.disk.open(&path(shared)).map_err(LoadFailure::Open)?;
+    load_file(shared, hold, present, file, size).map(|_| ())
+}
+
+/// The same with any file, of so many bytes. Returns how many of them it took: commands may follow.
+pub fn load_file(
+    shared: &Shared,
+    hold: &mut Hold<'_>,
+    present: Present,
+    file: Box<dyn Read + Send>,
+    size: u64,
+) -> Result<u64, LoadFailure> {
     let empty = || Databases::new(shared.config.databases(), &shared.hasher);
     let aside = match present {
         Present::Discarded => (0..shared.shards.len()).map(|_| empty()).collect(),
         Present::Kept | Present::Replaced => Vec::new(),
     };
     let mut target = Target { shared, hold, aside, present, waiting: Vec::new(), libraries: Vec::new() };
-    let result = read(&mut target).and_then(|counted| target.finish().map(|()| counted));
+    let result = read(&mut target, file, size).and_then(|counted| target.finish().map(|()| counted));
     match &result {
-        Ok((keys, expired)) => shared.saving.note_loaded(*keys, *expired),
+        Ok((keys, expired, _)) => shared.saving.note_loaded(*keys, *expired),
         Err(LoadFailure::Open(_)) => {}
         Err(failure) => {
             tracing::warn!("{failure}");
@@ -183,7 +201,7 @@ pub fn load(shared: &Shared, hold: &mut Hold<'_>, present: Present) -> Result<()
             }
         }
     }
-    result.map(|_| ())
+    result.map(|(_, _, offset)| offset)
 }
 
 /// Where loaded keys go.
@@ -269,10 +287,14 @@ impl Target<'_, '_> {
     }
 }
 
-/// Reads all keys; tells how many there were, and how many were left out because their time had come.
-fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
+/// Reads all keys; tells how many there were, how many were left out because their time had come, and the size of it all in
+/// bytes.
+fn read(
+    target: &mut Target<'_, '_>,
+    file: Box<dyn Read + Send>,
+    size: u64,
+) -> Result<(u64, u64, u64), LoadFailure> {
     let shared = target.shared;
-    let (file, size) = shared.disk.open(&path(shared)).map_err(LoadFailure::Open)?;
     let (config, now_ms) = (&shared.config, clock::unix_ms());
     let mut empty = 0;
     let mut libraries = Vec::new();
@@ -296,6 +318,7 @@ fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
         target.add(db, record)?;
         keys += 1;
     }
+    let offset = loader.offset();
     drop(loader);
     target.libraries = libraries;
     if empty > 0 {
@@ -305,7 +328,7 @@ fn read(target: &mut Target<'_, '_>) -> Result<(u64, u64), LoadFailure> {
     } else {
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
     }
-    Ok((keys, expired))
+    Ok((keys, expired, offset))
 }
 
 /// Tells the log what stands between the keys, in Redis' words.

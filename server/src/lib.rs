@@ -26,6 +26,7 @@
 //! * What an ordinary command touches outside its shard is owned by its thread, is a relaxed atomic, or is the journal.
 //! * No request bytes outlive their buffer: what must be kept (a queued or parked request) is copied.
 
+pub mod aof;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -1,5 +1,6 @@
 //! The running server: threads, timers, shutdown.
 
+use crate::aof;
 use crate::clock;
 use crate::config::Config;
 use crate::dataset::{self, LoadFailure};
@@ -11,7 +12,7 @@ use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
 use crate::process::cores;
 use crate::session::Client;
-use crate::shared::{PauseKind, Shared, random_u64};
+use crate::shared::{PauseKind, Shared, random_hex, random_u64};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -19,7 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tidegate_persistence::journal::{Journal, NullJournal};
+use tidegate_persistence::disk::RealDisk;
+use tidegate_persistence::journal::Journal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Keys one visit of the expiry sweep deletes at most while it holds a shard.
@@ -146,6 +148,12 @@ impl Handle {
                 waited += JOIN_STEP;
             }
         }
+        if let Some(aof) = self.shared.aof.as_ref().filter(|_| self.shared.journaled.load(Relaxed)) {
+            tracing::info!("Calling fsync() on the AOF file.");
+            if !aof.stop() {
+                tracing::error!("Not everything could be written to the AOF file.");
+            }
+        }
         if let Some(path) = self.shared.config.path("unixsocket") {
             tracing::info!("Removing the unix socket file.");
             // It may be gone already, and nothing can be done about it now.
@@ -160,9 +168,12 @@ impl Handle {
 pub struct Server;
 
 impl Server {
-    /// Starts a server without a journal.
+    /// Starts a server. Its journal is the append-only file, if the configuration says so.
     pub fn start(config: Config, renamed: &[(String, String)]) -> io::Result<Handle> {
-        Self::start_with(config, renamed, Arc::new(NullJournal))
+        let disk = Arc::new(RealDisk);
+        let journal = Arc::new(aof::new(&config, disk, random_hex(40)));
+        let shared = Shared::new(config, renamed, Arc::clone(&journal) as _).map_err(io::Error::other)?;
+        Self::start_shared(Shared { aof: Some(journal), ..shared })
     }
 
     /// Starts a server whose execution units go to `journal`.
@@ -171,12 +182,28 @@ impl Server {
         renamed: &[(String, String)],
         journal: Arc<dyn Journal>,
     ) -> io::Result<Handle> {
-        let shared = Arc::new(Shared::new(config, renamed, journal).map_err(io::Error::other)?);
+        Self::start_shared(Shared::new(config, renamed, journal).map_err(io::Error::other)?)
+    }
+
+    fn start_shared(shared: Shared) -> io::Result<Handle> {
+        let shared = Arc::new(shared);
+        let waiting = Arc::downgrade(&shared);
+        if let Some(aof) = &shared.aof {
+            aof.log().on_progress(Box::new(move || {
+                let Some(shared) = waiting.upgrade() else { return };
+                let open_to = shared.journal.open_to();
+                shared.gates.iter().for_each(|gate| gate.open_to(open_to));
+            }));
+        }
         // The score cannot be set everywhere; that is in the log, and no reason not to start.
         let _ = shared.oom_score.apply(&shared.config);
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
         // Who connects meanwhile waits in the kernel's queue.
+        if shared.config.flag("appendonly") && shared.aof.is_some() {
+            aof::load::start(&shared)?;
+            return spawn_threads(&shared, listeners, handed);
+        }
         dataset::load_at_start(&shared).map_err(|failure| {
             if !matches!(failure, LoadFailure::Open(_)) {
                 tracing::warn!("Terminating server after rdb file reading failure.");
@@ -259,7 +286,9 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
     }
     tokio::task::spawn_local(timers(Rc::clone(&local), index));
     let connections = async {
-        let mut reactor = Reactor::new().expect("an event loop needs two descriptors");
+        let gate = Arc::clone(&shared.gates[index]);
+        let reactor = Reactor::new(Arc::clone(&shared.journal), gate);
+        let mut reactor = reactor.expect("an event loop needs two descriptors");
         loop {
             let turn = std::future::poll_fn(|cx| {
                 while let Poll::Ready(Some(arrival)) = arrivals.poll_recv(cx) {

@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod append;
 mod background;
 mod bitmaps;
 mod blocking;

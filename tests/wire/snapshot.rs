@@ -12,7 +12,7 @@ use crate::transcript::{check, converse, words};
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
 /// Keys of every type and encoding, with deadlines, in several databases.
-fn fill(client: &mut RespClient) {
+pub(crate) fn fill(client: &mut RespClient) {
     let run = |client: &mut RespClient, line: &str| {
         let reply = client.call(&words(line));
         // Not every type has its commands yet.
@@ -79,7 +79,7 @@ fn fill(client: &mut RespClient) {
     client.call(&[&b"SADD"[..], b"wide-set", &long[..200]]);
 }
 
-fn digest(client: &mut RespClient) -> String {
+pub(crate) fn digest(client: &mut RespClient) -> String {
     let mut all = format!("{:?}", client.line("DEBUG DIGEST"));
     // The digest says nothing about groups and deadlines.
     for line in [

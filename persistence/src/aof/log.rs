@@ -384,6 +384,11 @@ impl Log {
         self.tell();
     }
 
+    /// They do so in the other modes than `always`, too.
+    pub fn waits_for_write(&self) -> bool {
+        self.waits_for_write.load(Relaxed)
+    }
+
     /// What the disk said, while nothing may be changed because of it.
     pub fn failure(&self) -> Option<String> {
         if !self.failed.load(Relaxed) {

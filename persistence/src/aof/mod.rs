@@ -304,10 +304,22 @@ impl Aof {
         self.core.log.order(Order::Switch);
     }
 
-    fn note_rewriting(&self) {
+    /// A snapshot is being made that will be the base.
+    pub fn note_rewriting(&self) {
         self.core.status.is_rewriting.store(true, SeqCst);
         self.core.status.rewrites.fetch_add(1, Relaxed);
         self.core.status.rewrite_began_s.store(self.core.clock.unix_s(), Relaxed);
+    }
+
+    /// Makes this snapshot the base where nothing is journaled: whoever turns that on at the next start finds it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn rewritten_alone(&self, manifest: Manifest, snapshot: PathBuf) -> std::io::Result<()> {
+        let mut writer = self.writer(Loaded { manifest, ..Loaded::default() });
+        writer.begin()?;
+        writer.obey(Order::Rewritten(snapshot));
+        Ok(())
     }
 
     /// The snapshot is in this file, written and synced.

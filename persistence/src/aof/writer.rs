@@ -695,7 +695,7 @@ impl Writer {
     }
 
     /// False when it is to stop.
-    fn obey(&mut self, order: Order) -> bool {
+    pub(super) fn obey(&mut self, order: Order) -> bool {
         match order {
             Order::Switch => {
                 self.cut = None;

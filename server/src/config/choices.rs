@@ -75,6 +75,16 @@ choice! {
 }
 
 choice! {
+    /// When a write is answered, unless `appendfsync` is `always`.
+    AppendAck {
+        /// When the kernel has it: it survives the end of the process.
+        Written = 0 "written",
+        /// At once.
+        None = 1 "none",
+    }
+}
+
+choice! {
     /// The least important message that is still logged.
     LogLevel {
         Debug = 0 "debug",

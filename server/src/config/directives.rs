@@ -340,6 +340,11 @@ mod tests {
             "notify-stream",
             "notify-stream-db",
             "notify-stream-maxlen",
+            "appendonly-ack",
+            "appendonly-bootstrap",
+            "aof-checksum",
+            "aof-error-exit-after",
+            "log-max-unwritten",
         ];
         let old: Vec<_> = all().iter().filter(|row| !later.contains(&row.name)).collect();
         assert_eq!(old.len(), 179);

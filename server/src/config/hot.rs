@@ -7,7 +7,9 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use super::choices::{AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload};
+use super::choices::{
+    AppendAck, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload,
+};
 use super::value::{ClientClass, Events, OutputLimit, Value};
 use tidegate_data::Encodings;
 
@@ -42,7 +44,7 @@ macro_rules! choices {
         }
     )+ };
 }
-choices!(AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload);
+choices!(AppendAck, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload);
 
 impl Word for Events {
     fn from_bits(bits: i64) -> Self {
@@ -194,6 +196,7 @@ hot! {
     // Persistence and replication.
     appendonly: bool,
     appendfsync: AppendFsync,
+    appendonly_ack: AppendAck,
     no_appendfsync_on_rewrite: bool,
     stop_writes_on_bgsave_error: bool,
     sanitize_dump_payload: SanitizeDumpPayload,

@@ -2,11 +2,16 @@
 
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
+use crate::aof;
 use crate::config::{
     Apply, Caller, Config, Effect, Extent, Flags, RewriteError, SetError, directives, os_text,
 };
 use crate::process::{set_title, warnings};
+use crate::shard::Hold;
 use crate::shared::Shared;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, container};
 
 pub(super) static CONFIG: Command<Control> = container("CONFIG", &[&GET, &HELP, &RESETSTAT, &REWRITE, &SET])
@@ -43,6 +48,7 @@ static SET: Command<Control> = control("SET", "<parameter value> [<parameter val
     )
     .arity(-4)
     .flags(FLAGS)
+    .whole_keyspace()
     .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
     .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")]);
 
@@ -55,11 +61,19 @@ fn set(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, 
         }
     }
     let caller = Caller { local: cx.session.client.is_local, loading: false };
-    let shared = cx.shared();
-    shared.config.set(&pairs, caller, &Running { shared }).map_err(|error| match error {
+    let shared = Arc::clone(&cx.worker.shared);
+    // Before anything of the configuration is locked: a transaction comes here with its shards held.
+    let is_cut = pairs.iter().step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"));
+    let own = RefCell::new((is_cut && cx.hold.is_none()).then(|| shared.shards.hold_all()));
+    let theirs = RefCell::new(cx.hold.as_deref_mut());
+    let running = Running { shared: &shared, own, theirs };
+    let result = shared.config.set(&pairs, caller, &running);
+    drop(running);
+    result.map_err(|error| match error {
         SetError::Loading => Error::text(format!("LOADING {error}")),
         error => Error::text(format!("ERR {error}")),
     })?;
+    aof::follow(&shared);
     // What is remembered of the keys that clients read follows before the reply, as far as that does not take long.
     cx.worker.limit_tracked_soon();
     reply.ok();
@@ -121,11 +135,41 @@ static HELP: Command<Control> = control("HELP", "", |_, _, reply| {
 .flags(&[Flag::Loading, Flag::Stale]);
 
 /// The running server, as far as changes of settings concern it.
-struct Running<'a> {
-    shared: &'a Shared,
+struct Running<'a, 'h, 's> {
+    shared: &'a Arc<Shared>,
+    /// All shards, if one of the settings is about all of them, and no transaction holds them.
+    own: RefCell<Option<Hold<'a>>>,
+    /// What the transaction holds that this runs in.
+    theirs: RefCell<Option<&'h mut Hold<'s>>>,
 }
 
-impl Apply for Running<'_> {
+impl Running<'_, '_, '_> {
+    /// Turns the append-only file on or off.
+    fn append_only(&self, config: &Config) -> Result<(), String> {
+        let shared = self.shared;
+        let (wanted, present) = (config.flag("appendonly"), shared.journaled.load(Relaxed));
+        if wanted == present {
+            return Ok(());
+        }
+        match (&mut *self.own.borrow_mut(), &mut *self.theirs.borrow_mut()) {
+            (Some(hold), _) => switch(shared, hold, wanted),
+            (None, Some(hold)) => switch(shared, hold, wanted),
+            (None, None) => Err("Unable to turn on AOF.".to_owned()),
+        }
+    }
+}
+
+fn switch(shared: &Arc<Shared>, hold: &mut Hold<'_>, wanted: bool) -> Result<(), String> {
+    if wanted {
+        let prepared = aof::prepare(shared)?;
+        aof::turn_on(shared, hold, prepared)
+    } else {
+        aof::turn_off(shared, hold);
+        Ok(())
+    }
+}
+
+impl Apply for Running<'_, '_, '_> {
     fn apply(&self, effect: Effect, config: &Config) -> Result<(), String> {
         match effect {
             Effect::MaxClients => warnings::apply_maxclients(config),
@@ -146,13 +190,13 @@ impl Apply for Running<'_> {
                 .follow(config)
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
             Effect::NotifyStream => self.shared.event_stream.follow(self.shared),
+            Effect::AppendOnly => self.append_only(config),
             // Read where they are used, or about parts that are not there.
             Effect::Hz
             | Effect::MaxMemory
             | Effect::Password
             | Effect::ClientMemory
             | Effect::AofHistory
-            | Effect::AppendOnly
             | Effect::ClusterFlags
             | Effect::ClusterHostname
             | Effect::ClusterIp

@@ -27,9 +27,11 @@ pub(super) static FUNCTION: Command<Control> = container(
 )
 .about("7.0.0", "Depends on subcommand.", "Manages functions.");
 
-/// Every change of the libraries is one of the data set.
-fn changed(cx: &mut ControlCtx) {
+/// Every change of the libraries is one of the data set, which these words repeat whatever was there before. Call it before
+/// anybody else changes them: under [`Libraries::in_order`](crate::script::functions::Libraries::in_order).
+fn changed(cx: &mut ControlCtx, words: &[&[u8]]) {
     add(&cx.worker.stats.changes, 1);
+    cx.worker.exec.journal_apart(cx.session.db, words);
 }
 
 static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-code", |cx, args, reply| {
@@ -41,8 +43,12 @@ static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-cod
         }
         replaces = true;
     }
-    let name = cx.shared().libraries.load(args.next()?, replaces, LOAD_MS_MAX)?;
-    changed(cx);
+    let code = args.next()?;
+    let libraries = &cx.worker.eternal.libraries;
+    let order = libraries.in_order();
+    let name = libraries.load(code, replaces, LOAD_MS_MAX)?;
+    changed(cx, &[b"FUNCTION", b"LOAD", b"REPLACE", code]);
+    drop(order);
     reply.bulk(&name);
     Ok(Flow::Done)
 })
@@ -55,8 +61,11 @@ static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-cod
 static FUNCTION_DELETE: Command<Control> = control("DELETE", "library-name", |cx, args, reply| {
     let name = args.next()?;
     let not_found = Err(Error::new("ERR Library not found"));
-    cx.shared().libraries.change(|set| if set.remove(name) { Ok(()) } else { not_found })?;
-    changed(cx);
+    let libraries = &cx.worker.eternal.libraries;
+    let order = libraries.in_order();
+    libraries.change(|set| if set.remove(name) { Ok(()) } else { not_found })?;
+    changed(cx, &[b"FUNCTION", b"DELETE", name]);
+    drop(order);
     reply.ok();
     Ok(Flow::Done)
 })
@@ -73,8 +82,11 @@ static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]"
     if !args.is_done() && !args.take_word("SYNC") && !args.take_word("ASYNC") {
         return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
-    cx.shared().libraries.replace(Set::default());
-    changed(cx);
+    let libraries = &cx.worker.eternal.libraries;
+    let order = libraries.in_order();
+    libraries.replace(Set::default());
+    changed(cx, &[b"FUNCTION", b"FLUSH"]);
+    drop(order);
     reply.ok();
     Ok(Flow::Done)
 })
@@ -191,10 +203,13 @@ static FUNCTION_RESTORE: Command<Control> =
                 ));
             }
         };
-        let shared = cx.shared();
+        let shared = cx.worker.eternal;
         let verify = !shared.debug.skip_checksums.load(Relaxed);
+        let order = shared.libraries.in_order();
         shared.libraries.restore(payload, policy, verify, LOAD_MS_MAX)?;
-        changed(cx);
+        let policy: &[u8] = if matches!(policy, Policy::Flush) { b"FLUSH" } else { b"REPLACE" };
+        changed(cx, &[b"FUNCTION", b"RESTORE", payload, policy]);
+        drop(order);
         reply.ok();
         Ok(Flow::Done)
     })

@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "every handler has the one type of handlers")]
 
 mod acl;
+mod append;
 mod auth;
 mod client;
 mod cluster;
@@ -111,6 +112,7 @@ impl ControlCtx<'_, '_> {
 }
 
 pub use process::Save;
+pub(crate) use wait::write_synced;
 
 /// Begins the declaration of a control command.
 pub(crate) const fn control(name: &'static str, syntax: &'static str, handler: Control) -> Command<Control> {
@@ -137,7 +139,7 @@ pub static ALL: &[&Family<Control>] = &[
 
 /// The commands about the server as a whole.
 mod server {
-    use super::{Control, config, debug, info, memory, process, saving};
+    use super::{Control, append, config, debug, info, memory, process, saving};
     use tidegate_commands::model::{Acl, Family, family};
 
     pub(super) static FAMILY: Family<Control> = family(
@@ -150,6 +152,7 @@ mod server {
             &memory::MEMORY,
             &saving::SAVE,
             &saving::BGSAVE,
+            &append::BGREWRITEAOF,
             &process::SHUTDOWN,
             &process::TIME,
             &saving::LASTSAVE,
@@ -168,6 +171,7 @@ pub fn cron(shared: &Arc<Shared>) {
         shut_down_on_signal(shared, words);
     }
     crate::snapshot::save::cron(shared);
+    crate::aof::cron(shared);
     sample(shared);
     close_idle_clients(shared);
 }

@@ -2,6 +2,7 @@
 
 use super::{Control, ControlCtx, Flow, control};
 use crate::session::Parked;
+use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
     Acl, Args, Command, Error, Family, Flag, Reply, deadline_of_millis, family, parse_i64,
 };
@@ -59,22 +60,32 @@ fn waitaof(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Fl
              local and are not propagated.",
         ));
     }
-    if local > 0 {
+    let shared = cx.shared();
+    let log = shared.aof.as_ref().filter(|_| shared.journaled.load(Relaxed)).map(|aof| aof.log());
+    if local > 0 && log.is_none() {
         return Err(Error::new(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
-    // There is no file, and nobody replicates this server.
-    let none = |reply: &mut Reply| {
-        reply.array(2);
-        reply.integer(0);
-        reply.integer(0);
-    };
-    if replicas == 0 || cx.in_transaction() {
-        none(reply);
+    // What it has written since its last reply is what came before in this very turn.
+    let lsn = cx.session.client.sends_after().max(cx.worker.exec.need());
+    let is_synced = log.is_some_and(|log| log.synced() >= lsn);
+    // Nobody replicates this server.
+    if (is_synced || local == 0) && replicas == 0 || cx.in_transaction() {
+        write_synced(reply, is_synced);
         return Ok(Flow::Done);
     }
-    Ok(until(cx, until_ms, none))
+    if replicas > 0 {
+        return Ok(until(cx, until_ms, |reply| write_synced(reply, is_synced)));
+    }
+    Ok(Flow::Park(Parked::for_sync(lsn, until_ms, cx.now_ms(), cx.entry)))
+}
+
+/// What `WAITAOF` answers.
+pub(crate) fn write_synced(reply: &mut Reply, is_synced: bool) {
+    reply.array(2);
+    reply.integer(is_synced.into());
+    reply.integer(0);
 }
 
 /// Lets the connection wait until then, or for ever, and answers that.

@@ -65,6 +65,9 @@ impl Worker {
         if self.shared.clients.is_monitored() {
             self.check_monitor(session, entry)?;
         }
+        if self.is_loading_elsewhere && !entry.flags.has(Flag::Loading) {
+            return Err(Error::new("LOADING Redis is loading the dataset in memory").into());
+        }
         if self.shared.scripts.busy.is_busy() && !entry.flags.has(Flag::AllowBusy) {
             return Err(self.shared.scripts.busy.refusal().into());
         }
@@ -118,7 +121,12 @@ impl Worker {
             || entry.name == "ping"
             || entry.name == "exec" && self.any_queued(session, |entry, _| entry.writes());
         if refused {
-            return Err(Error::new(DISK_TROUBLE).into());
+            let Some(failure) = self.shared.journal.failure() else {
+                return Err(Error::new(DISK_TROUBLE).into());
+            };
+            // Without the number that Rust adds.
+            let reason = failure.split(" (os error").next().unwrap_or_default();
+            return Err(Error::text(format!("MISCONF Errors writing to the AOF file: {reason}")).into());
         }
         Ok(())
     }

@@ -113,8 +113,19 @@ struct Turn {
     spike_nanos: u64,
 }
 
+/// What was noticed while a journal was replayed.
+#[derive(Debug, Default)]
+struct Replayed {
+    /// The first command that there is not.
+    unknown: Option<Box<[u8]>>,
+}
+
 /// Everything a thread needs to execute commands.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is asked alone, on a path where a word of flags would cost"
+)]
 pub struct Worker {
     /// What all threads share.
     pub shared: Arc<Shared>,
@@ -135,10 +146,14 @@ pub struct Worker {
     turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
     pub(crate) out_of_memory: bool,
-    /// The data set cannot be saved, and nothing may be changed therefore; read once per turn.
+    /// The data set cannot be saved, or the journal not be written, and nothing may be changed therefore; read once per turn.
     pub(crate) disk_trouble: bool,
     /// A snapshot is under way; read once per turn.
     snapshotting: bool,
+    /// Another thread loads the data set; read once per turn.
+    is_loading_elsewhere: bool,
+    /// This worker runs what a journal says.
+    replayed: Option<Replayed>,
     /// Requests that could not be served under the hold of whoever touched their keys.
     postponed: Vec<serve::Postponed>,
 }
@@ -163,6 +178,8 @@ impl Worker {
             out_of_memory: false,
             disk_trouble: false,
             snapshotting: false,
+            is_loading_elsewhere: false,
+            replayed: None,
             postponed: Vec::new(),
         }
     }
@@ -185,7 +202,8 @@ impl Worker {
         };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
-        self.disk_trouble = self.shared.has_disk_trouble();
+        self.disk_trouble = self.shared.has_disk_trouble()
+            || self.shared.journaled.load(Relaxed) && self.shared.journal.failure().is_some();
         self.snapshotting = self.shared.snapshots.is_active();
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
@@ -203,9 +221,46 @@ impl Worker {
             verify_dumps: !self.shared.debug.skip_checksums.load(Relaxed),
         };
         self.exec.now_ms = now_ms;
+        self.exec.expired_before_ms = now_ms;
+        self.exec.read_gate();
         self.exec.read_stream();
         self.exec.read_events();
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;
+        self.is_loading_elsewhere = self.shared.is_loading.load(Relaxed);
+        if self.replayed.is_some() {
+            self.begin_replay_turn();
+        }
+    }
+
+    /// What is replayed was allowed when it was journaled, whatever the settings of today say.
+    #[cold]
+    fn begin_replay_turn(&mut self) {
+        self.is_loading_elsewhere = false;
+        self.out_of_memory = false;
+        self.disk_trouble = false;
+        self.exec.limits.max_bulk_len = u64::MAX;
+        self.exec.limits.verify_dumps = false;
+        self.exec.expired_before_ms = i64::MIN;
+        self.exec.delete_expired = false;
+        self.exec.is_loading = true;
+        self.exec.stop_recording();
+    }
+
+    /// From now on this worker runs what a journal says.
+    pub fn begin_replay(&mut self) {
+        self.replayed = Some(Replayed::default());
+    }
+
+    /// The end of that.
+    pub fn end_replay(&mut self) {
+        self.replayed = None;
+        self.exec.is_loading = false;
+        self.begin_turn();
+    }
+
+    /// The first command of the journal that there is not, if any.
+    pub fn unknown_command(&self) -> Option<&[u8]> {
+        self.replayed.as_ref().and_then(|replayed| replayed.unknown.as_deref())
     }
 
     /// The clock of this turn, Unix milliseconds.
@@ -291,7 +346,21 @@ impl Worker {
         session.client.is_serving.store(false, Relaxed);
         self.exec.free_garbage();
         self.finish_news();
+        self.finish_journal(Some(&session.client));
         progress
+    }
+
+    /// Replies that are about to be sent wait for the journal, which somebody has to write down now. Call it at the end
+    /// of every turn, with no shard held.
+    #[inline]
+    fn finish_journal(&mut self, client: Option<&Client>) {
+        let need = self.exec.take_need();
+        if need > 0 {
+            if let Some(client) = client {
+                client.send_after(need);
+            }
+            self.shared.journal.kick();
+        }
     }
 
     fn decode_group(&self, session: &mut Session, buf: &mut [u8], at: usize, group: &mut Group) -> Decoded {
@@ -493,19 +562,20 @@ impl Worker {
                         }
                         let mut grip = held.as_mut().map_or(Grip::None, Grip::One);
                         let result = self.exec.run(&mut grip, &mut call, &mut reply);
-                        self.exec.finish_unit();
+                        self.exec.finish_unit(&mut grip);
                         result
                     }
                     Route::One(_) | Route::Many | Route::All => {
                         *held = None;
                         let hold = wide.insert(route::hold(shared, request, recorded));
-                        let result = self.exec.run(&mut Grip::Many(hold), &mut call, &mut reply);
-                        self.exec.finish_unit();
+                        let mut grip = Grip::Many(hold);
+                        let result = self.exec.run(&mut grip, &mut call, &mut reply);
+                        self.exec.finish_unit(&mut grip);
                         result
                     }
                     Route::None => {
                         let result = self.exec.run(&mut Grip::None, &mut call, &mut reply);
-                        self.exec.finish_unit();
+                        self.exec.finish_unit(&mut Grip::None);
                         result
                     }
                 };
@@ -728,6 +798,11 @@ impl Worker {
     fn refuse(&mut self, session: &mut Session, request: &Request<'_>, error: &Error, out: &mut Vec<u8>) {
         if let Some(transaction) = &mut session.transaction {
             transaction.broken = true;
+        }
+        if let Some(replayed) = &mut self.replayed
+            && !matches!(request.lookup, Lookup::Found(_))
+        {
+            replayed.unknown.get_or_insert_with(|| request.arg(0).into());
         }
         if let Lookup::Found(entry) = request.lookup {
             add(&self.stats.commands[entry.id].rejected, 1);

@@ -168,7 +168,8 @@ impl Worker {
         let (actor, own) = (exec.actor, std::mem::take(&mut exec.news.own));
         exec.actor = waiter.client.id;
         let error = exec.run(grip, &mut call, &mut reply).err();
-        exec.finish_unit();
+        exec.finish_unit(grip);
+        let need = exec.need();
         exec.actor = actor;
         let theirs = std::mem::replace(&mut exec.news.own, own);
         if let Some(wait) = exec.take_wait() {
@@ -191,6 +192,7 @@ impl Worker {
             out.clear();
         }
         self.tell_self(&waiter.client, theirs, &mut out);
+        waiter.client.send_after(need);
         waiter.client.mailbox.put(&out);
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
         self.count_served(waiter, nanos, error.is_some());
@@ -255,7 +257,7 @@ impl Worker {
                 client.paused.store(true, Relaxed);
                 stored.size()
             }
-            Then::Answer(_) => {
+            Then::Answer(_) | Then::Synced(_) => {
                 client.begin_wait();
                 0
             }
@@ -278,6 +280,7 @@ impl Worker {
         self.exec.actor = session.client.id;
         let progress = self.go_on(session, out);
         self.finish_news();
+        self.finish_journal(Some(&session.client));
         progress
     }
 
@@ -289,6 +292,17 @@ impl Worker {
                 session.parked = None;
                 super::Progress::NeedInput(1)
             });
+        }
+        if let Then::Synced(sync) = &parked.then {
+            let is_synced = self.shared.aof.as_ref().is_some_and(|aof| aof.log().synced() >= sync.lsn);
+            if is_synced {
+                let mut answer = Vec::new();
+                crate::control::write_synced(&mut Reply::new(&mut answer, session.protocol), true);
+                parked.until_ms = self.exec.now_ms;
+                parked.then = Then::Answer(Answer { reply: answer, entry: sync.entry });
+            } else {
+                parked.look_again(self.exec.now_ms);
+            }
         }
         if let Then::Retry(_) = parked.then {
             if self.shared.pause.kind(self.exec.now_ms) != PauseKind::None {
@@ -364,7 +378,9 @@ impl Worker {
             // CLIENT UNBLOCK counts as a failure, whichever way it was asked for.
             match &parked.then {
                 Then::Keys(waiter) => self.count_served(waiter, 0, true),
-                Then::Answer(Answer { entry, .. }) | Then::Freed(entry) => {
+                Then::Answer(Answer { entry, .. })
+                | Then::Synced(crate::session::Sync { entry, .. })
+                | Then::Freed(entry) => {
                     add(&self.stats.commands[entry.id].failed, 1);
                 }
                 Then::Retry(_) | Then::Behind(_) => {}
@@ -421,6 +437,7 @@ impl Worker {
         self.serve_postponed();
         self.exec.free_garbage();
         self.finish_news();
+        self.finish_journal(None);
         more
     }
 

@@ -44,7 +44,7 @@ impl Worker {
             && session.subscriptions.is_none()
             && matches!(session.reply_mode, ReplyMode::On)
             && (session.authenticated || !self.shared.config.hot().requirepass.get())
-            && !(self.out_of_memory | self.disk_trouble)
+            && !(self.out_of_memory | self.disk_trouble | self.is_loading_elsewhere)
             && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
             && !self.shared.scripts.busy.is_busy()
@@ -99,15 +99,15 @@ impl Worker {
             is_retry: false,
         };
         let mut reply = Reply::new(out, session.protocol);
-        let result = self.exec.run(&mut Grip::One(hold), &mut call, &mut reply);
-        self.exec.finish_unit();
+        let mut grip = Grip::One(hold);
+        let result = self.exec.run(&mut grip, &mut call, &mut reply);
+        self.exec.finish_unit(&mut grip);
         tally.calls += 1;
         tally.last = index;
         if let Err(error) = &result {
             self.count_failure(entry, error);
         }
         if self.exec.needs_attention {
-            let mut grip = Grip::One(hold);
             // A short command never waits itself.
             self.attend(&mut grip, session, &request, entry, started);
             if !self.postponed.is_empty() {

@@ -134,7 +134,7 @@ impl Worker {
                 self.exec.free_garbage();
             }
         }
-        self.exec.finish_unit();
+        self.exec.finish_unit(&mut Grip::Many(&mut hold));
         if !session.before_exec.is_empty() {
             let sent = std::mem::take(&mut session.before_exec);
             reply.before(start, |reply| reply.raw(&sent));

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tidegate_persistence::journal::Lsn;
 use tokio::time::Sleep;
 
 /// Bytes read at once.
@@ -100,6 +101,8 @@ pub enum Turn {
     Idle,
     /// It has more to do once the others had their turn.
     Again,
+    /// It goes on when the journal is safe up to here.
+    After(Lsn),
     /// It is over.
     Ended(End),
 }
@@ -159,6 +162,9 @@ impl Conn {
                 self.forget_sent();
                 self.client.mailbox.take_into(&mut self.pending);
             }
+            if let Some(lsn) = self.waits_for_journal() {
+                return Turn::After(lsn);
+            }
             if self.output_waiting() > 0 {
                 let was_deferred = std::mem::take(&mut self.deferred);
                 match self.flush(was_deferred) {
@@ -192,6 +198,24 @@ impl Conn {
                 Poll::Ready(Err(end)) => return Turn::Ended(end),
             }
         }
+    }
+
+    /// What is to be sent has to wait, or so much has to be written that nothing more should be read.
+    #[inline]
+    fn waits_for_journal(&self) -> Option<Lsn> {
+        let lsn = self.client.sends_after();
+        if lsn == 0 {
+            return None;
+        }
+        let local = self.local.borrow();
+        let journal = &local.worker.eternal.journal;
+        if self.output_waiting() > 0 && journal.open_to() < lsn { Some(lsn) } else { journal.is_behind() }
+    }
+
+    /// The socket may be written to: neither the peer nor the journal is behind.
+    fn may_send(&self, local: &Local) -> bool {
+        let lsn = self.client.sends_after();
+        self.output_waiting() == 0 && (lsn == 0 || local.worker.eternal.journal.open_to() >= lsn)
     }
 
     /// Reads once and executes what is complete.
@@ -306,12 +330,12 @@ impl Conn {
 
     /// Sends the thread's output buffer; what the socket does not take is kept.
     fn send(&mut self, local: &mut Local) {
-        let output = &mut local.output;
-        if output.is_empty() {
+        if local.output.is_empty() {
             return;
         }
         let mut sent = 0;
-        if self.output_waiting() == 0 {
+        if self.may_send(local) {
+            let output = &mut local.output;
             while sent < output.len() {
                 add(&local.worker.stats.writes, 1);
                 match self.stream.write(&output[sent..]) {
@@ -323,6 +347,7 @@ impl Conn {
             add(&local.worker.stats.sent, sent as u64);
             add(&self.client.sent, sent as u64);
         }
+        let output = &mut local.output;
         if sent < output.len() {
             self.forget_sent();
             self.pending.extend_from_slice(&output[sent..]);

@@ -6,14 +6,16 @@
 //! listeners and signals share the thread as before.
 
 use super::conn::{Conn, End, Turn};
-use crate::session::{Notified, Wakeups};
+use crate::session::{Gate, Notified, Wakeups};
 use mio::{Events, Token};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tidegate_persistence::journal::{Journal, Lsn};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -38,12 +40,19 @@ pub struct Reactor {
     again: Vec<usize>,
     /// Who is looked at again now.
     due: Vec<usize>,
+    /// Who waits for the journal, and for which position.
+    gated: BinaryHeap<Reverse<(Lsn, usize)>>,
+    journal: Arc<dyn Journal>,
+    /// Where the journal looks for who waits.
+    gate: Arc<Gate>,
 }
 
 #[derive(Debug)]
 struct Served {
     conn: Conn,
     waker: Waker,
+    /// It waits for the journal.
+    is_gated: bool,
     /// Kept to know which wake-ups were seen.
     notified: Arc<Notified>,
 }
@@ -53,7 +62,7 @@ impl Reactor {
     ///
     /// # Errors
     /// The process has no descriptors left.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(journal: Arc<dyn Journal>, gate: Arc<Gate>) -> io::Result<Self> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe for types that may change their descriptor: mio's do not"
@@ -67,6 +76,9 @@ impl Reactor {
             woken: VecDeque::new(),
             again: Vec::new(),
             due: Vec::new(),
+            gated: BinaryHeap::new(),
+            journal,
+            gate,
         })
     }
 
@@ -84,7 +96,7 @@ impl Reactor {
         let notified = Arc::new(Notified::new(key, Arc::clone(&self.wakeups)));
         let waker = Waker::from(Arc::clone(&notified));
         conn.client().waker.set(Arc::clone(&notified));
-        slot.insert(Served { conn, waker, notified });
+        slot.insert(Served { conn, waker, is_gated: false, notified });
         Ok(())
     }
 
@@ -99,6 +111,9 @@ impl Reactor {
             }
             self.due.clear();
             self.serve_woken(WOKEN_MIN.max(2 * ready));
+            if !self.gated.is_empty() {
+                self.serve_gated(cx.waker());
+            }
             let is_idle = self.again.is_empty() && self.woken.is_empty() && self.wakeups.is_empty();
             if ready < EVENTS && is_idle && self.rest(cx) {
                 return Poll::Pending;
@@ -147,12 +162,35 @@ impl Reactor {
         }
     }
 
+    /// Those for whom the journal is safe enough now. The others are remembered by the gate, so that the thread is woken.
+    #[cold]
+    fn serve_gated(&mut self, waker: &Waker) {
+        self.gate.register(waker);
+        loop {
+            let Some(&Reverse((lsn, key))) = self.gated.peek() else { return self.gate.close() };
+            if self.journal.open_to() < lsn && !self.gate.wait_for(lsn, || self.journal.open_to() >= lsn) {
+                return;
+            }
+            self.gated.pop();
+            // It may be another connection by now, which minds no look too many.
+            if let Some(served) = self.conns.get_mut(key) {
+                served.is_gated = false;
+                self.step(key);
+            }
+        }
+    }
+
     #[inline]
     fn step(&mut self, key: usize) {
         let Some(served) = self.conns.get_mut(key) else { return };
         match served.conn.turn(&mut Context::from_waker(&served.waker)) {
             Turn::Idle => {}
             Turn::Again => self.again.push(key),
+            Turn::After(lsn) => {
+                if !std::mem::replace(&mut served.is_gated, true) {
+                    self.gated.push(Reverse((lsn, key)));
+                }
+            }
             Turn::Ended(end) => self.remove(key, end),
         }
     }

@@ -145,7 +145,6 @@ pub fn log(config: &Config) {
 fn unkept(config: &Config) -> Vec<&'static str> {
     let users = config.commands().iter().any(|line| matches!(line.value, Command::User { .. }));
     let asked = [
-        ("appendonly", config.flag("appendonly")),
         ("replicaof", config.replicaof().is_some()),
         ("min-replicas-to-write", config.number("min-replicas-to-write") > 0),
         ("cluster-enabled", config.flag("cluster-enabled")),
@@ -246,9 +245,9 @@ mod tests {
         // `user default off` was accepted without a word, and everybody could log in.
         let mut config = Config::new(1, Path::new("/"));
         assert!(unkept(&config).is_empty());
-        let options = b"user default off\nappendonly yes\nreplicaof 127.0.0.1 7000".to_vec();
+        let options = b"user default off\nreplicaof 127.0.0.1 7000".to_vec();
         config.load(&Sources { options: Some(options), ..Sources::default() }).unwrap();
-        assert_eq!(unkept(&config), ["appendonly", "replicaof", "user"]);
+        assert_eq!(unkept(&config), ["replicaof", "user"]);
     }
 
     #[test]

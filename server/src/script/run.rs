@@ -294,7 +294,7 @@ impl Run<'_, '_> {
             super::attend::end(worker.eternal);
         }
         if let Shards::Own(mut hold) = self.shards {
-            worker.exec.finish_unit();
+            worker.exec.finish_unit(&mut Grip::Many(&mut hold));
             if worker.exec.needs_attention {
                 worker.serve_ready(&mut Grip::Many(&mut hold));
             }

@@ -9,6 +9,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 use std::sync::{Arc, Mutex, PoisonError};
+use tidegate_persistence::journal::Lsn;
 
 /// The kind of client, for output-buffer limits and `CLIENT LIST TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +134,8 @@ pub struct Client {
     pub is_serving: AtomicBool,
     /// A command of its transaction was refused while nobody had its session at hand.
     pub was_refused: AtomicBool,
+    /// What is to be sent waits until the journal is safe up to here.
+    send_after: AtomicU64,
     /// Messages from other threads.
     pub mailbox: Mailbox,
     /// Has its thread look at it.
@@ -140,6 +143,22 @@ pub struct Client {
 }
 
 impl Client {
+    /// What is sent from now on waits until the journal is safe up to `lsn`. From any thread; call it before the client
+    /// gets what has to wait.
+    #[inline]
+    pub fn send_after(&self, lsn: Lsn) {
+        // Its own thread does so with every write, and others rarely: look before touching the line.
+        if self.send_after.load(Relaxed) < lsn {
+            self.send_after.fetch_max(lsn, Relaxed);
+        }
+    }
+
+    /// Position up to which the journal has to be safe before anything is sent; 0 when nothing has to wait.
+    #[inline]
+    pub fn sends_after(&self) -> Lsn {
+        self.send_after.load(Relaxed)
+    }
+
     /// A new client; `addr` and `laddr` as `CLIENT LIST` shows them.
     pub fn new(
         id: u64,
@@ -197,6 +216,7 @@ impl Client {
             authenticated: AtomicBool::new(false),
             is_serving: AtomicBool::new(false),
             was_refused: AtomicBool::new(false),
+            send_after: AtomicU64::new(0),
             mailbox: Mailbox::default(),
             waker: ConnWaker::default(),
         }

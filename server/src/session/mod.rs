@@ -1,6 +1,7 @@
 //! What a connection remembers between commands: plain state, no I/O.
 
 mod client;
+mod gate;
 mod mailbox;
 mod subscriptions;
 mod tracking;
@@ -8,6 +9,7 @@ mod waiting;
 mod wake;
 
 pub use client::{Client, ClientKind, Label};
+pub use gate::Gate;
 pub use mailbox::{Delivery, Mailbox};
 pub use subscriptions::{Names, Subscriptions};
 
@@ -25,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_commands::model::{Protocol, Reply};
 
 pub use tidegate_commands::model::StoredRequest;
+use tidegate_persistence::journal::Lsn;
 
 /// Raised when a watched key changes.
 #[derive(Debug, Default)]
@@ -104,12 +107,28 @@ pub enum Then {
     Keys(Arc<Waiter>),
     /// For something to be freed that this command removed. Whoever frees it sends the reply.
     Freed(&'static Entry),
+    /// For the append-only file to be synced up to here: `WAITAOF`.
+    Synced(Sync),
     /// For the thread of a connection that got more messages than it could send so far. The reply was given already.
     Behind(Arc<Client>),
 }
 
 /// Nobody waits longer than this for messages to be sent, in milliseconds: a thread may be busy with something else.
 const DELIVERY_MAX_MS: i64 = 50;
+
+/// A request that waits for the disk.
+#[derive(Debug)]
+pub struct Sync {
+    /// Position in the journal.
+    pub lsn: Lsn,
+    /// When it waits no longer, Unix milliseconds.
+    pub deadline_ms: i64,
+    /// The command.
+    pub entry: &'static Entry,
+}
+
+/// How often whoever waits for the disk looks, in milliseconds.
+const SYNC_LOOK_MS: i64 = 5;
 
 /// A request that waits for nothing but time.
 #[derive(Debug)]
@@ -143,6 +162,20 @@ impl Parked {
         Parked { until_ms: now_ms + DELIVERY_MAX_MS, then: Then::Behind(client), is_silent: false }
     }
 
+    /// Waits until the disk has the journal up to `lsn`.
+    pub fn for_sync(lsn: Lsn, deadline_ms: Option<i64>, now_ms: i64, entry: &'static Entry) -> Self {
+        let deadline_ms = deadline_ms.unwrap_or(i64::MAX);
+        let then = Then::Synced(Sync { lsn, deadline_ms, entry });
+        Parked { until_ms: deadline_ms.min(now_ms + SYNC_LOOK_MS), then, is_silent: false }
+    }
+
+    /// The disk has not done it yet.
+    pub fn look_again(&mut self, now_ms: i64) {
+        if let Then::Synced(sync) = &self.then {
+            self.until_ms = sync.deadline_ms.min(now_ms + SYNC_LOOK_MS);
+        }
+    }
+
     /// Waits until something is freed.
     pub fn for_background(entry: &'static Entry) -> Self {
         Parked { until_ms: i64::MAX, then: Then::Freed(entry), is_silent: false }
@@ -153,6 +186,7 @@ impl Parked {
         match &self.then {
             Then::Answer(answer) => reply.raw(&answer.reply),
             Then::Keys(_) => reply.null_array(),
+            Then::Synced(_) => crate::control::write_synced(reply, false),
             Then::Retry(_) | Then::Freed(_) | Then::Behind(_) => {}
         }
     }

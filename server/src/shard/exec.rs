@@ -16,13 +16,14 @@ use crate::shared::{Awaited, Removed, Shared, ThreadStats, add};
 use crate::snapshot::Kind;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
     Args, Ctx, Env, Error, Handler, Limits, Outcome, Reply, Rng, RoutedKey, Wait,
 };
 use tidegate_data::{
     Access, Contents, Due, EventClass, EventClasses, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched,
 };
-use tidegate_persistence::journal::Unit;
+use tidegate_persistence::journal::{Lsn, Unit};
 
 /// The shards held for a command.
 #[derive(Debug)]
@@ -153,12 +154,21 @@ pub struct Executor {
     pub limits: Limits,
     /// The clock of the present unit, Unix milliseconds.
     pub now_ms: i64,
+    /// Keys whose deadline is before this moment are gone. That is the present, but for a journal that is loaded: in it they
+    /// live until it says otherwise.
+    pub expired_before_ms: i64,
     /// Expired keys may be deleted now (no pause, no primary that decides).
     pub delete_expired: bool,
+    /// What runs comes from the journal, and is not told to it again.
+    pub is_loading: bool,
     /// The unit being collected: the effects of its commands so far.
     unit: Unit,
     /// The journal keeps what it is given.
     journaled: bool,
+    /// What was read has to be safe before a reply tells of it.
+    gates_reads: bool,
+    /// Replies to what ran since the last [`Executor::take_need`] wait until the journal is safe up to here.
+    need: Lsn,
     /// What commands do now is not told to the journal: a script wants it so.
     pub is_secret: bool,
     /// What the present unit touched that somebody waits for.
@@ -189,14 +199,18 @@ impl Executor {
     /// An executor of one worker thread.
     pub fn new(shared: Arc<Shared>, stats: Arc<ThreadStats>, seed: u64) -> Self {
         Executor {
-            journaled: shared.journal.is_enabled(),
+            journaled: false,
+            gates_reads: false,
+            need: 0,
             shared,
             stats,
             log: KeyLog::default(),
             rng: Rng::new(seed),
             limits: Limits::default(),
             now_ms: 0,
+            expired_before_ms: 0,
             delete_expired: true,
+            is_loading: false,
             unit: Unit::default(),
             is_secret: false,
             ready: Ready::default(),
@@ -227,8 +241,10 @@ impl Executor {
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
         self.log.record_touched = grip.is_observed();
+        // It changes only while all shards are held: what is seen under a hold is so until its end.
+        self.journaled = !self.is_loading & self.shared.journaled.load(Relaxed);
         let delete_expired = self.delete_expired && self.recording.permits(grip);
-        let rules = Rules { now_ms: self.now_ms, access: call.access, delete_expired };
+        let rules = Rules { now_ms: self.expired_before_ms, access: call.access, delete_expired };
         let mark = reply.mark();
         let mut cx = Ctx {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
@@ -263,7 +279,35 @@ impl Executor {
             "a handler that read the clock or the random source must name its effects"
         );
         self.settle(grip, call, outcome);
+        if self.gates_reads {
+            self.note_read(grip);
+        }
         error
+    }
+
+    /// What was read may have been changed by somebody whose reply still waits for the disk.
+    #[cold]
+    fn note_read(&mut self, grip: &mut Grip<'_, '_>) {
+        let need = &mut self.need;
+        grip.each(|_, data| *need = data.changed_at.max(*need));
+    }
+
+    /// Position up to which the journal has to be safe before replies are sent to what ran since the last call; 0 when
+    /// they need not wait.
+    #[inline]
+    pub fn take_need(&mut self) -> Lsn {
+        std::mem::take(&mut self.need)
+    }
+
+    /// The same, for somebody who is served in between.
+    pub fn need(&self) -> Lsn {
+        self.need
+    }
+
+    /// Reads how replies depend on the journal: at the start of every turn.
+    #[inline]
+    pub fn read_gate(&mut self) {
+        self.gates_reads = self.shared.journaled.load(Relaxed) && self.shared.journal.gates_reads();
     }
 
     #[cold]
@@ -518,10 +562,20 @@ impl Executor {
 
     /// Completes the unit: one contiguous journal record. Call it with all shards of the unit still held.
     #[inline]
-    pub fn finish_unit(&mut self) {
+    pub fn finish_unit(&mut self, grip: &mut Grip<'_, '_>) {
         if !self.unit.is_empty() {
-            self.shared.journal.append(&mut self.unit);
-            self.unit.clear();
+            let lsn = self.shared.journal.append(&mut self.unit);
+            self.need = lsn;
+            grip.each(|_, data| data.changed_at = lsn);
+        }
+    }
+
+    /// Tells the journal of what is no change of keys, as a unit of its own.
+    pub fn journal_apart(&mut self, db: usize, words: &[&[u8]]) {
+        if !self.is_loading && self.shared.journaled.load(Relaxed) {
+            let mut unit = Unit::default();
+            unit.push(db as u16, words.iter().copied());
+            self.need = self.shared.journal.append(&mut unit);
         }
     }
 
@@ -605,7 +659,8 @@ impl Executor {
             if table.earliest_expiry_ms().is_none_or(|earliest| earliest > due_ms) {
                 continue;
             }
-            let journal = shared.journal.is_enabled().then_some(&shared.journal);
+            let journal = shared.journaled.load(Relaxed).then_some(&shared.journal);
+            let mut changed_at = 0;
             let (log, unit) = (&mut self.log, &mut self.unit);
             let watched = &data.watched;
             let is_wanted = !(data.awaited.is_empty() && data.tracked.is_empty());
@@ -622,7 +677,7 @@ impl Executor {
                     if let Some(journal) = journal {
                         unit.push(db as u16, [&b"DEL"[..], record.key()].into_iter());
                         if !is_one_unit {
-                            journal.append(unit);
+                            changed_at = journal.append(unit);
                         }
                     }
                     swept += 1;
@@ -640,7 +695,7 @@ impl Executor {
                     if let Some(journal) = journal {
                         unit.push(db as u16, expired.effect().into_iter());
                         if !is_one_unit {
-                            journal.append(unit);
+                            changed_at = journal.append(unit);
                         }
                     }
                 }
@@ -650,6 +705,10 @@ impl Executor {
                     log.discard(record);
                 }
             });
+            if changed_at > 0 {
+                data.changed_at = changed_at;
+                self.need = changed_at;
+            }
             add(&self.stats.expired, swept);
             add(&self.stats.expired_by_sweep, swept);
             add(&self.stats.expired_members, swept_members);
@@ -669,7 +728,7 @@ impl Executor {
         let events = std::mem::take(&mut self.log.events);
         if is_one_unit {
             self.record(grip, &events);
-            self.finish_unit();
+            self.finish_unit(grip);
         }
         more
     }

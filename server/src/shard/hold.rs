@@ -19,6 +19,7 @@ use std::cell::UnsafeCell;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_data::{Databases, DirectoryHint, Held, KeyHasher};
+use tidegate_persistence::journal::Lsn;
 
 /// What a shard owns.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct ShardData {
     pub awaited: WaitTable,
     /// Clients that hold its keys in a cache of their own.
     pub tracked: TrackTable,
+    /// Position in the journal behind the last change here.
+    pub changed_at: Lsn,
 }
 
 impl ShardData {
@@ -92,6 +95,7 @@ impl Shards {
                     watched: WatchTable::default(),
                     awaited: WaitTable::default(),
                     tracked: TrackTable::default(),
+                    changed_at: 0,
                 })),
             }
         };

@@ -25,6 +25,7 @@ pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 pub use tracking::{Tracking, tell_self};
 pub use ttl::AverageTtl;
 
+use crate::aof::Rewriting;
 use crate::clock;
 use crate::config::Config;
 use crate::net::listen::Listening;
@@ -32,7 +33,7 @@ use crate::process::oom::OomScore;
 use crate::registry::Registry;
 use crate::script::Scripts;
 use crate::script::functions::Libraries;
-use crate::session::Client;
+use crate::session::{Client, Gate};
 use crate::shard::Shards;
 use crate::shard::exec::EventStream;
 use crate::snapshot::Snapshots;
@@ -41,6 +42,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_data::{KeyHasher, NodeLimit};
+use tidegate_persistence::aof::Aof;
 use tidegate_persistence::disk::{Disk, RealDisk};
 use tidegate_persistence::journal::Journal;
 
@@ -77,8 +79,18 @@ pub struct Shared {
     pub libraries: Libraries,
     /// Where execution units go.
     pub journal: Arc<dyn Journal>,
+    /// It takes them: [`Journal::is_enabled`], to be asked at no cost. It changes only while all shards are held.
+    pub journaled: AtomicBool,
+    /// The journal, if it is a file.
+    pub aof: Option<Arc<Aof>>,
+    /// Whether that is to be rewritten.
+    pub rewriting: Rewriting,
+    /// The data set is being loaded while connections are served.
+    pub is_loading: AtomicBool,
+    /// By thread: whose replies wait for the journal.
+    pub gates: Box<[Arc<Gate>]>,
     /// Where files are.
-    pub disk: Box<dyn Disk>,
+    pub disk: Arc<dyn Disk>,
     /// Figures about saving and loading.
     pub saving: Saving,
     /// The snapshot under way.
@@ -190,8 +202,13 @@ impl Shared {
             pause: Pause::default(),
             reclaim: Reclaim::default(),
             libraries: Libraries::default(),
+            journaled: AtomicBool::new(journal.is_enabled()),
             journal,
-            disk: Box::new(RealDisk),
+            aof: None,
+            rewriting: Rewriting::default(),
+            is_loading: AtomicBool::new(false),
+            gates: (0..threads).map(|_| Arc::default()).collect(),
+            disk: Arc::new(RealDisk),
             saving: Saving::new(clock::unix_ms() / 1000),
             snapshots: Snapshots::default(),
             identity,

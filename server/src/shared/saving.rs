@@ -113,6 +113,11 @@ impl Saving {
         self.failed.store(false, Relaxed);
     }
 
+    /// All `changes` ever made are in a file already.
+    pub fn note_unchanged(&self, changes: u64) {
+        self.changes_saved.store(changes, Relaxed);
+    }
+
     /// Keys that were loaded last, and those that were left out because their time had come.
     pub fn loaded(&self) -> (u64, u64) {
         (self.keys_loaded.load(Relaxed), self.keys_expired.load(Relaxed))

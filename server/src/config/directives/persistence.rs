@@ -3,7 +3,7 @@
 use super::{
     Directive, Effect, INT_MAX, INT_MIN, Kind, LONG_MAX, MIB, choice, directive, number, text, yes_no,
 };
-use crate::config::choices::{AppendFsync, SanitizeDumpPayload};
+use crate::config::choices::{AppendAck, AppendFsync, SanitizeDumpPayload};
 use crate::config::value::Value;
 
 pub(super) static ROWS: &[Directive] = &[
@@ -41,6 +41,13 @@ pub(super) static ROWS: &[Directive] = &[
     yes_no("aof-timestamp-enabled", false),
     yes_no("aof-rewrite-incremental-fsync", true),
     yes_no("aof-disable-auto-gc", false).effect(Effect::AofHistory),
+    // Of Tidegate.
+    choice("appendonly-ack", AppendAck::WORDS, AppendAck::Written as i64)
+        .hot(|hot, value| hot.appendonly_ack.store(value)),
+    yes_no("appendonly-bootstrap", false),
+    yes_no("aof-checksum", true),
+    number("aof-error-exit-after", 0..=INT_MAX, 30),
+    number("log-max-unwritten", 1..=LONG_MAX, 64 * MIB).bytes(),
 ];
 
 /// Refuses anything that could lead out of the data directory.

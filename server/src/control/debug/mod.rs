@@ -6,6 +6,7 @@ mod sample;
 
 use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
+use crate::aof;
 use crate::config::{Extent, value};
 use crate::dataset::{self, Present};
 use crate::shared::random_hex;
@@ -69,9 +70,7 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             result.map_err(|error| Error::text(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {error}")))?;
         }
         (b"reload", options) => reload(cx, options)?,
-        (b"loadaof", _) => {
-            return Err(Error::new("ERR There is no append-only file to load"));
-        }
+        (b"loadaof", _) => load_aof(cx)?,
         _ => return Err(unknown_form(args)),
     }
     reply.ok();
@@ -107,6 +106,20 @@ fn reload(cx: &mut ControlCtx, options: &[&[u8]]) -> Result<(), Error> {
         loaded.map_err(|_| Error::new("ERR Error trying to load the RDB dump"))
     })?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
+    Ok(())
+}
+
+/// `DEBUG LOADAOF`: throws everything away and loads the append-only file again.
+fn load_aof(cx: &mut ControlCtx) -> Result<(), Error> {
+    let shared = Arc::clone(&cx.worker.shared);
+    if cx.in_transaction() {
+        return Err(Error::new("ERR DEBUG LOADAOF is not possible inside a transaction"));
+    }
+    aof::load::reload(&shared).map_err(|failure| {
+        tracing::warn!("{failure}");
+        Error::new("ERR Error trying to load the AOF files, check server logs.")
+    })?;
+    tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! The sections about where data goes: persistence, replication, cluster.
 
 use super::{Page, View};
+use crate::shared::Shared;
 use crate::snapshot::Kind;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_persistence::aof::Status;
 
 pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     let shared = view.shared;
@@ -32,14 +35,33 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     page.field("rdb_last_cow_size", last_copied);
     page.field("rdb_last_load_keys_expired", expired);
     page.field("rdb_last_load_keys_loaded", loaded);
-    page.field("aof_enabled", u8::from(shared.journal.is_enabled()));
-    page.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    page.field("aof_last_rewrite_time_sec", -1);
-    page.field("aof_current_rewrite_time_sec", -1);
-    page.field("aof_last_bgrewrite_status", "ok");
-    page.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    page.field("aof_last_write_status", "ok");
+    append_only(shared, page);
+}
+
+fn append_only(shared: &Shared, page: &mut Page) {
+    let is_enabled = shared.journaled.load(Relaxed);
+    page.field("aof_enabled", u8::from(is_enabled));
+    let unused = Status::default();
+    let status = shared.aof.as_ref().map_or(&unused, |aof| aof.status());
+    let is_rewriting = status.is_rewriting.load(Relaxed);
+    let word = |is_fine: bool| if is_fine { "ok" } else { "err" };
+    page.field("aof_rewrite_in_progress", u8::from(is_rewriting));
+    page.field("aof_rewrite_scheduled", u8::from(shared.rewriting.is_scheduled()));
+    page.field("aof_last_rewrite_time_sec", status.rewrite_took_s.load(Relaxed));
+    let so_far_s = crate::clock::unix_ms() / 1000 - status.rewrite_began_s.load(Relaxed);
+    page.field("aof_current_rewrite_time_sec", if is_rewriting { so_far_s.max(0) } else { -1 });
+    page.field("aof_last_bgrewrite_status", word(status.rewrite_worked.load(Relaxed)));
+    page.field("aof_rewrites", status.rewrites.load(Relaxed));
+    page.field("aof_rewrites_consecutive_failures", status.rewrites_failed.load(Relaxed));
+    page.field("aof_last_write_status", word(status.write_worked.load(Relaxed)));
     page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    let Some(aof) = shared.aof.as_ref().filter(|_| is_enabled) else { return };
+    page.field("aof_current_size", status.size.load(Relaxed));
+    page.field("aof_base_size", status.base_size.load(Relaxed));
+    page.field("aof_pending_rewrite", 0);
+    page.field("aof_buffer_length", aof.log().tail().saturating_sub(aof.log().written()));
+    page.field("aof_pending_bio_fsync", u8::from(status.is_syncing.load(Relaxed)));
+    page.field("aof_delayed_fsync", status.delayed_syncs.load(Relaxed));
 }
 
 pub(super) fn replication(view: &View<'_>, page: &mut Page) {

@@ -132,11 +132,17 @@ fn taken(name: &[u8]) -> Error {
 
 /// The libraries of the process.
 #[derive(Debug, Default)]
-pub struct Libraries(Mutex<Arc<Set>>);
+pub struct Libraries(Mutex<Arc<Set>>, Mutex<()>);
 
 impl Libraries {
     fn lock(&self) -> MutexGuard<'_, Arc<Set>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held nobody else changes the libraries for a client: changes are journaled in the order in which they
+    /// were made.
+    pub fn in_order(&self) -> MutexGuard<'_, ()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All libraries as they are now.

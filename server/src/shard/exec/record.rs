@@ -151,6 +151,11 @@ impl Executor {
         self.recording.target = self.shared.event_stream.target();
     }
 
+    /// What is replayed was recorded when it happened.
+    pub fn stop_recording(&mut self) {
+        self.recording.target = None;
+    }
+
     /// The shard that units which may make events need besides their own.
     #[inline]
     pub fn stream_shard(&self) -> Option<u16> {

@@ -1,0 +1,261 @@
+//! The append-only file in the running server: when it is loaded, begun, ended and rewritten. What is in its files, and who
+//! writes them, is `tidegate_persistence::aof`.
+
+pub mod load;
+
+use crate::config::Config;
+use crate::config::choices::{AppendAck, AppendFsync};
+use crate::dataset;
+use crate::shard::Hold;
+use crate::shared::Shared;
+use crate::snapshot::{self, Failure, Kind, Refusal, Request};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tidegate_persistence::aof::load::read_manifest;
+use tidegate_persistence::aof::{Aof, Fsync, Place, Prepared};
+use tidegate_persistence::disk::Disk;
+
+/// The append-only file of a process with this configuration, not in use yet.
+pub fn new(config: &Config, disk: Arc<dyn Disk>, replication_id: String) -> Aof {
+    let stem = config.text("appendfilename").unwrap_or_else(|| b"appendonly.aof".to_vec());
+    let dir = config.text("appenddirname").unwrap_or_else(|| b"appendonlydir".to_vec());
+    // Relative to the working directory, which is the data directory, also after that has changed.
+    let dir = PathBuf::from(OsStr::from_bytes(&dir));
+    let place = Place { dir, stem: String::from_utf8_lossy(&stem).into_owned() };
+    Aof::new(disk, place, replication_id)
+}
+
+/// Has the append-only file obey the settings of the moment.
+pub fn follow(shared: &Shared) {
+    let Some(aof) = &shared.aof else { return };
+    let (config, hot) = (&shared.config, shared.config.hot());
+    let fsync = match hot.appendfsync.get() {
+        AppendFsync::No => Fsync::No,
+        AppendFsync::EverySec => Fsync::EverySecond,
+        AppendFsync::Always => Fsync::Always,
+    };
+    let log = aof.log();
+    if log.fsync() != fsync {
+        log.set_fsync(fsync);
+    }
+    let waits = hot.appendonly_ack.get() == AppendAck::Written;
+    if log.waits_for_write() != waits {
+        log.set_waits_for_write(waits);
+    }
+    let settings = aof.settings();
+    settings.checksums.store(config.flag("aof-checksum"), Relaxed);
+    settings.timestamps.store(config.flag("aof-timestamp-enabled"), Relaxed);
+    settings.exit_after_s.store(config.number("aof-error-exit-after") as u64, Relaxed);
+    settings.unwritten_max.store(config.number("log-max-unwritten") as u64, Relaxed);
+    let keeps = config.flag("aof-disable-auto-gc");
+    if settings.keep_history.swap(keeps, Relaxed) && !keeps {
+        aof.remove_history();
+    }
+}
+
+/// Gets everything ready to begin, which [`turn_on`] does then: files are made, and nothing of it matters before that.
+///
+/// # Errors
+/// What the client is told.
+pub fn prepare(shared: &Shared) -> Result<Prepared, String> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::warn!("The append-only file cannot be begun: {error}");
+        "Unable to turn on AOF. Check server logs.".to_owned()
+    };
+    let Some(aof) = &shared.aof else {
+        return Err("Unable to turn on AOF: there is another journal.".to_owned());
+    };
+    follow(shared);
+    let manifest = read_manifest(&*shared.disk, aof.place()).map_err(|error| failed(&error))?;
+    aof.prepare(manifest).map_err(|error| failed(&error))
+}
+
+/// Everything is journaled from now on, and a snapshot of this moment will come before it. `hold` must hold all shards.
+///
+/// # Errors
+/// What the client is told.
+pub fn turn_on(shared: &Arc<Shared>, hold: &mut Hold<'_>, prepared: Prepared) -> Result<(), String> {
+    let Some(aof) = &shared.aof else { return Ok(()) };
+    // One that is under way is of another moment.
+    aof.begin(prepared).map_err(|error| format!("Unable to turn on AOF: {error}"))?;
+    shared.journaled.store(true, Relaxed);
+    match begin_snapshot(shared, hold) {
+        Ok(()) => {}
+        Err(refusal) => {
+            // The cron tries again.
+            tracing::info!(
+                "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
+            );
+            note_refusal(shared, &refusal);
+            aof.not_rewritten();
+            shared.rewriting.schedule();
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is journaled any more. `hold` must hold all shards.
+pub fn turn_off(shared: &Shared, _all: &mut Hold<'_>) {
+    let Some(aof) = &shared.aof else { return };
+    shared.journaled.store(false, Relaxed);
+    shared.rewriting.unschedule();
+    if shared.snapshots.cancel(Kind::Rewrite) {
+        tracing::info!("Killing AOF child: the append-only file was turned off");
+    }
+    aof.end();
+}
+
+/// What became of the wish to rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It is under way.
+    Now,
+    /// It begins when another snapshot is done.
+    Later,
+}
+
+/// Begins to rewrite the append-only file. `hold` must hold all shards.
+///
+/// # Errors
+/// It is being rewritten already.
+pub fn rewrite(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<Begun, &'static str> {
+    let Some(aof) = &shared.aof else { return Err("ERR There is no append-only file to rewrite") };
+    if aof.status().is_rewriting.load(Relaxed)
+        || matches!(shared.snapshots.running(), Some((Kind::Rewrite, _)))
+    {
+        return Err("ERR Background append only file rewriting already in progress");
+    }
+    if !shared.snapshots.is_idle() {
+        shared.rewriting.schedule();
+        return Ok(Begun::Later);
+    }
+    if shared.journaled.load(Relaxed) {
+        aof.switch();
+    } else {
+        aof.note_rewriting();
+    }
+    match begin_snapshot(shared, hold) {
+        Ok(()) => Ok(Begun::Now),
+        Err(refusal) => {
+            note_refusal(shared, &refusal);
+            aof.not_rewritten();
+            shared.rewriting.schedule();
+            Ok(Begun::Later)
+        }
+    }
+}
+
+fn note_refusal(shared: &Shared, refusal: &Refusal) {
+    if let Refusal::Thread(error) = refusal {
+        shared.saving.note_failed();
+        tracing::warn!("Can't rewrite append only file in background: {error}");
+    }
+}
+
+fn begin_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<(), Refusal> {
+    let Some(aof) = &shared.aof else { return Ok(()) };
+    let target = aof.place().file(&format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
+    let file = target.clone();
+    let request = Request {
+        kind: Kind::Rewrite,
+        target,
+        header: dataset::header(shared, true),
+        done: Box::new(move |shared, result| end(shared, result, file)),
+    };
+    snapshot::begin(shared, hold, request)?;
+    tracing::info!("Background append only file rewriting started by pid {}", std::process::id());
+    Ok(())
+}
+
+fn end(shared: &Arc<Shared>, result: Result<u64, Failure>, file: PathBuf) {
+    let Some(aof) = &shared.aof else { return };
+    match result {
+        Ok(_) => {
+            tracing::info!("Background AOF rewrite terminated with success");
+            if shared.journaled.load(Relaxed) {
+                aof.rewritten(file);
+            } else {
+                rewritten_alone(shared, file);
+            }
+        }
+        Err(Failure::Cancelled) => {
+            tracing::warn!("Background AOF rewrite terminated by signal 10");
+            aof.not_rewritten();
+        }
+        Err(failure) => {
+            tracing::warn!("{failure}");
+            tracing::warn!("Background AOF rewrite terminated with error");
+            aof.not_rewritten();
+        }
+    }
+}
+
+/// Nothing is journaled, but whoever turns that on at the next start finds what there is now.
+fn rewritten_alone(shared: &Shared, file: PathBuf) {
+    let Some(aof) = &shared.aof else { return };
+    let result = read_manifest(&*shared.disk, aof.place())
+        .map_err(std::io::Error::other)
+        .and_then(|manifest| aof.rewritten_alone(manifest, file));
+    if let Err(error) = result {
+        tracing::warn!("Error trying to put the rewritten AOF in place: {error}");
+    }
+}
+
+/// Rewrites the append-only file if it is time: somebody asked for it, or it has grown enough.
+pub fn cron(shared: &Arc<Shared>) {
+    follow(shared);
+    let Some(aof) = &shared.aof else { return };
+    let status = aof.status();
+    if shared.shutdown.is_requested() || shared.shutdown.is_under_way() || !shared.snapshots.is_idle() {
+        return;
+    }
+    if status.is_rewriting.load(Relaxed) {
+        return;
+    }
+    let now_s = crate::clock::unix_ms() / 1000;
+    if now_s < status.rewrite_not_before_s.load(Relaxed) {
+        return;
+    }
+    let is_wanted = shared.rewriting.is_scheduled();
+    if is_wanted || shared.journaled.load(Relaxed) && has_grown(shared, aof) {
+        shared.rewriting.unschedule();
+        // What goes wrong is in the log.
+        let _ = rewrite(shared, &mut shared.shards.hold_all());
+    }
+}
+
+fn has_grown(shared: &Shared, aof: &Aof) -> bool {
+    let percentage = shared.config.number("auto-aof-rewrite-percentage") as u64;
+    let size_min = shared.config.number("auto-aof-rewrite-min-size") as u64;
+    let (size, base) = (aof.status().size.load(Relaxed), aof.status().base_size.load(Relaxed).max(1));
+    let growth = size.saturating_mul(100) / base;
+    let grows = percentage > 0 && size > size_min && growth >= percentage.saturating_add(100);
+    if grows {
+        tracing::info!("Starting automatic rewriting of AOF on {}% growth", growth - 100);
+    }
+    grows
+}
+
+/// Whether the append-only file is to be rewritten as soon as that is possible.
+#[derive(Debug, Default)]
+pub struct Rewriting(std::sync::atomic::AtomicBool);
+
+impl Rewriting {
+    /// It is.
+    pub fn schedule(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// It is not any more.
+    pub fn unschedule(&self) {
+        self.0.store(false, Relaxed);
+    }
+
+    /// True when it is.
+    pub fn is_scheduled(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
