@@ -179,8 +179,9 @@ fn load(disk: &SimDisk) -> Option<(Loaded, Found)> {
         // A disk with faults.
         Err(LoadError::Truncate { .. }) => None,
         Err(LoadError::Format { name, .. }) if std::env::var_os("CRASH_SEED").is_some() => {
-            std::fs::write("/tmp/refused", disk.bytes(&place().file(&name)).unwrap()).unwrap();
-            panic!("refused, see /tmp/refused");
+            let copy = std::env::temp_dir().join("refused");
+            std::fs::write(&copy, disk.bytes(&place().file(&name)).unwrap()).unwrap();
+            panic!("refused, see {}", copy.display());
         }
         Err(error) => panic!("the files are refused: {error} ({error:?})"),
     }
