@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 pub mod tests_of_redis;
 
-use tests_of_redis::Test;
+use tests_of_redis::{Test, write_request};
 
 /// Length of every key: `key:%012d`.
 pub const KEY_LEN: usize = 16;
@@ -17,6 +17,11 @@ pub const KEY_LEN: usize = 16;
 const MSET_KEYS: u32 = 10;
 /// One request in five of a mixed load writes.
 const MIX_WRITES_PERCENT: u64 = 20;
+/// A rate limiter: three commands on a declared key.
+const SCRIPT: &str =
+    "redis.call('incr', KEYS[1]) redis.call('expire', KEYS[1], ARGV[1]) return redis.call('get', KEYS[1])";
+/// Its SHA1, which says what is called.
+const SCRIPT_SHA: &str = "c9a76a8dc8c5e4ebfc6b41ac484a0d059430a9d8";
 const ZIPF_THETA: f64 = 0.99;
 
 /// The request of a cell.
@@ -30,6 +35,8 @@ pub enum Op {
     Mset10,
     /// INCR on keys of their own (`cnt:%012d`).
     Incr,
+    /// EVALSHA of [`SCRIPT`] on the keys of INCR.
+    Evalsha,
     /// One of redis-benchmark's tests, on the one key it has.
     Test(Test),
 }
@@ -63,6 +70,7 @@ impl Cell {
             Op::Mix => "mix",
             Op::Mset10 => "mset10",
             Op::Incr => "incr",
+            Op::Evalsha => "evalsha",
             Op::Test(test) => test.name(),
         };
         match (self.op, self.distribution) {
@@ -86,7 +94,7 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 hot, or one of \
+                "`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 evalsha hot, or one of \
                  redis-benchmark's tests"
             )
         };
@@ -100,6 +108,7 @@ impl FromStr for Cell {
             "mix" => Op::Mix,
             "mset10" => Op::Mset10,
             "incr" => Op::Incr,
+            "evalsha" => Op::Evalsha,
             _ => {
                 let test = Test::ALL.into_iter().find(|test| test.name() == op);
                 Op::Test(test.filter(|_| keys == "uniform").ok_or_else(wrong)?)
@@ -186,11 +195,19 @@ impl Batches {
             },
             counting: match cell.op {
                 Op::Incr => Counting::Lines,
-                Op::Test(_) => Counting::Replies,
+                Op::Test(_) | Op::Evalsha => Counting::Replies,
                 _ => Counting::Bytes,
             },
             requests_per_batch: cell.pipeline as u64,
-            setup: if let Op::Test(test) = cell.op { test.setup() } else { (Vec::new(), 0) },
+            setup: match cell.op {
+                Op::Test(test) => test.setup(),
+                Op::Evalsha => {
+                    let mut load = Vec::new();
+                    write_request(&mut load, &["SCRIPT", "LOAD", SCRIPT]);
+                    (load, 1)
+                }
+                _ => (Vec::new(), 0),
+            },
         };
         for _ in 0..count {
             built.push_batch(cell, &mut draw);
@@ -240,6 +257,13 @@ impl Batches {
                 write_key(&mut self.bytes, "cnt", draw.key());
                 Request::Incr
             }
+            Op::Evalsha => {
+                write!(self.bytes, "*5\r\n$7\r\nEVALSHA\r\n$40\r\n{SCRIPT_SHA}\r\n$1\r\n1\r\n")
+                    .expect("a Vec takes every write");
+                write_key(&mut self.bytes, "cnt", draw.key());
+                self.bytes.extend_from_slice(b"$4\r\n3600\r\n");
+                Request::Test
+            }
             Op::Test(test) => {
                 test.write(&mut self.bytes, self.replies.requests.len());
                 Request::Test
@@ -279,8 +303,8 @@ impl Batches {
         &self.bytes[batch.start..batch.end]
     }
 
-    /// Whether `reply` is the right answer to batch `index`, byte for byte (INCR: one integer line per request; tests
-    /// of redis-benchmark: any complete reply, which was seen to be no error).
+    /// Whether `reply` is the right answer to batch `index`, byte for byte (INCR: one integer line per request; EVALSHA
+    /// and tests of redis-benchmark: any complete reply, which was seen to be no error).
     pub fn answers(&self, index: usize, reply: &[u8]) -> bool {
         if self.counting == Counting::Replies {
             return true;
@@ -299,7 +323,7 @@ impl Batches {
 }
 
 impl Request {
-    /// Bytes of the reply; 1, meaning one line or reply, for INCR and tests.
+    /// Bytes of the reply; 1, meaning one line or reply, for INCR, EVALSHA and tests.
     fn reply_size(self, value_len: usize) -> usize {
         match self {
             Self::Get(_) => 1 + decimal_len(value_len) + 2 + value_len + 2,
@@ -442,7 +466,16 @@ mod tests {
 
     #[test]
     fn cells_read_back_as_they_print() {
-        for text in ["get:1", "set:16", "mix-zipf:64", "hot:16", "mset10:1", "incr-hot:2", "lrange_600:16"] {
+        for text in [
+            "get:1",
+            "set:16",
+            "mix-zipf:64",
+            "hot:16",
+            "mset10:1",
+            "incr-hot:2",
+            "evalsha:16",
+            "lrange_600:16",
+        ] {
             assert_eq!(cell(text).to_string(), text);
         }
         for text in ["get", "get:0", "get:x", "pop:1", "get-cold:1", "lpop-zipf:1", ""] {

@@ -31,8 +31,8 @@ Compares Tidegate with redis-server and with other servers of the protocol.
   --redis PATH            redis-server, the server the others are divided by [redis-server]
   --other NAME=PATH[:ARGS]  one more server, may be repeated; ARGS are added to Redis' usual options, or replace
                           them when they name {port}
-  --cells A:N,B:N         cells: op[-zipf|-hot]:pipeline, op one of get set mix incr mset10 hot, or a test of
-                          redis-benchmark: ping lpush rpush lpop rpop sadd hset spop zadd zpopmin lrange_100
+  --cells A:N,B:N         cells: op[-zipf|-hot]:pipeline, op one of get set mix incr mset10 evalsha hot, or
+                          a test of redis-benchmark: ping lpush rpush lpop rpop sadd hset spop zadd zpopmin lrange_100
                           lrange_300 lrange_500 lrange_600 xadd; `tests` means all of these at 1 and 16
                           [get set mix incr mset10 hot, each at 1, 16 and 64]
   --rounds N              times every cell is measured on every server [3]
@@ -216,7 +216,7 @@ fn compare(settings: &Settings) -> io::Result<bool> {
 
 /// Starts, fills and pauses every server; one that cannot be used is a failure in the report.
 fn start_all(settings: &Settings, report: &mut Report) -> Vec<Entry> {
-    let wants_counters = settings.cells.iter().any(|cell| cell.op == Op::Incr);
+    let wants_counters = settings.cells.iter().any(|cell| matches!(cell.op, Op::Incr | Op::Evalsha));
     let mut entries = Vec::new();
     for (contender, (recipe, _)) in settings.recipes.iter().enumerate() {
         let ready = || -> Result<Server, Box<dyn std::error::Error>> {
