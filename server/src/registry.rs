@@ -46,6 +46,8 @@ pub struct Entry {
     pub router_finder: Option<KeyFinder>,
     /// The one key is at this argument: the common case, decided once.
     pub single_key: Option<usize>,
+    /// It runs a script.
+    pub is_script: bool,
     /// It needs constant or logarithmic time for each of its arguments, and never waits.
     pub is_short: bool,
     /// What of the keyspace it needs.
@@ -351,8 +353,10 @@ impl Builder {
         let is_short = matches!(body, Body::Data(_))
             && ["O(1)", "O(log(N))"].iter().any(|start| command.complexity.starts_with(start))
             && !command.flags.has(Flag::Blocking);
+        let is_script = matches!(own.trim_end_matches("_ro"), "eval" | "evalsha" | "fcall");
         Entry {
             id,
+            is_script,
             name: parent.map_or_else(|| own.clone(), |parent| format!("{parent}|{own}")),
             called: String::new(),
             body,
@@ -384,12 +388,6 @@ impl Builder {
 }
 
 impl Entry {
-    /// True when it runs a script.
-    pub fn is_script(&self) -> bool {
-        let base = self.name.trim_end_matches("_ro");
-        matches!(base, "eval" | "evalsha" | "fcall")
-    }
-
     /// True when it may change the keyspace.
     #[inline]
     pub fn writes(&self) -> bool {

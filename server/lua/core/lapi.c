@@ -1123,6 +1123,40 @@ LUA_API void lua_passcount (lua_State *from, lua_State *to) {
 
 
 /*
+** Tidegate: takes the value on top and makes it a global variable, though globals are read-only.
+*/
+LUA_API void lua_rawsetglobal (lua_State *L, const char *name, size_t len) {
+  Table *globals = hvalue(gt(L));
+  TString *key = luaS_newlstr(L, name, len);
+  TValue *o;
+  setsvalue(L, L->top, key);  /* anchors it */
+  api_incr_top(L);
+  o = luaH_setstr(L, globals, key);
+  setobj2t(L, o, L->top - 2);
+  luaC_barriert(L, globals, L->top - 2);
+  L->top -= 2;
+}
+
+
+/*
+** Tidegate: how many results the running C function is asked for; -1 for as many as there are.
+*/
+LUA_API int lua_wanted (lua_State *L) {
+  return L->ci->nresults;
+}
+
+
+/*
+** Tidegate: lets the collector rest until so many bytes are in use, if it has nothing half done.
+*/
+LUA_API void lua_gcrest (lua_State *L, size_t until) {
+  global_State *g = G(L);
+  if (g->gcstate == GCSpause && g->GCthreshold < until)
+    g->GCthreshold = until;
+}
+
+
+/*
 ** Tidegate: calls the count hook from a library function that runs for long.
 */
 LUA_API void lua_poll (lua_State *L) {

@@ -343,6 +343,9 @@ LUA_API const char *lua_setupvalue (lua_State *L, int funcindex, int n);
 LUA_API int lua_sethook (lua_State *L, lua_Hook func, int mask, int count);
 LUA_API lua_Hook lua_gethook (lua_State *L);
 LUA_API int lua_gethookmask (lua_State *L);
+LUA_API void lua_rawsetglobal (lua_State *L, const char *name, size_t len);  /* Tidegate */
+LUA_API int lua_wanted (lua_State *L);  /* Tidegate */
+LUA_API void lua_gcrest (lua_State *L, size_t until);  /* Tidegate */
 LUA_API void lua_passcount (lua_State *from, lua_State *to);  /* Tidegate */
 LUA_API int lua_gethookcount (lua_State *L);
 

@@ -28,7 +28,6 @@ pub(crate) const fn upvalue(index: c_int) -> c_int {
 pub(crate) const MASK_COUNT: c_int = 1 << 3;
 
 pub(crate) const GC_COLLECT: c_int = 2;
-pub(crate) const GC_STEP: c_int = 5;
 
 pub(crate) const TYPE_NONE: c_int = -1;
 pub(crate) const TYPE_NIL: c_int = 0;
@@ -96,6 +95,9 @@ unsafe extern "C-unwind" {
     pub(crate) fn lua_getreadonly(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_pcall(l: *mut LuaState, args: c_int, results: c_int, handler: c_int) -> c_int;
     pub(crate) fn lua_dump(l: *mut LuaState, writer: Writer, data: *mut c_void) -> c_int;
+    pub(crate) fn lua_rawsetglobal(l: *mut LuaState, name: *const c_char, len: usize);
+    pub(crate) fn lua_wanted(l: *mut LuaState) -> c_int;
+    pub(crate) fn lua_gcrest(l: *mut LuaState, until: usize);
     pub(crate) fn lua_gc(l: *mut LuaState, what: c_int, data: c_int) -> c_int;
     /// (e) always.
     pub(crate) fn lua_error(l: *mut LuaState) -> c_int;

@@ -13,6 +13,17 @@ use std::marker::PhantomData;
 /// these are.
 pub type Function = fn(&mut Frame<'_>) -> Result<usize, Fault>;
 
+/// An argument of a function, where only texts and numbers are of interest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Argument<'f> {
+    /// The bytes of a string.
+    Text(&'f [u8]),
+    /// A number.
+    Number(f64),
+    /// Anything else, or no argument.
+    Other,
+}
+
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -124,6 +135,28 @@ impl Frame<'_> {
         (self.kind(index) == Kind::String).then(|| self.string_at(index))
     }
 
+    /// Argument `index`, from 1: [`Frame::bytes`] and [`Frame::number`] at once.
+    #[inline]
+    pub fn argument(&self, index: i32) -> Argument<'_> {
+        let index = index.max(1);
+        // SAFETY: the core takes any positive index for that of a value, or of none. A string's bytes stay where they are as
+        // long as the frame is borrowed: see `string_at`.
+        unsafe {
+            match ffi::lua_type(self.l, index) {
+                ffi::TYPE_STRING => Argument::Text(self.string_at(index)),
+                ffi::TYPE_NUMBER => Argument::Number(ffi::lua_tonumber(self.l, index)),
+                _ => Argument::Other,
+            }
+        }
+    }
+
+    /// Nobody takes the results of the running function: it is called as a statement.
+    #[inline]
+    pub fn is_statement(&self) -> bool {
+        // SAFETY: the thread is alive, and a function of the core is running: a state's outermost one where no other is.
+        unsafe { ffi::lua_wanted(self.l) == 0 }
+    }
+
     /// The bytes of the string at `index`, or of the text of the number there, which becomes a string. Not for the keys of
     /// a table that is being walked.
     pub fn text(&mut self, index: i32) -> Option<&[u8]> {
@@ -233,6 +266,29 @@ impl Frame<'_> {
         let most = |n: usize| c_int::try_from(n).unwrap_or(c_int::MAX).min(1 << 20);
         // SAFETY: there is room.
         unsafe { ffi::lua_createtable(self.l, most(elements), most(fields)) };
+        Ok(())
+    }
+
+    /// Pushes a new array of strings.
+    pub fn push_array<'v>(&mut self, values: impl ExactSizeIterator<Item = &'v [u8]>) -> Result<(), Fault> {
+        self.push_table(values.len(), 0)?;
+        self.room(1)?;
+        for (n, value) in (1..).zip(values) {
+            // SAFETY: there is room for a value, and the new table is below it.
+            unsafe {
+                ffi::lua_pushlstring(self.l, value.as_ptr().cast(), value.len());
+                ffi::lua_rawseti(self.l, -2, n);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the value on top and makes it a global variable, though globals are read-only.
+    pub fn set_global(&mut self, name: &str) -> Result<(), Fault> {
+        self.at(-1).ok_or(Fault::Stack)?;
+        self.room(1)?;
+        // SAFETY: there are a value, and room for the name beside it.
+        unsafe { ffi::lua_rawsetglobal(self.l, name.as_ptr().cast(), name.len()) };
         Ok(())
     }
 

@@ -27,6 +27,6 @@ mod state;
 mod values;
 
 pub use fault::Fault;
-pub use frame::{Frame, Function, Kind, Place};
+pub use frame::{Argument, Frame, Function, Kind, Place};
 pub use host::{Host, Stop};
 pub use state::{Compiled, Failure, State};

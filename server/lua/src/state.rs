@@ -14,8 +14,8 @@ use std::ptr::NonNull;
 
 /// Instructions between two looks at the clock: about half a millisecond.
 const INTERVAL: i32 = 50_000;
-/// Steps of the collector's work between scripts, and after how many of them, as Redis has it.
-const GC_PERIOD: u32 = 50;
+/// The collector rests until so many bytes are in use: it would walk through all libraries for a few dozen strings.
+const GC_REST: usize = 512 << 10;
 /// A state that occupies more than this after a script, in bytes, is collected at once.
 const KEPT: usize = 8 << 20;
 
@@ -46,7 +46,8 @@ pub enum Failure {
 pub struct State {
     l: NonNull<LuaState>,
     heap: *mut Heap,
-    runs: u32,
+    /// The reference to the handler of errors.
+    handler: c_int,
     /// A state stays on its thread.
     _local: PhantomData<*mut ()>,
 }
@@ -78,7 +79,9 @@ impl State {
                 assert!(status == 0, "the core's libraries open");
             }
             ffi::lua_sethook(l.as_ptr(), Some(call::hook), ffi::MASK_COUNT, (*heap).interval);
-            State { l, heap, runs: 0, _local: PhantomData }
+            ffi::lua_pushcclosure(l.as_ptr(), call::error_handler, 0);
+            let handler = ffi::luaL_ref(l.as_ptr(), ffi::REGISTRY);
+            State { l, heap, handler, _local: PhantomData }
         }
     }
 
@@ -169,7 +172,7 @@ impl State {
         // The handler, the script, its arguments.
         // SAFETY: no script runs, and a fresh stack has room for this.
         let mut frame = unsafe {
-            ffi::lua_pushcclosure(l, call::error_handler, 0);
+            ffi::lua_rawgeti(l, ffi::REGISTRY, self.handler);
             ffi::lua_rawgeti(l, ffi::REGISTRY, script.0);
             Frame::new(l, self.heap)
         };
@@ -218,14 +221,13 @@ impl State {
         unsafe { ffi::lua_gc(self.l.as_ptr(), ffi::GC_COLLECT, 0) };
     }
 
-    /// The collector works a little after some scripts, so that it need not work much in the middle of one.
+    /// The collector works on while scripts run, but not for little; what a script leaves behind in large it takes at once.
     fn tidy(&mut self) {
-        self.runs += 1;
         if self.used() > KEPT {
             self.collect();
-        } else if self.runs.is_multiple_of(GC_PERIOD) {
-            // SAFETY: as above.
-            unsafe { ffi::lua_gc(self.l.as_ptr(), ffi::GC_STEP, GC_PERIOD as c_int) };
+        } else {
+            // SAFETY: no script runs.
+            unsafe { ffi::lua_gcrest(self.l.as_ptr(), GC_REST) };
         }
     }
 }

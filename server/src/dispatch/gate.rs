@@ -158,7 +158,7 @@ impl Worker {
 
     /// What a script says that it may do, if the request is one that says so.
     fn declared(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> Option<Permits> {
-        if !entry.is_script() || spans.len() < 2 {
+        if !entry.is_script || spans.len() < 2 {
             return None;
         }
         let text = spans[1].slice(buf);

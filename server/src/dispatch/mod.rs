@@ -37,6 +37,9 @@ const GROUP: usize = 32;
 /// Reply bytes after which the connection gets a chance to send before more commands run.
 const OUTPUT_PAUSE: usize = 1 << 20;
 
+/// After a script that took longer, a new turn begins.
+const TURN_NANOS: u64 = 500_000;
+
 /// Room for this many arguments is kept from one group to the next.
 const SPANS_KEPT: usize = 64 * 1024;
 
@@ -634,9 +637,12 @@ impl Worker {
                 if shared.clients.is_monitored() {
                     self.feed_monitors(session, request, entry);
                 }
+                let began = *started;
                 self.finished(session, request, entry, started, error);
-                // It may have changed a setting, or taken its time.
-                self.begin_turn();
+                // It may have changed a setting, or taken its time. A script changes none.
+                if !entry.is_script || self.stopwatch.nanos(began, *started) > TURN_NANOS {
+                    self.begin_turn();
+                }
                 flow
             }
             Body::Container => Flow::Done,

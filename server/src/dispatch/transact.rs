@@ -107,7 +107,7 @@ impl Worker {
             })
             .collect();
         // A script may want more shards in the middle: the right to take them comes before the first shard.
-        let roam = steps.iter().any(|step| step.entry.is_script()).then(|| shared.shards.roam());
+        let roam = steps.iter().any(|step| step.entry.is_script).then(|| shared.shards.roam());
         let whole = steps.iter().any(|step| step.request.route == Route::All);
         let mut hold = if whole {
             shared.shards.hold_all()

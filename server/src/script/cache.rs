@@ -4,12 +4,54 @@ use super::busy::Busy;
 use super::shebang::{self, Shebang};
 use dashmap::DashMap;
 use sha1::{Digest as _, Sha1};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tidegate_commands::model::Error;
 
 /// The SHA1 of a script's text.
 pub type Sha = [u8; 20];
+
+/// Hashes a [`Sha`], which is a hash already, with a seed of this process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShaHash(u64);
+
+impl Default for ShaHash {
+    fn default() -> Self {
+        ShaHash(foldhash::fast::RandomState::default().hash_one(0))
+    }
+}
+
+impl BuildHasher for ShaHash {
+    type Hasher = ShaHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> ShaHasher {
+        ShaHasher(self.0)
+    }
+}
+
+/// See [`ShaHash`].
+#[derive(Debug)]
+pub(super) struct ShaHasher(u64);
+
+impl Hasher for ShaHasher {
+    #[inline]
+    fn write(&mut self, sha: &[u8]) {
+        if let Some(first) = sha.first_chunk() {
+            self.0 = (self.0 ^ u64::from_le_bytes(*first)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    /// The length of a [`Sha`] is always the same.
+    #[inline]
+    fn write_usize(&mut self, _: usize) {}
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
 
 /// A loaded script.
 #[derive(Debug)]
@@ -68,15 +110,31 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// What a byte that is no hexadecimal digit is worth.
+const NO_DIGIT: u8 = 0x80;
+/// What each byte is worth as a hexadecimal digit.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        nibbles[digit as usize] = value as u8;
+        nibbles[digit.to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    nibbles
+};
+
 /// Reads a SHA1 from 40 hexadecimal digits of any case.
 pub fn parse_sha(text: &[u8]) -> Option<Sha> {
     let digits: &[u8; 40] = text.try_into().ok()?;
-    let mut sha = Sha::default();
+    let (mut sha, mut wrong) = (Sha::default(), 0);
     for (byte, pair) in sha.iter_mut().zip(digits.chunks_exact(2)) {
-        let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        wrong |= (high | low) & NO_DIGIT;
+        *byte = high << 4 | low & 15;
     }
-    Some(sha)
+    (wrong == 0).then_some(sha)
 }
 
 /// All loaded scripts.

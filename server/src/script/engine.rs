@@ -1,6 +1,6 @@
 //! The engine of one thread: its interpreter and the scripts compiled for it.
 
-use super::cache::{Script, Sha};
+use super::cache::{Script, Sha, ShaHash};
 use super::{api, libs, reach};
 use crate::session::{Client, Session};
 use crate::shared::Shared;
@@ -25,7 +25,7 @@ struct Loaded {
     state: State,
     /// The epoch of the scripts it was made for.
     epoch: u64,
-    scripts: HashMap<Sha, Known, foldhash::fast::RandomState>,
+    scripts: HashMap<Sha, Known, ShaHash>,
 }
 
 /// A script that this thread has compiled.
@@ -43,11 +43,42 @@ pub(super) struct Scratch {
     pub(super) words: Vec<u8>,
     pub(super) spans: Vec<Span>,
     pub(super) keys: Vec<RoutedKey>,
+    /// The key that was routed last.
+    pub(super) last_key: LastKey,
     pub(super) reply: Vec<u8>,
     /// The state of `math.random`.
     pub(super) random: api::Random,
     /// What commands called by scripts take for their connection.
     pub(super) session: Session,
+}
+
+/// The key that was routed last, and where it is.
+#[derive(Debug, Default)]
+pub(super) struct LastKey {
+    name: Vec<u8>,
+    routed: Option<RoutedKey>,
+}
+
+impl LastKey {
+    /// Longer names are not kept, in bytes.
+    const LEN_MAX: usize = 512;
+
+    /// Where the key of this name is; `route` tells unless it is the same as the last one.
+    #[inline]
+    pub(super) fn find(&mut self, name: &[u8], route: impl FnOnce() -> RoutedKey) -> RoutedKey {
+        if let Some(routed) = self.routed
+            && *name == self.name[..]
+        {
+            return routed;
+        }
+        let routed = route();
+        self.name.clear();
+        self.routed = (name.len() <= Self::LEN_MAX).then(|| {
+            self.name.extend_from_slice(name);
+            routed
+        });
+        routed
+    }
 }
 
 impl Default for Scratch {
@@ -57,6 +88,7 @@ impl Default for Scratch {
             words: Vec::new(),
             spans: Vec::new(),
             keys: Vec::new(),
+            last_key: LastKey::default(),
             reply: Vec::new(),
             random: api::Random::new(0),
             session: Session::new(Arc::new(client), true),

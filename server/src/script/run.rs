@@ -12,7 +12,7 @@ use super::cache::Script;
 use super::convert;
 use super::engine::{Scratch, Verdict};
 use crate::dispatch::DISK_TROUBLE;
-use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request};
+use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request, routed};
 use crate::registry::{Body, Entry};
 use crate::session::Session;
 use crate::shard::exec::{Call, Grip};
@@ -20,8 +20,10 @@ use crate::shard::{Hold, Roam};
 use crate::shared::{Shared, add};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_commands::model::{Args, Error, Flag, Protocol, Reply, Span, format_double_17};
-use tidegate_lua::{Failure, Fault, Frame, Host, Kind, Stop};
+use tidegate_commands::model::{
+    Args, Error, Flag, Protocol, Reply, RoutedKey, Scope, Span, format_double_17,
+};
+use tidegate_lua::{Argument, Failure, Fault, Frame, Host, Stop};
 
 /// What a script is called with.
 #[derive(Debug, Clone, Copy)]
@@ -175,18 +177,8 @@ pub(super) fn set_global<'a>(
     name: &str,
     values: impl ExactSizeIterator<Item = &'a [u8]>,
 ) -> Result<(), Fault> {
-    frame.push_globals()?;
-    let globals = frame.absolute(-1)?;
-    frame.push_table(values.len(), 0)?;
-    for (index, value) in values.enumerate() {
-        frame.push(value)?;
-        frame.raw_set_element(globals + 1, index + 1)?;
-    }
-    frame.set_readonly(globals, false)?;
-    frame.raw_set_field(globals, name)?;
-    frame.set_readonly(globals, true)?;
-    frame.pop(1);
-    Ok(())
+    frame.push_array(values)?;
+    frame.set_global(name)
 }
 
 /// What the caller of a failed script is told, and whether the error was counted already.
@@ -312,10 +304,10 @@ impl Run<'_, '_> {
         }
         for index in 1..=frame.len() as i32 {
             let start = words.len();
-            match frame.kind(index) {
-                Kind::String => words.extend_from_slice(frame.bytes(index).unwrap_or_default()),
-                Kind::Number => write_number(words, frame.number(index).unwrap_or_default()),
-                _ => return Err("Lua redis lib command arguments must be strings or integers"),
+            match frame.argument(index) {
+                Argument::Text(text) => words.extend_from_slice(text),
+                Argument::Number(number) => write_number(words, number),
+                Argument::Other => return Err("Lua redis lib command arguments must be strings or integers"),
             }
             let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(words.len() - start)) else {
                 return Err("Lua redis lib command arguments are too large");
@@ -336,10 +328,13 @@ impl Run<'_, '_> {
         let is_error = match self.permitted() {
             Ok(entry) => {
                 self.execute(entry);
-                let reply = std::mem::take(&mut self.scratch.reply);
-                let pushed = convert::push_reply(frame, &reply, &mut 0);
-                let is_error = reply.first() == Some(&b'-');
-                self.scratch.reply = reply;
+                let is_error = self.scratch.reply.first() == Some(&b'-');
+                // Most replies of `redis.call` as a statement: nobody looks at them.
+                let pushed = if frame.is_statement() && !(is_error && raises) {
+                    frame.push_nil()
+                } else {
+                    convert::push_reply(frame, &self.scratch.reply, &mut 0)
+                };
                 if self.scratch.reply.capacity() > 1 << 20 {
                     self.scratch.reply = Vec::new();
                 }
@@ -403,9 +398,18 @@ impl Run<'_, '_> {
     /// Takes the shards of the command, runs it, and leaves its reply in the scratch room.
     fn execute(&mut self, entry: &'static Entry) {
         let worker = &mut *self.worker;
-        let Scratch { words, spans, keys, reply: out, session, .. } = &mut *self.scratch;
+        let Scratch { words, spans, keys, last_key, reply: out, session, .. } = &mut *self.scratch;
         keys.clear();
-        let route = route_request(worker.eternal, entry, words, spans, keys);
+        let route = match entry.single_key {
+            // A script calls several commands on one key.
+            Some(at) if at < spans.len() && entry.scope == Scope::Keys => {
+                let name = spans[at].slice(words);
+                let key = last_key.find(name, || routed(worker.eternal, at, name));
+                keys.push(RoutedKey { arg: at as u32, ..key });
+                Route::One(key.shard)
+            }
+            _ => route_request(worker.eternal, entry, words, spans, keys),
+        };
         let hold = self.shards.hold();
         match (route, self.roam) {
             (Route::None, _) => {}
