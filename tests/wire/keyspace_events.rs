@@ -162,6 +162,67 @@ fn classes_choose_what_is_told_and_where() {
     }
 }
 
+/// What is told of the fields of hashes, on all channels that the pattern matches.
+#[test]
+fn fields_are_told_as_redis_8_8_tells_them() {
+    let server = TestServer::tidegate_with(&["--enable-debug-command", "yes"]);
+    let (mut listener, mut client) = (server.client(), server.client());
+    converse(&mut client, "> CONFIG SET notify-keyspace-events hSTIV\nOK\n> DEBUG SET-ACTIVE-EXPIRE 0\nOK");
+    converse(&mut client, "> CONFIG GET notify-keyspace-events\n[\"notify-keyspace-events\" \"hSTIV\"]");
+    listener.send(&["PSUBSCRIBE", "__*"]).expect("connected");
+    listener.read().expect("a confirmation");
+    listener.send(&["SUBSCRIBE", "end"]).expect("connected");
+    listener.read().expect("a confirmation");
+    let told = |listener: &mut RespClient, client: &mut RespClient| {
+        client.line("PUBLISH end x");
+        let mut told = Vec::new();
+        loop {
+            let message = listener.read().expect("an event");
+            let items = message.items().expect("a message is a list");
+            let [_, _, channel, text] = items else { return told };
+            told.push(format!("{} {}", channel.text(), text.text()));
+        }
+    };
+    client.line("HSET h a 1 b|c 2");
+    assert_eq!(
+        told(&mut listener, &mut client),
+        [
+            "__subkeyspace@0__:h hset|1:a,3:b|c",
+            "__subkeyevent@0__:hset 1:h|1:a,3:b|c",
+            "__subkeyspaceitem@0__:h\na hset",
+            "__subkeyspaceitem@0__:h\nb|c hset",
+            "__subkeyspaceevent@0__:hset|h 1:a,3:b|c",
+        ]
+    );
+    client.line("CONFIG SET notify-keyspace-events Sh");
+    for (command, expected) in [
+        ("HSET h a 1 a 2", "hset|1:a,1:a"),
+        ("HDEL h nosuch b|c x", "hdel|3:b|c"),
+        ("HDEL h nosuch", ""),
+        ("HSETNX h n 1", "hset|1:n"),
+        ("HMSET h n 1", "hset|1:n"),
+        ("HINCRBY h n 1", "hincrby|1:n"),
+        ("HINCRBYFLOAT h n 1.5", "hincrbyfloat|1:n"),
+        ("HEXPIRE h 100 FIELDS 2 n nosuch", "hexpire|1:n"),
+        ("HPERSIST h FIELDS 2 n a", "hpersist|1:n"),
+        ("HSETEX h EX 100 FIELDS 1 e 1", "hset|1:e, hexpire|1:e"),
+        ("HGETEX h PERSIST FIELDS 2 e n", "hpersist|1:e"),
+        ("HGETDEL h FIELDS 2 e nosuch", "hdel|1:e"),
+        ("HEXPIRE h 0 FIELDS 1 n", "hdel|1:n"),
+        ("SET s x", ""),
+    ] {
+        client.line(command);
+        let told = told(&mut listener, &mut client);
+        let told: Vec<_> = told.iter().filter_map(|told| told.strip_prefix("__subkeyspace@0__:h ")).collect();
+        assert_eq!(told.join(", "), expected, "{command}");
+    }
+    client.line("HPEXPIRE h 1 FIELDS 1 a");
+    assert_eq!(client.line("BLPOP nothing 0.02"), Reply::Null);
+    client.line("HGET h a");
+    let told = told(&mut listener, &mut client);
+    assert_eq!(told, ["__subkeyspace@0__:h hexpire|1:a", "__subkeyspace@0__:h hexpired|1:a"]);
+}
+
 #[test]
 fn keys_tell_when_their_time_has_come() {
     let server = TestServer::tidegate_with(&["--enable-debug-command", "yes"]);

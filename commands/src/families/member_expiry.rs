@@ -229,7 +229,7 @@ fn set_deadlines<T: Timed>(
         return Ok(Outcome::Same);
     }
     collection.count_changes(changed.len() as u64 - 1);
-    collection.event(T::CLASS, if removes { T::REMOVE_EVENT } else { T::EXPIRE_EVENT });
+    collection.event_of(T::CLASS, if removes { T::REMOVE_EVENT } else { T::EXPIRE_EVENT }, &changed);
     Ok(if removes { removed::<T>(key, &changed) } else { set::<T>(key, deadline_ms, &changed) })
 }
 
@@ -317,20 +317,20 @@ pub(super) fn persist<T: Timed>(cx: &mut Ctx, args: &mut Args, reply: &mut Reply
         args.rest().for_each(|_| reply.integer(NO_MEMBER));
         return Ok(Outcome::Same);
     };
-    let mut changed = false;
+    let mut changed = Names::new();
     for member in args.rest() {
         reply.integer(match T::deadline_ms(collection.view(), member) {
             None => NO_MEMBER,
             Some(NEVER_MS) => NO_DEADLINE,
             Some(_) => {
                 collection.change().set_deadline(member, None);
-                changed = true;
+                changed.push(member);
                 DONE
             }
         });
     }
-    if changed {
-        collection.event(T::CLASS, T::PERSIST_EVENT);
+    if !changed.is_empty() {
+        collection.event_of(T::CLASS, T::PERSIST_EVENT, &changed);
     }
-    Ok(Outcome::changed_if(changed))
+    Ok(Outcome::changed_if(!changed.is_empty()))
 }

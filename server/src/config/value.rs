@@ -92,6 +92,13 @@ impl Events {
     pub const MODULE: Self = Self(1 << 13);
     /// Creation of keys; not part of `A` either.
     pub const NEW: Self = Self(1 << 14);
+    /// Which fields of a key: to channels of the key, of the event, of key and field, of event and key. Of Redis 8.8.
+    pub const SUBKEYSPACE: Self = Self(1 << 17);
+    pub const SUBKEYEVENT: Self = Self(1 << 18);
+    pub const SUBKEYSPACE_ITEM: Self = Self(1 << 19);
+    pub const SUBKEYSPACE_EVENT: Self = Self(1 << 20);
+    /// All of these.
+    const SUBKEYS: Self = Self(0b1111 << 17);
     /// What the letter `A` stands for.
     pub const ALL: Self = Self(0b10_0111_1111_1100);
 
@@ -110,17 +117,29 @@ impl Events {
         (b'n', Self::NEW),
     ];
     /// The classes written after the others, whether or not those were folded into `A`.
-    const LETTERS_LAST: [(u8, Self); 3] =
-        [(b'K', Self::KEYSPACE), (b'E', Self::KEYEVENT), (b'm', Self::KEY_MISS)];
+    const LETTERS_LAST: [(u8, Self); 7] = [
+        (b'K', Self::KEYSPACE),
+        (b'E', Self::KEYEVENT),
+        (b'm', Self::KEY_MISS),
+        (b'S', Self::SUBKEYSPACE),
+        (b'T', Self::SUBKEYEVENT),
+        (b'I', Self::SUBKEYSPACE_ITEM),
+        (b'V', Self::SUBKEYSPACE_EVENT),
+    ];
 
     /// Whether all classes of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Events are told on channels: there is `K` or `E`.
+    /// Events are told on channels: there is `K`, `E` or one of the letters for subkeys.
     pub fn is_published(self) -> bool {
-        self.0 & (Self::KEYSPACE.0 | Self::KEYEVENT.0) != 0
+        self.0 & (Self::KEYSPACE.0 | Self::KEYEVENT.0 | Self::SUBKEYS.0) != 0
+    }
+
+    /// Somebody may get to see which fields of a key an event is about.
+    pub fn tells_subkeys(self) -> bool {
+        self.0 & Self::SUBKEYS.0 != 0
     }
 
     /// The classes of events, wherever they are told.

@@ -380,6 +380,7 @@ impl Executor {
         if events != self.events {
             self.events = events;
             self.event_classes = events.classes();
+            self.log.record_subkeys = events.tells_subkeys();
         }
         let is_published = events.is_published() && !self.shared.pubsub.is_silent();
         let is_heard = is_published || self.recording.is_on();
@@ -691,7 +692,7 @@ impl Executor {
                     let key = Touched { db: db as u16, shard, key: key.into() };
                     let expired = ExpiredMembers { key, code, members };
                     let (class, name) = expired.event();
-                    log.event(class, name, db as u16, &expired.key.key);
+                    log.event_of(class, name, db as u16, &expired.key.key, &expired.members);
                     if let Some(journal) = journal {
                         unit.push(db as u16, expired.effect().into_iter());
                         if !is_one_unit {

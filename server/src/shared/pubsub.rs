@@ -198,6 +198,34 @@ impl PubSub {
         if wanted.contains(Events::KEYEVENT) {
             announce("keyevent", event.name.as_bytes(), &event.key);
         }
+        if event.subkeys.is_empty() || !wanted.tells_subkeys() {
+            return;
+        }
+        // Names may contain whatever separates them, so their lengths are told.
+        let mut subkeys = Vec::new();
+        for subkey in &event.subkeys {
+            let comma = if subkeys.is_empty() { "" } else { "," };
+            let _ = write!(subkeys, "{comma}{}:", subkey.len());
+            subkeys.extend_from_slice(subkey);
+        }
+        let name = event.name.as_bytes();
+        if wanted.contains(Events::SUBKEYSPACE) {
+            announce("subkeyspace", &event.key, &[name, b"|", &subkeys].concat());
+        }
+        if wanted.contains(Events::SUBKEYEVENT) {
+            let len = event.key.len().to_string();
+            let message = [len.as_bytes(), b":", &event.key, b"|", &subkeys].concat();
+            announce("subkeyevent", name, &message);
+        }
+        // A line feed in the key would make the channel that of another key and field.
+        if wanted.contains(Events::SUBKEYSPACE_ITEM) && !event.key.contains(&b'\n') {
+            for subkey in &event.subkeys {
+                announce("subkeyspaceitem", &[&event.key, &b"\n"[..], subkey].concat(), name);
+            }
+        }
+        if wanted.contains(Events::SUBKEYSPACE_EVENT) {
+            announce("subkeyspaceevent", &[name, b"|", &event.key].concat(), &subkeys);
+        }
     }
 }
 

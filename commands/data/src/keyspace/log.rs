@@ -72,6 +72,9 @@ pub struct Event {
     pub db: u16,
     /// The key.
     pub key: Box<[u8]>,
+    /// The fields or members it is about, in the order of the request; empty where it is about none, or nobody wants to
+    /// know.
+    pub subkeys: Members,
 }
 
 /// When the memory of an emptied database is given back.
@@ -150,6 +153,8 @@ pub struct KeyLog {
     pub record_touched: bool,
     /// Keyspace events of these classes are wanted: fill `events`.
     pub record_events: EventClasses,
+    /// Events tell which fields and members they are about: fill their `subkeys`.
+    pub record_subkeys: bool,
     /// Number of changes made, whether recorded one by one or not.
     pub changes: u64,
     /// Lookups that found a key.
@@ -224,7 +229,26 @@ impl KeyLog {
     #[inline]
     pub fn event(&mut self, class: EventClass, name: &'static str, db: u16, key: &[u8]) {
         if self.record_events.has(class) {
-            self.events.push(Event { class, name, db, key: key.into() });
+            self.events.push(Event { class, name, db, key: key.into(), subkeys: Members::new() });
+        }
+    }
+
+    /// The same for an event that is about fields or members of a key. O(their number) if that is wanted.
+    #[inline]
+    pub fn event_of<S: AsRef<[u8]>>(
+        &mut self,
+        class: EventClass,
+        name: &'static str,
+        db: u16,
+        key: &[u8],
+        subkeys: impl IntoIterator<Item = S>,
+    ) {
+        self.event(class, name, db, key);
+        if self.record_subkeys
+            && self.record_events.has(class)
+            && let Some(event) = self.events.last_mut()
+        {
+            event.subkeys = subkeys.into_iter().map(|subkey| subkey.as_ref().into()).collect();
         }
     }
 

@@ -29,7 +29,7 @@ fn hincrby(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
     let sum = present.checked_add(increment);
     let sum = sum.ok_or_else(|| Error::new("ERR increment or decrement would overflow"))?;
     hash.change().set(field, format_int(sum, &mut [0; INT_LEN_MAX]), Expiry::Keep, limits);
-    hash.event(EventClass::Hash, "hincrby");
+    hash.event_of(EventClass::Hash, "hincrby", [field]);
     reply.integer(sum);
     Ok(Outcome::Changed)
 }
@@ -66,7 +66,7 @@ fn hincrbyfloat(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outc
     let text = sum.to_text();
     let has_deadline = hash.view().deadline_ms(field).is_some_and(|deadline_ms| deadline_ms != NEVER_MS);
     hash.change().set(field, text.as_bytes(), Expiry::Keep, limits);
-    hash.event(EventClass::Hash, "hincrbyfloat");
+    hash.event_of(EventClass::Hash, "hincrbyfloat", [field]);
     reply.bulk(text.as_bytes());
     // The sum, so that no other way of counting or printing can make replicas differ.
     Ok(if has_deadline {

@@ -36,7 +36,7 @@ fn hgetdel(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
         return Ok(Outcome::Same);
     }
     hash.count_changes(gone.len() as u64 - 1);
-    hash.event(EventClass::Hash, "hdel");
+    hash.event_of(EventClass::Hash, "hdel", &gone);
     Ok(removed::<Hash>(key, &gone))
 }
 
@@ -92,14 +92,14 @@ fn hgetex(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
     let Some(deadline_ms) = deadline_ms.filter(|_| !changed.is_empty()) else { return Ok(Outcome::Same) };
     hash.count_changes(changed.len() as u64 - 1);
     if removes {
-        hash.event(EventClass::Hash, "hdel");
+        hash.event_of(EventClass::Hash, "hdel", &changed);
         return Ok(removed::<Hash>(key, &changed));
     }
     if deadline_ms == NEVER_MS {
-        hash.event(EventClass::Hash, "hpersist");
+        hash.event_of(EventClass::Hash, "hpersist", &changed);
         return Ok(persisted(key, &changed));
     }
-    hash.event(EventClass::Hash, "hexpire");
+    hash.event_of(EventClass::Hash, "hexpire", &changed);
     Ok(set::<Hash>(key, deadline_ms, &changed))
 }
 
@@ -222,8 +222,8 @@ fn hsetex(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
             gone.push(field);
         }
         hash.count_changes(gone.len() as u64 - 1);
-        hash.event(EventClass::Hash, "hset");
-        hash.event(EventClass::Hash, "hdel");
+        hash.event_of(EventClass::Hash, "hset", &gone);
+        hash.event_of(EventClass::Hash, "hdel", &gone);
         if is_new {
             hash.event(EventClass::Generic, "del");
         }
@@ -234,9 +234,9 @@ fn hsetex(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
         fields.set(field, value, deadline, limits);
     }
     hash.count_changes(pairs().len() as u64 / 2 - 1);
-    hash.event(EventClass::Hash, "hset");
+    hash.event_of(EventClass::Hash, "hset", pairs().step_by(2));
     if let Expiry::At(_) = deadline {
-        hash.event(EventClass::Hash, "hexpire");
+        hash.event_of(EventClass::Hash, "hexpire", pairs().step_by(2));
     }
     let count = (pairs().len() / 2).to_string();
     let at_ms = if let Expiry::At(deadline_ms) = deadline { deadline_ms.to_string() } else { String::new() };

@@ -3,6 +3,7 @@
 //! A field that is set anew loses its deadline.
 
 use super::limits;
+use crate::families::member_expiry::Names;
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use tidegate_data::{EventClass, Expiry, Hash};
 
@@ -44,12 +45,13 @@ fn set_all(cx: &mut Ctx, args: &mut Args, name: &'static str) -> Result<i64, Err
     let mut hash = cx.keys.write_or_create::<Hash>(key)?;
     let fields = hash.change();
     let mut created = 0;
+    let all = args.clone();
     while !args.is_done() {
         let (field, value) = (args.next()?, args.next()?);
         created += i64::from(fields.set(field, value, Expiry::Clear, limits));
     }
     hash.count_changes(pairs as u64 / 2 - 1);
-    hash.event(EventClass::Hash, "hset");
+    hash.event_of(EventClass::Hash, "hset", all.clone().rest().step_by(2));
     Ok(created)
 }
 
@@ -67,7 +69,7 @@ fn hsetnx(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
     let is_new = !hash.view().contains(field);
     if is_new {
         hash.change().set(field, value, Expiry::Clear, limits);
-        hash.event(EventClass::Hash, "hset");
+        hash.event_of(EventClass::Hash, "hset", [field]);
     }
     reply.integer(i64::from(is_new));
     Ok(Outcome::changed_if(is_new))
@@ -86,19 +88,19 @@ fn hdel(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         reply.integer(0);
         return Ok(Outcome::Same);
     };
-    let mut removed = 0;
+    let mut removed = Names::new();
     for field in args.rest() {
         if hash.view().contains(field) {
             hash.change().remove(field);
-            removed += 1;
+            removed.push(field);
         }
     }
-    if removed > 0 {
-        hash.count_changes(removed - 1);
-        hash.event(EventClass::Hash, "hdel");
+    if !removed.is_empty() {
+        hash.count_changes(removed.len() as u64 - 1);
+        hash.event_of(EventClass::Hash, "hdel", &removed);
     }
-    reply.integer(removed as i64);
-    Ok(Outcome::changed_if(removed > 0))
+    reply.integer(removed.len() as i64);
+    Ok(Outcome::changed_if(!removed.is_empty()))
 }
 
 #[cfg(test)]

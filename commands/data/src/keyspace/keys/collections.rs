@@ -95,7 +95,7 @@ impl<'a> Keys<'a> {
             self.log.touched.push(touched.clone());
         }
         let (class, name) = ExpiredMembers::event_of(code);
-        self.event(class, name, key);
+        self.log.event_of(class, name, self.db as u16, key.bytes(), &members);
         while !members.is_empty() {
             let some = members.split_off(members.len() - members.len().min(EXPIRED_MEMBERS_MAX));
             self.log.expired_members.push(ExpiredMembers { key: touched.clone(), code, members: some });
@@ -343,6 +343,17 @@ impl<T: Collection> Write<'_, '_, '_, T> {
     /// Announces a keyspace event of this key.
     pub fn event(&mut self, class: EventClass, name: &'static str) {
         self.keys.event(class, name, self.key);
+    }
+
+    /// The same for one that is about these fields or members.
+    pub fn event_of<S: AsRef<[u8]>>(
+        &mut self,
+        class: EventClass,
+        name: &'static str,
+        subkeys: impl IntoIterator<Item = S>,
+    ) {
+        let (db, key) = (self.keys.db as u16, self.key);
+        self.keys.log.event_of(class, name, db, key.bytes(), subkeys);
     }
 
     #[inline]
