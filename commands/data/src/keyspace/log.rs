@@ -148,6 +148,10 @@ impl std::fmt::Debug for super::directory::DirectoryHint {
 /// The log of one execution unit. Kept by the executing thread and reused, so that the common case allocates
 /// nothing.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is wanted of it and what it tells are asked one by one"
+)]
 pub struct KeyLog {
     /// Somebody watches, tracks or replicates by key: fill `touched`.
     pub record_touched: bool,
