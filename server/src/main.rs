@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use tidegate::config::{Config, LoadError, os_text};
 use tidegate::process::args::{self, Arguments, Invocation};
 use tidegate::process::{self, Options, warnings};
+use tidegate_persistence::aof::check;
+use tidegate_persistence::disk::RealDisk;
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -27,6 +29,14 @@ fn main() -> ExitCode {
         Invocation::Refuse(text) => fail(&text),
         Invocation::CheckSystem if warnings::check_system() => ExitCode::SUCCESS,
         Invocation::CheckSystem => ExitCode::FAILURE,
+        Invocation::CheckAof(words) => {
+            let (input, out) = (&mut io::stdin().lock(), &mut io::stdout().lock());
+            ExitCode::from(check::check(&RealDisk, "tidegate check-aof", &words, input, out))
+        }
+        Invocation::CheckRdb(path) => match check::check_rdb(&RealDisk, &path, &mut io::stdout().lock()) {
+            Ok(Some(_)) => ExitCode::SUCCESS,
+            Ok(None) | Err(_) => ExitCode::FAILURE,
+        },
         Invocation::Serve(serve) => match start(serve, arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Failure::Said(text)) => fail(&text),

@@ -6,6 +6,18 @@
 //! What has to hold after each crash, however often it was crashed before: the files load; what they have is the units
 //! that were appended, in order, whole, up to one of them; after a power failure nothing is missing that was synced, with
 //! `always` nothing that a reply told of; after the end of the process alone nothing that a reply told of in any mode.
+//!
+//! # Mistakes that are known to be noticed
+//!
+//! Each was made once on purpose, and some test failed; where it is another than the one here, it is named.
+//!
+//! * A reply before the write; with `always`, before the sync (also `log::tests`).
+//! * A file cut off within `MULTI` (`damage`).
+//! * A sync that fails is only logged, in the foreground and in the background.
+//! * The manifest names a new file before the old one is synced.
+//! * No sync of the directory after the manifest was replaced.
+//! * A new file does not name its database; the end of a file is not written once more when it is loaded.
+//! * Pieces of one unit are forgotten one by one (`log::tests` only).
 
 use std::collections::VecDeque;
 use std::io;
@@ -178,11 +190,6 @@ fn load(disk: &SimDisk) -> Option<(Loaded, Found)> {
         Err(_) if disk.is_down() => None,
         // A disk with faults.
         Err(LoadError::Truncate { .. }) => None,
-        Err(LoadError::Format { name, .. }) if std::env::var_os("CRASH_SEED").is_some() => {
-            let copy = std::env::temp_dir().join("refused");
-            std::fs::write(&copy, disk.bytes(&place().file(&name)).unwrap()).unwrap();
-            panic!("refused, see {}", copy.display());
-        }
         Err(error) => panic!("the files are refused: {error} ({error:?})"),
     }
 }

@@ -321,6 +321,7 @@ impl Loading {
             Some(fault) => self.repair(name, size, end, fault)?,
             None => size,
         };
+        self.cut_surplus(name);
         let is_base = self.present == 0 && self.manifest.base.is_some();
         if !is_base {
             self.loaded.last_size = size;
@@ -334,6 +335,19 @@ impl Loading {
         self.stage = Stage::Before;
         self.present += 1;
         Ok(())
+    }
+
+    /// Removes what does not count, for others that do not know so. It does no harm to us if that does not work.
+    fn cut_surplus(&self, name: &str) {
+        let Some(limit) = self.files.get(self.present).and_then(|(file, _)| file.size) else { return };
+        let path = self.place.file(name);
+        if self.disk.open(&path).is_ok_and(|(_, size)| size > limit) {
+            let cut =
+                self.disk.open_log(&path).and_then(|file| file.truncate(limit).and_then(|()| file.sync()));
+            if let Err(error) = cut {
+                tracing::warn!("Error truncating the AOF file {name}: {}", reason(&error));
+            }
+        }
     }
 
     /// Cuts a file off, if that is allowed. Returns its new size.

@@ -512,6 +512,20 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_one_unit_are_forgotten_together() {
+        let log = Log::default();
+        log.append(&mut unit(&[(0, "SET a 1")]));
+        let end = log.append(&mut unit(&[(0, "SET a 1"), (0, &format!("SET b {}", "v".repeat(MOVED)))]));
+        let mut items = Vec::new();
+        log.take(&mut items, usize::MAX, Duration::ZERO);
+        let ends = items.iter().filter_map(|item| match item {
+            Item::Bytes(chunk) => Some(chunk.end),
+            Item::Order(_) => None,
+        });
+        assert_eq!(ends.collect::<Vec<_>>(), [end; 3]);
+    }
+
+    #[test]
     fn replies_wait_for_what_the_mode_promises() {
         let log = Log::default();
         assert_eq!(log.open_to(), Lsn::MAX);

@@ -11,8 +11,11 @@
 //!   successor.
 //! * An error of a sync is never forgotten: what was not synced is written again, to another file.
 
+pub mod check;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod damage;
 mod line;
 pub mod load;
 mod log;

@@ -346,10 +346,11 @@ impl Reader {
 
     /// The file ends, or makes no sense any more.
     fn finish(&mut self, mut fault: Option<Fault>) -> io::Result<Next> {
-        if fault == Some(Fault::Sum) {
-            // Nobody vouches for it.
+        let is_in_batch = self.is_ours && !self.is_unsealed;
+        if fault == Some(Fault::Sum) || fault == Some(Fault::Format) && is_in_batch && !self.is_unwritten() {
+            // Nobody vouches for it. What follows makes no sense, so maybe what is before it does not, either.
             self.units_end = self.units_end.min(self.batch);
-        } else if self.is_ours && !self.is_unsealed {
+        } else if is_in_batch {
             // Its checksum line is missing. What there is can be used as far as it is sure to have been written.
             let good = self.before_hole();
             if good < self.units_end {
@@ -388,6 +389,17 @@ impl Reader {
             let zeros = self.buf[begin..end].iter().rev().take_while(|byte| **byte == 0).count();
             end - zeros
         })
+    }
+
+    /// What is at the present place was never written, as far as one can see: nothing that a bit could make of a command.
+    fn is_unwritten(&self) -> bool {
+        let rest = &self.buf[self.pos..];
+        match rest.first() {
+            Some(0) => true,
+            // A line of ours, of which only a part is there.
+            Some(b'#') => rest[..rest.len().min(SECTOR as usize)].contains(&0),
+            _ => false,
+        }
     }
 
     /// Where units of the present batch end before what may never have been written: after a power failure a file may be
@@ -514,8 +526,8 @@ fn count(bytes: &[u8]) -> Count {
     let Some(end) = memchr::memchr(b'\n', line) else {
         return if bytes.len() < COUNT_MAX { Count::More } else { Count::None };
     };
-    let digits = line.get(1..end - usize::from(end > 0)).unwrap_or_default();
-    if line[end - 1] != b'\r' || digits.is_empty() {
+    let digits = line.get(1..end.saturating_sub(1)).unwrap_or_default();
+    if digits.is_empty() || line[end - 1] != b'\r' {
         return Count::None;
     }
     let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());

@@ -21,6 +21,10 @@ pub enum Invocation {
     Refuse(String),
     /// Look for settings of the system that hurt, print them, and fail if there are any.
     CheckSystem,
+    /// Check files of an append-only file, as `redis-check-aof` does with these arguments.
+    CheckAof(Vec<OsString>),
+    /// Check an RDB file.
+    CheckRdb(PathBuf),
 }
 
 /// The configuration the command line names.
@@ -35,6 +39,9 @@ pub struct Arguments {
 /// Reads a command line, program name first.
 pub fn read(arguments: &[OsString]) -> Invocation {
     let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
+    if let Some(check) = check(program, arguments.get(1..).unwrap_or_default()) {
+        return check;
+    }
     let arguments: Vec<&[u8]> = arguments.iter().skip(1).map(|argument| argument.as_bytes()).collect();
     match arguments.first().copied() {
         Some(b"-v" | b"--version") => return Invocation::Print(version()),
@@ -57,6 +64,24 @@ pub fn read(arguments: &[OsString]) -> Invocation {
         sources: Sources { file, input: None, options: Some(options) },
         reads_input,
     })
+}
+
+/// The tools for files, by their own name or that of Redis' programs.
+fn check(program: &OsStr, arguments: &[OsString]) -> Option<Invocation> {
+    let word = arguments.first().map(|word| word.as_bytes()).unwrap_or_default();
+    let is_called = |name: &str| contains(program.as_bytes(), format!("redis-{name}").as_bytes());
+    if is_called("check-aof") || word == b"check-aof" {
+        let words = if word == b"check-aof" { &arguments[1..] } else { arguments };
+        return Some(Invocation::CheckAof(words.to_vec()));
+    }
+    if is_called("check-rdb") || word == b"check-rdb" {
+        let words = if word == b"check-rdb" { &arguments[1..] } else { arguments };
+        return Some(match words {
+            [path] => Invocation::CheckRdb(path.into()),
+            _ => Invocation::Refuse("Usage: tidegate check-rdb <rdb-file-name>".to_owned()),
+        });
+    }
+    None
 }
 
 /// The directives as config file lines, and whether `-` asks for standard input.
@@ -118,6 +143,8 @@ Usage: {program} [/path/to/redis.conf] [options] [-]
        {program} -v or --version
        {program} -h or --help
        {program} --check-system
+       {program} check-aof [--fix|--truncate-to-timestamp <t>] <file.manifest|file.aof>
+       {program} check-rdb <file.rdb>
 
 Options are the directives of the configuration file, with two dashes before the name and the
 values after it. They come after the file and after standard input, so they win over both.
@@ -228,5 +255,17 @@ mod tests {
         assert!(matches!(read(&["/usr/bin/redis-sentinel".into()]), Invocation::Refuse(_)));
         assert!(matches!(read(&["/usr/bin/redis-server".into()]), Invocation::Serve(_)));
         assert!(matches!(invoke(&["--check-system"]), Invocation::CheckSystem));
+    }
+
+    #[test]
+    fn tools_are_called_by_a_word_or_a_name() {
+        let Invocation::CheckAof(words) = invoke(&["check-aof", "--fix", "a"]) else { panic!("it checks") };
+        assert_eq!(words, ["--fix", "a"]);
+        let Invocation::CheckAof(words) = read(&["/usr/bin/redis-check-aof".into(), "a".into()]) else {
+            panic!("it checks")
+        };
+        assert_eq!(words, ["a"]);
+        assert!(matches!(invoke(&["check-rdb", "a"]), Invocation::CheckRdb(path) if path.as_os_str() == "a"));
+        assert!(matches!(invoke(&["check-rdb"]), Invocation::Refuse(_)));
     }
 }
