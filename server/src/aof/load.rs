@@ -188,10 +188,8 @@ fn replay(
 pub fn start(shared: &Arc<Shared>) -> io::Result<()> {
     let Some(aof) = &shared.aof else { return Ok(()) };
     super::follow(shared);
-    let loaded = load(shared).map_err(|failure| {
-        tracing::warn!("{failure}");
-        io::Error::other(failure)
-    })?;
+    // Whoever starts the process logs what is wrong.
+    let loaded = load(shared).map_err(io::Error::other)?;
     forget_replay(shared);
     match loaded {
         Some(loaded) => aof.resume(loaded)?,
@@ -208,7 +206,6 @@ fn begin(shared: &Arc<Shared>) -> io::Result<()> {
     if has_snapshot && !shared.config.flag("appendonly-bootstrap") {
         let text = "appendonly is on and there is no append-only file, but there is a snapshot, whose keys would be left \
                     aside and lost. Start with 'appendonly-bootstrap yes' to begin with its keys, or move it away.";
-        tracing::warn!("{text}");
         return Err(io::Error::other(text));
     }
     if has_snapshot {
