@@ -387,6 +387,7 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
             crate::control::cron(&shared);
         }
         tend_tracked(&local, &shared, index);
+        local.borrow_mut().worker.tidy_scripts();
         if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
         }

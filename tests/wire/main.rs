@@ -30,6 +30,7 @@ mod pubsub;
 mod pushback;
 mod reclaim;
 mod refused;
+mod sandbox;
 mod scripts;
 mod server;
 mod sets;

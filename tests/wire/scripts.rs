@@ -50,7 +50,7 @@ fn scripts_are_loaded_and_called() {
 }
 
 /// What a script may be, and what it answers: the same as from Redis 7.0.15.
-const SAME_AS_REDIS: &[&str] = &[
+pub(crate) const SAME_AS_REDIS: &[&str] = &[
     "return 1",
     "return -0.5",
     "return 1e300",
@@ -195,45 +195,12 @@ fn scripts_answer_what_they_answer_in_redis() {
     }
 }
 
-/// Reproducers of what broke other servers, and other ways out.
+/// Nothing that reaches out of the interpreter is among the globals.
 #[test]
-fn nothing_gets_out_of_the_sandbox() {
+fn globals_are_those_of_redis() {
     let server = TestServer::tidegate();
-    let mut client = server.client();
-    for attack in [
-        "return {unpack({}, 0, 2147483647)}",
-        "return string.find(string.rep('a', 300000), string.rep('a?', 300000))",
-        "return loadstring(string.rep('(', 100000))",
-        "local function f() return coroutine.wrap(f)() end return f()",
-        "return string.format('%99999d', 1)",
-        "return string.rep('x', 1e10)",
-        "local t = {} for i = 1, 100 do t = {t} end return t",
-        "local s = string.rep('x', 1e6) local t = {} for i = 1, 1e6 do t[i] = s .. i end",
-        "return loadstring('\\27Lua')",
-        "for i = 1, 200 do collectgarbage() loadstring('return 1', string.rep('n', 1000) .. i)() end",
-        "local a = setmetatable({}, {__index = function(t, k) return redis.call('get', k) end}) return a.x",
-        "return debug.getinfo(1)",
-        "return io.open('x')",
-        "return os.execute('x')",
-        "return package.loadlib('x', 'y')",
-        "return getfenv(0)",
-        "return newproxy(true)",
-        "return load(function() return nil end)()",
-        "string.rep = nil",
-        "getmetatable('').__index = nil",
-        "return table.sort({3, 2, 1, 5, 4}, function() return true end)",
-        "return tostring(setmetatable({}, {__tostring = function() error('x') end}))",
-        "return bit and bit.tohex(65535, -2147483648)",
-        "return cjson and cjson.encode({{{{}}}})",
-        "return string.gsub(string.rep('x', 1000), '.', function() return string.rep('y', 1000) end)",
-        "return string.char(unpack((function() local t = {} for i = 1, 7000 do t[i] = 65 end return t end)()))",
-    ] {
-        client.call(&["EVAL", attack, "0"]);
-        assert_eq!(show(&client.line("PING")), "PONG", "{attack}");
-    }
-    // Nothing is left behind for the next one.
     let left = "local n = {} for k in pairs(_G) do n[#n + 1] = tostring(k) end table.sort(n) return table.concat(n, ' ')";
-    let seen = show(&client.call(&["EVAL", left, "0"]));
+    let seen = show(&server.client().call(&["EVAL", left, "0"]));
     for name in ["io", "os", "debug", "package", "newproxy", "loadfile"] {
         assert!(!seen.split([' ', '"']).any(|word| word == name), "{name}: {seen}");
     }
@@ -380,7 +347,7 @@ fn scripts_on_other_keys_do_not_wait() {
 }
 
 /// Waits until commands are refused because of a script.
-fn until_busy(client: &mut RespClient) {
+pub(crate) fn until_busy(client: &mut RespClient) {
     for _ in 0..2000 {
         if show(&client.line("PING")).starts_with("-BUSY") {
             return;

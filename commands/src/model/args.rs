@@ -108,6 +108,11 @@ impl<'a> Args<'a> {
         Args { buf, spans, keys, next: name_len, next_key: 0 }
     }
 
+    /// The keys, and where they are kept.
+    pub fn routed(&self) -> &'a [RoutedKey] {
+        self.keys
+    }
+
     /// Number of arguments, the command name included.
     pub fn len(&self) -> usize {
         self.spans.len()

@@ -22,12 +22,21 @@ pub struct Env<'a> {
     nondeterministic: Cell<bool>,
     is_retry: bool,
     is_journaled: bool,
+    is_scripted: bool,
 }
 
 impl<'a> Env<'a> {
     /// An environment at `now_ms` (Unix milliseconds).
     pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits) -> Self {
-        Env { now_ms, rng, limits, nondeterministic: Cell::new(false), is_retry: false, is_journaled: true }
+        Env {
+            now_ms,
+            rng,
+            limits,
+            nondeterministic: Cell::new(false),
+            is_retry: false,
+            is_journaled: true,
+            is_scripted: false,
+        }
     }
 
     /// The same for a request that has waited.
@@ -42,6 +51,19 @@ impl<'a> Env<'a> {
     pub fn journaling(mut self, is_journaled: bool) -> Self {
         self.is_journaled = is_journaled;
         self
+    }
+
+    /// The same for a command that a script calls.
+    #[must_use]
+    pub fn scripted(mut self, is_scripted: bool) -> Self {
+        self.is_scripted = is_scripted;
+        self
+    }
+
+    /// True when a script calls the command: what it is told must not depend on how a value is kept.
+    #[inline]
+    pub fn is_scripted(&self) -> bool {
+        self.is_scripted
     }
 
     /// Something changed; `effects` reproduces it exactly. It is not asked where nobody takes effects, because putting

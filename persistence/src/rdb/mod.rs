@@ -38,6 +38,8 @@ mod opcode {
     /// Seconds since the next key was used.
     pub(super) const IDLE: u8 = 248;
     pub(super) const MODULE_AUX: u8 = 247;
+    /// A library of functions, as release candidates of Redis 7.0 wrote it.
+    pub(super) const FUNCTION_OF_CANDIDATES: u8 = 246;
     /// A library of functions.
     pub(super) const FUNCTION_2: u8 = 245;
     /// Slot, keys, keys with a deadline.

@@ -212,6 +212,10 @@ impl<'f> Loader<'f> {
                 let source = self.read(|reader| reader.bytes().map(<[u8]>::to_vec))?;
                 (self.note)(Note::Function(source));
             }
+            opcode::FUNCTION_OF_CANDIDATES => {
+                let source = self.read(rdb::library_of_candidate)?;
+                (self.note)(Note::Function(source));
+            }
             opcode::MODULE_AUX => {
                 let name = module::name(self.read(Reader::number)?);
                 // When it was saved: a number after the mark of a number.

@@ -1157,9 +1157,24 @@ LUA_API void lua_gcrest (lua_State *L, size_t until) {
 
 
 /*
-** Tidegate: calls the count hook from a library function that runs for long.
+** Tidegate: a library function has done as much as `n' instructions do: calls
+** the count hook if it is its time, in which case this may raise an error.
 */
-LUA_API void lua_poll (lua_State *L) {
-  if (L->hook && L->allowhook && (L->hookmask & LUA_MASKCOUNT))
-    luaD_callhook(L, LUA_HOOKCOUNT, -1);
+LUA_API void lua_work (lua_State *L, size_t n) {
+  if (L->hook && L->allowhook && (L->hookmask & LUA_MASKCOUNT)) {
+    if (n < (size_t)L->hookcount)
+      L->hookcount -= (int)n;
+    else {
+      resethookcount(L);
+      luaD_callhook(L, LUA_HOOKCOUNT, -1);
+    }
+  }
+}
+
+
+/*
+** Tidegate: the same, but the hook is called by the next instruction.
+*/
+LUA_API void lua_charge (lua_State *L, size_t n) {
+  luaG_charge(L, n);
 }

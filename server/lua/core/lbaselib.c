@@ -176,6 +176,8 @@ static int luaB_collectgarbage (lua_State *L) {
     lua_pushinteger(L, 0);
     return 1;
   }
+  if (optsnum[o] != LUA_GCCOUNT)
+    lua_charge(L, (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 16);  /* Tidegate: it takes that long */
   res = lua_gc(L, optsnum[o], ex);
   switch (optsnum[o]) {
     case LUA_GCCOUNT: {
@@ -257,6 +259,7 @@ static int luaB_loadstring (lua_State *L) {
   size_t l;
   const char *s = luaL_checklstring(L, 1, &l);
   const char *chunkname = luaL_optstring(L, 2, s);
+  lua_charge(L, l);  /* Tidegate */
   return load_aux(L, luaL_loadbuffer(L, s, l, chunkname));
 }
 
@@ -277,8 +280,11 @@ static const char *generic_reader (lua_State *L, void *ud, size_t *size) {
     return NULL;
   }
   else if (lua_isstring(L, -1)) {
+    const char *s;
     lua_replace(L, 3);  /* save string in a reserved stack slot */
-    return lua_tolstring(L, 3, size);
+    s = lua_tolstring(L, 3, size);
+    lua_work(L, *size);  /* Tidegate */
+    return s;
   }
   else luaL_error(L, "reader function must return a string");
   return NULL;  /* to avoid warnings */
@@ -313,6 +319,7 @@ static int luaB_unpack (lua_State *L) {
   n = (unsigned int)e - (unsigned int)i;  /* elements minus 1 (Tidegate: CVE-2025-46817) */
   if (n >= INT_MAX || !lua_checkstack(L, (int)(++n)))
     return luaL_error(L, "too many results to unpack");
+  lua_charge(L, n / 4);  /* Tidegate */
   for (; i < e; i++)  /* push arg[i..e - 1] (avoiding overflow problems) */
     lua_rawgeti(L, 1, i);
   lua_rawgeti(L, 1, e);  /* push last element */

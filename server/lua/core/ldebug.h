@@ -17,6 +17,11 @@
 
 #define resethookcount(L)	(L->hookcount = L->basehookcount)
 
+/* Tidegate: as much was done as so many instructions do; the count hook is called that much earlier, but not now */
+#define luaG_charge(L,n)	{ size_t n_ = (n); \
+  if (L->hookmask & LUA_MASKCOUNT) \
+    L->hookcount = ((size_t)L->hookcount > n_ + 1) ? L->hookcount - (int)n_ : 1; }
+
 
 LUAI_FUNC void luaG_typeerror (lua_State *L, const TValue *o,
                                              const char *opname);

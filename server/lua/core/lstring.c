@@ -12,6 +12,7 @@
 
 #include "lua.h"
 
+#include "ldebug.h"
 #include "lmem.h"
 #include "lobject.h"
 #include "lstate.h"
@@ -77,18 +78,21 @@ TString *luaS_newlstr (lua_State *L, const char *str, size_t l) {
   unsigned int h = cast(unsigned int, l);  /* seed */
   size_t step = 1;  /* Tidegate: all of them, or long strings could be made to collide */
   size_t l1;
+  size_t work = l / 32;  /* Tidegate */
   for (l1=l; l1>=step; l1-=step)  /* compute hash */
     h = h ^ ((h<<5)+(h>>2)+cast(unsigned char, str[l1-1]));
   for (o = G(L)->strt.hash[lmod(h, G(L)->strt.size)];
        o != NULL;
-       o = o->gch.next) {
+       o = o->gch.next, work++) {
     TString *ts = rawgco2ts(o);
     if (ts->tsv.len == l && (memcmp(str, getstr(ts), l) == 0)) {
       /* string may be dead */
       if (isdead(G(L), o)) changewhite(o);
+      if (work > 0) luaG_charge(L, work);
       return ts;
     }
   }
+  if (work > 0) luaG_charge(L, work);
   return newlstr(L, str, l, h);  /* not found */
 }
 

@@ -96,8 +96,10 @@ static int str_rep (lua_State *L) {  /* Tidegate: nothing is not repeated */
   const char *s = luaL_checklstring(L, 1, &l);
   int n = luaL_checkint(L, 2);
   luaL_buffinit(L, &b);
-  while (l > 0 && n-- > 0)
+  while (l > 0 && n-- > 0) {
     luaL_addlstring(&b, s, l);
+    lua_work(L, 1 + l / 8);
+  }
   luaL_pushresult(&b);
   return 1;
 }
@@ -173,7 +175,7 @@ typedef struct MatchState {
   lua_State *L;
   int level;  /* total number of captures (finished or unfinished) */
   int depth;  /* (Tidegate) of recursion */
-  unsigned int steps;  /* (Tidegate) made so far */
+  size_t steps;  /* (Tidegate) made that the hook has not heard of */
   struct {
     const char *init;
     ptrdiff_t len;
@@ -182,11 +184,22 @@ typedef struct MatchState {
 
 /* Tidegate */
 #define MAXMATCHDEPTH	200
-#define STEPS_POLLED	100000u
+#define STEPS_TOLD	1024u
 
 
 #define L_ESC		'%'
 #define SPECIALS	"^$*+?.([%-"
+
+
+/* Tidegate: lets a hook end a search that takes too long */
+static void work (MatchState *ms, size_t steps) {
+  ms->steps += steps;
+  if (ms->steps >= STEPS_TOLD) {
+    steps = ms->steps;
+    ms->steps = 0;
+    lua_work(ms->L, steps);
+  }
+}
 
 
 static int check_capture (MatchState *ms, int l) {
@@ -293,12 +306,17 @@ static const char *matchbalance (MatchState *ms, const char *s,
     int b = *p;
     int e = *(p+1);
     int cont = 1;
+    const char *init = s;
     while (++s < ms->src_end) {
       if (*s == e) {
-        if (--cont == 0) return s+1;
+        if (--cont == 0) {
+          work(ms, (size_t)(s - init));
+          return s+1;
+        }
       }
       else if (*s == b) cont++;
     }
+    work(ms, (size_t)(s - init));
   }
   return NULL;  /* string ends out of balance */
 }
@@ -309,6 +327,7 @@ static const char *max_expand (MatchState *ms, const char *s,
   ptrdiff_t i = 0;  /* counts maximum expand for item */
   while ((s+i)<ms->src_end && singlematch(uchar(*(s+i)), p, ep))
     i++;
+  work(ms, (size_t)i);
   /* keeps trying to match with the maximum repetitions */
   while (i>=0) {
     const char *res = match(ms, (s+i), ep+1);
@@ -361,6 +380,7 @@ static const char *match_capture (MatchState *ms, const char *s, int l) {
   size_t len;
   l = check_capture(ms, l);
   len = ms->capture[l].len;
+  work(ms, len / 64);
   if ((size_t)(ms->src_end-s) >= len &&
       memcmp(ms->capture[l].init, s, len) == 0)
     return s+len;
@@ -368,13 +388,13 @@ static const char *match_capture (MatchState *ms, const char *s, int l) {
 }
 
 
-/* Tidegate: bounds recursion, and lets a hook end a search that takes too long */
+/* Tidegate: bounds recursion */
 static const char *do_match (MatchState *ms, const char *s, const char *p);
 
 static const char *match (MatchState *ms, const char *s, const char *p) {
   const char *res;
   if (ms->depth >= MAXMATCHDEPTH) luaL_error(ms->L, "pattern too complex");
-  if (++ms->steps % STEPS_POLLED == 0) lua_poll(ms->L);
+  work(ms, 1);
   ms->depth++;
   res = do_match(ms, s, p);
   ms->depth--;
@@ -461,7 +481,7 @@ static const char *do_match (MatchState *ms, const char *s, const char *p) {
 
 
 
-static const char *lmemfind (const char *s1, size_t l1,
+static const char *lmemfind (lua_State *L, const char *s1, size_t l1,
                                const char *s2, size_t l2) {
   if (l2 == 0) return s1;  /* empty strings are everywhere */
   else if (l2 > l1) return NULL;  /* avoids a negative `l1' */
@@ -476,6 +496,7 @@ static const char *lmemfind (const char *s1, size_t l1,
       else {  /* correct `l1' and `s1' to try again */
         l1 -= init-s1;
         s1 = init;
+        lua_work(L, 1 + l2 / 64);  /* Tidegate */
       }
     }
     return NULL;  /* not found */
@@ -522,7 +543,7 @@ static int str_find_aux (lua_State *L, int find) {
   if (find && (lua_toboolean(L, 4) ||  /* explicit request? */
       strpbrk(p, SPECIALS) == NULL)) {  /* or no special characters? */
     /* do a plain search */
-    const char *s2 = lmemfind(s+init, l1-init, p, l2);
+    const char *s2 = lmemfind(L, s+init, l1-init, p, l2);
     if (s2) {
       lua_pushinteger(L, s2-s+1);
       lua_pushinteger(L, s2-s+l2);
@@ -611,6 +632,7 @@ static void add_s (MatchState *ms, luaL_Buffer *b, const char *s,
                                                    const char *e) {
   size_t l, i;
   const char *news = lua_tolstring(ms->L, 3, &l);
+  work(ms, l / 8);
   for (i = 0; i < l; i++) {
     if (news[i] != L_ESC)
       luaL_addchar(b, news[i]);

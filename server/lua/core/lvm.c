@@ -231,7 +231,10 @@ int luaV_lessthan (lua_State *L, const TValue *l, const TValue *r) {
   else if (ttisnumber(l))
     return luai_numlt(nvalue(l), nvalue(r));
   else if (ttisstring(l))
+  {
+    luaG_charge(L, tsvalue(l)->len / 64);  /* Tidegate */
     return l_strcmp(rawtsvalue(l), rawtsvalue(r)) < 0;
+  }
   else if ((res = call_orderTM(L, l, r, TM_LT)) != -1)
     return res;
   return luaG_ordererror(L, l, r);
@@ -245,7 +248,10 @@ static int lessequal (lua_State *L, const TValue *l, const TValue *r) {
   else if (ttisnumber(l))
     return luai_numle(nvalue(l), nvalue(r));
   else if (ttisstring(l))
+  {
+    luaG_charge(L, tsvalue(l)->len / 64);  /* Tidegate */
     return l_strcmp(rawtsvalue(l), rawtsvalue(r)) <= 0;
+  }
   else if ((res = call_orderTM(L, l, r, TM_LE)) != -1)  /* first try `le' */
     return res;
   else if ((res = call_orderTM(L, r, l, TM_LT)) != -1)  /* else try `lt' */

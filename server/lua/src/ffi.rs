@@ -98,6 +98,7 @@ unsafe extern "C-unwind" {
     pub(crate) fn lua_rawsetglobal(l: *mut LuaState, name: *const c_char, len: usize);
     pub(crate) fn lua_wanted(l: *mut LuaState) -> c_int;
     pub(crate) fn lua_gcrest(l: *mut LuaState, until: usize);
+    pub(crate) fn lua_charge(l: *mut LuaState, instructions: usize);
     pub(crate) fn lua_gc(l: *mut LuaState, what: c_int, data: c_int) -> c_int;
     /// (e) always.
     pub(crate) fn lua_error(l: *mut LuaState) -> c_int;

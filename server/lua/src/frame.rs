@@ -92,10 +92,22 @@ impl Frame<'_> {
         unsafe { (*self.heap).used }
     }
 
+    /// Which run of a script this is: a number that the next one does not have.
+    pub fn run(&self) -> u32 {
+        // SAFETY: the heap lives as long as the state.
+        unsafe { (*self.heap).runs }
+    }
+
     /// Bytes the script may still use.
     pub fn memory_left(&self) -> usize {
         // SAFETY: the heap lives as long as the state.
         unsafe { (*self.heap).limit.saturating_sub((*self.heap).used) }
+    }
+
+    /// What was done took as long as so many instructions: the host is asked that much earlier whether the script may go on.
+    pub fn charge(&mut self, instructions: usize) {
+        // SAFETY: the thread is alive; this changes a number and calls nothing.
+        unsafe { ffi::lua_charge(self.l, instructions) }
     }
 
     /// Raises the error of a script that has used up its memory, if it has: for functions that build much.

@@ -25,13 +25,15 @@ pub(crate) struct Heap {
     pub(crate) host: Option<NonNull<dyn Host>>,
     /// Why the script is being ended.
     pub(crate) stop: Option<Stop>,
+    /// Counts the scripts that were run.
+    pub(crate) runs: u32,
     /// Instructions between two looks at the clock.
     pub(crate) interval: i32,
 }
 
 impl Heap {
     pub(crate) fn new(limit: usize, interval: i32) -> Self {
-        Heap { used: 0, limit, in_rust: 1, host: None, stop: None, interval }
+        Heap { used: 0, limit, in_rust: 1, host: None, stop: None, runs: 0, interval }
     }
 
     /// The script has used more than it may.

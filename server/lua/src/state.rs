@@ -15,8 +15,9 @@ use std::ptr::NonNull;
 /// Instructions between two looks at the clock: about half a millisecond.
 const INTERVAL: i32 = 50_000;
 /// The collector rests until so many bytes are in use: it would walk through all libraries for a few dozen strings.
-const GC_REST: usize = 512 << 10;
-/// A state that occupies more than this after a script, in bytes, is collected at once.
+const GC_REST: usize = 64 << 10;
+/// A state that occupies more than this after a script, in bytes, and twice what was left of it the last time, is
+/// collected at once.
 const KEPT: usize = 8 << 20;
 
 /// A script that was compiled by one state, and belongs to it.
@@ -48,6 +49,8 @@ pub struct State {
     heap: *mut Heap,
     /// The reference to the handler of errors.
     handler: c_int,
+    /// Bytes from which it is collected at once.
+    kept: usize,
     /// A state stays on its thread.
     _local: PhantomData<*mut ()>,
 }
@@ -81,7 +84,7 @@ impl State {
             ffi::lua_sethook(l.as_ptr(), Some(call::hook), ffi::MASK_COUNT, (*heap).interval);
             ffi::lua_pushcclosure(l.as_ptr(), call::error_handler, 0);
             let handler = ffi::luaL_ref(l.as_ptr(), ffi::REGISTRY);
-            State { l, heap, handler, _local: PhantomData }
+            State { l, heap, handler, kept: KEPT, _local: PhantomData }
         }
     }
 
@@ -223,8 +226,11 @@ impl State {
 
     /// The collector works on while scripts run, but not for little; what a script leaves behind in large it takes at once.
     fn tidy(&mut self) {
-        if self.used() > KEPT {
+        // SAFETY: the heap lives as long as the state.
+        unsafe { (*self.heap).runs = (*self.heap).runs.wrapping_add(1) };
+        if self.used() > self.kept {
             self.collect();
+            self.kept = KEPT.max(2 * self.used());
         } else {
             // SAFETY: no script runs.
             unsafe { ffi::lua_gcrest(self.l.as_ptr(), GC_REST) };

@@ -345,6 +345,7 @@ mod tests {
             "aof-checksum",
             "aof-error-exit-after",
             "log-max-unwritten",
+            "script-memory-limit",
         ];
         let old: Vec<_> = all().iter().filter(|row| !later.contains(&row.name)).collect();
         assert_eq!(old.len(), 179);

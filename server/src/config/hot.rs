@@ -160,6 +160,8 @@ hot! {
     activerehashing: bool,
     /// Milliseconds after which a running script makes other clients receive -BUSY; 0 means never.
     busy_reply_threshold: i64,
+    /// Bytes the interpreter of a thread may occupy.
+    script_memory_limit: usize,
 
     // Memory.
     /// Bytes; 0 means no limit.

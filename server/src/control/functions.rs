@@ -1,15 +1,67 @@
-//! `FUNCTION`: libraries of functions come, go, and are looked at.
+//! `FCALL` calls functions; `FUNCTION`: their libraries come, go, and are looked at.
 
 use super::help::{help, unknown_form};
+use super::script::{READS, WRITES, check_permits, checked_keys, feed_monitors, run};
 use super::{Control, ControlCtx, Flow, control};
-use crate::script::functions::{Declared, Policy, Set, dump};
+use crate::script::functions::{Declared, Policy, Set, dump, write_stats};
+use crate::script::{Code, Invocation, Kind};
 use crate::shared::add;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::families::{Case, glob_matches};
-use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply, container};
+use tidegate_commands::model::{Acl, Args, Command, Error, Flag, KeySpec, Reply, container, parse_i64};
 
 /// How long the code of a library may run while it is loaded.
 const LOAD_MS_MAX: i64 = 500;
+
+const COMPLEXITY: &str = "Depends on the function that is executed.";
+
+pub(super) static FCALL: Command<Control> =
+    control("FCALL", "function numkeys [key [key ...]] [arg [arg ...]]", |cx, args, reply| {
+        fcall(cx, args, reply, false)
+    })
+    .about("7.0.0", COMPLEXITY, "Calls a function.")
+    .arity(-3)
+    .keys(
+        KeySpec::counted(2, 1)
+            .rw()
+            .access()
+            .update()
+            .notes("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"),
+    )
+    .flags(WRITES)
+    .acl(Acl::SCRIPTING);
+
+pub(super) static FCALL_RO: Command<Control> =
+    control("FCALL_RO", "function numkeys [key [key ...]] [arg [arg ...]]", |cx, args, reply| {
+        fcall(cx, args, reply, true)
+    })
+    .about("7.0.0", COMPLEXITY, "Calls a function that only reads.")
+    .arity(-3)
+    .keys(
+        KeySpec::counted(2, 1)
+            .ro()
+            .access()
+            .notes("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS"),
+    )
+    .flags(READS)
+    .acl(Acl::SCRIPTING);
+
+fn fcall(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply, read_only: bool) -> Result<Flow, Error> {
+    feed_monitors(cx, args);
+    let shared = cx.worker.eternal;
+    let name = args.next()?;
+    let Some(engine) = &mut cx.worker.engine else {
+        return Err(Error::new("ERR This Redis command is not allowed from script"));
+    };
+    let callee = engine.functions.find(shared, name).ok_or(Error::new("ERR Function not found"))?;
+    let keys = parse_i64(args.next()?).ok_or(Error::new("ERR Bad number of keys provided"))?;
+    let keys = checked_keys(keys, args)?;
+    check_permits(cx, callee.permits(), read_only)?;
+    if let Some(engine) = &mut cx.worker.engine {
+        engine.functions.prepare(&callee, shared.config.hot().script_memory_limit.get())?;
+    }
+    run(cx, Code::Function(&callee), Invocation { args, first_key: args.index(), keys, read_only }, reply)
+}
 
 pub(super) static FUNCTION: Command<Control> = container(
     "FUNCTION",
@@ -149,18 +201,7 @@ fn describe(function: &Declared, reply: &mut Reply) {
 }
 
 static FUNCTION_STATS: Command<Control> = control("STATS", "", |cx, _, reply| {
-    let set = cx.shared().libraries.get();
-    reply.map(2);
-    reply.bulk(b"running_script");
-    reply.null();
-    reply.bulk(b"engines");
-    reply.map(1);
-    reply.bulk(b"LUA");
-    reply.map(2);
-    reply.bulk(b"libraries_count");
-    reply.integer(set.libraries().len() as i64);
-    reply.bulk(b"functions_count");
-    reply.integer(set.functions_len() as i64);
+    write_stats(cx.shared(), reply)?;
     Ok(Flow::Done)
 })
 .about("7.0.0", "O(1)", "Tells which function runs, and how many there are.")
@@ -169,13 +210,16 @@ static FUNCTION_STATS: Command<Control> = control("STATS", "", |cx, _, reply| {
 .acl(Acl::SCRIPTING)
 .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]);
 
-static FUNCTION_KILL: Command<Control> =
-    control("KILL", "", |_, _, _| Err(Error::new("NOTBUSY No scripts in execution right now.")))
-        .about("7.0.0", "O(1)", "Ends the function that runs.")
-        .arity(2)
-        .flags(&[Flag::Noscript, Flag::AllowBusy])
-        .acl(Acl::SCRIPTING)
-        .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]);
+static FUNCTION_KILL: Command<Control> = control("KILL", "", |cx, _, reply| {
+    cx.shared().scripts.busy.kill(Kind::Function)?;
+    reply.ok();
+    Ok(Flow::Done)
+})
+.about("7.0.0", "O(1)", "Ends the function that runs for too long.")
+.arity(2)
+.flags(&[Flag::Noscript, Flag::AllowBusy])
+.acl(Acl::SCRIPTING)
+.tips(&["request_policy:all_shards", "response_policy:one_succeeded"]);
 
 static FUNCTION_DUMP: Command<Control> = control("DUMP", "", |cx, _, reply| {
     let shared = cx.shared();

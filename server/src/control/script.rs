@@ -1,10 +1,10 @@
 //! `EVAL`, `EVALSHA` and `SCRIPT`.
 
-use super::functions::FUNCTION;
+use super::functions::{FCALL, FCALL_RO, FUNCTION};
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
 use crate::dispatch::monitor_line;
-use crate::script::{Invocation, Kind, Script, Sha, parse_sha, sha_of};
+use crate::script::{Code, Invocation, Kind, Permits, Script, Sha, parse_sha, sha_of};
 use crate::shared::add;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,13 +12,16 @@ use tidegate_commands::model::{
     Acl, Args, Command, Error, Family, Flag, KeySpec, Reply, container, family, parse_i64,
 };
 
-pub(super) static FAMILY: Family<Control> =
-    family("scripting", Acl::NONE, &[&EVAL, &EVAL_RO, &EVALSHA, &EVALSHA_RO, &SCRIPT, &FUNCTION]);
+pub(super) static FAMILY: Family<Control> = family(
+    "scripting",
+    Acl::NONE,
+    &[&EVAL, &EVAL_RO, &EVALSHA, &EVALSHA_RO, &SCRIPT, &FCALL, &FCALL_RO, &FUNCTION],
+);
 
 const COMPLEXITY: &str = "Depends on the script that is executed.";
-const WRITES: &[Flag] =
+pub(super) const WRITES: &[Flag] =
     &[Flag::Noscript, Flag::Stale, Flag::SkipMonitor, Flag::NoMandatoryKeys, Flag::MayReplicate];
-const READS: &[Flag] =
+pub(super) const READS: &[Flag] =
     &[Flag::Noscript, Flag::Stale, Flag::SkipMonitor, Flag::NoMandatoryKeys, Flag::Readonly];
 
 static EVAL: Command<Control> =
@@ -87,19 +90,35 @@ fn eval(
     }
     let sha = if by_sha { parse_sha(text) } else { Some(sha_of(text)) };
     let keys = parse_i64(args.next()?).ok_or(Error::NotInteger)?;
-    if keys > args.remaining() as i64 {
-        return Err(Error::new("ERR Number of keys can't be greater than number of args"));
-    }
-    let keys = usize::try_from(keys).map_err(|_| Error::new("ERR Number of keys can't be negative"))?;
+    let keys = checked_keys(keys, args)?;
     let script = match (sha, by_sha) {
         (None, _) => return Err(no_such_script()),
         (Some(sha), true) => find(cx, &sha)?.ok_or_else(no_such_script)?,
-        (Some(sha), false) => match find(cx, &sha)? {
-            Some(script) => script,
-            None => load(cx, text)?,
-        },
+        (Some(sha), false) => {
+            if let Some(script) = find(cx, &sha)? {
+                script
+            } else {
+                let script = load(cx, text)?;
+                let shared = cx.shared();
+                shared.scripts.bring(&script, shared.config.hot().script_memory_limit.get());
+                script
+            }
+        }
     };
-    let permits = script.shebang.permits;
+    check_permits(cx, script.shebang.permits, read_only)?;
+    run(cx, Code::Script(&script), Invocation { args, first_key: args.index(), keys, read_only }, reply)
+}
+
+/// How many of the arguments that follow are keys.
+pub(super) fn checked_keys(keys: i64, args: &Args) -> Result<usize, Error> {
+    if keys > args.remaining() as i64 {
+        return Err(Error::new("ERR Number of keys can't be greater than number of args"));
+    }
+    usize::try_from(keys).map_err(|_| Error::new("ERR Number of keys can't be negative"))
+}
+
+/// Whether a script or a function may run now.
+pub(super) fn check_permits(cx: &ControlCtx, permits: Permits, read_only: bool) -> Result<(), Error> {
     if permits.declared {
         if permits.no_cluster && cx.shared().config.hot().cluster_enabled.get() {
             return Err(Error::new("ERR Can not run script on cluster, 'no-cluster' flag is set."));
@@ -119,13 +138,22 @@ fn eval(
             ));
         }
     }
-    let call = Invocation { args, first_key: args.index(), keys, read_only };
+    Ok(())
+}
+
+/// Runs a script or a function.
+pub(super) fn run(
+    cx: &mut ControlCtx,
+    code: Code<'_>,
+    call: Invocation<'_>,
+    reply: &mut Reply,
+) -> Result<Flow, Error> {
     let transaction = match (&mut cx.hold, cx.roam) {
         (Some(hold), Some(roam)) => Some((&mut **hold, roam)),
         (Some(_), None) => return Err(Error::new("ERR This Redis command is not allowed from script")),
         (None, _) => None,
     };
-    let verdict = cx.worker.run_script(cx.session, &script, call, transaction, reply)?;
+    let verdict = cx.worker.run_script(cx.session, code, call, transaction, reply)?;
     if verdict.failed {
         add(&cx.worker.stats.commands[cx.entry.id].failed, 1);
         for text in &verdict.uncounted {
@@ -136,7 +164,7 @@ fn eval(
 }
 
 /// Before the script's own commands, not after them as with other commands.
-fn feed_monitors(cx: &mut ControlCtx, args: &Args) {
+pub(super) fn feed_monitors(cx: &mut ControlCtx, args: &Args) {
     if cx.shared().clients.is_monitored() {
         let words: Vec<Cow<'_, [u8]>> = (0..args.len()).map(|index| args.get(index).into()).collect();
         cx.shared().clients.feed_monitors(&monitor_line(cx.session, &words));
@@ -155,7 +183,7 @@ fn find(cx: &mut ControlCtx, sha: &Sha) -> Result<Option<Arc<Script>>, Error> {
     Ok(Some(script))
 }
 
-/// Compiles a script for this thread and remembers it for all.
+/// Compiles a script for this thread.
 fn load(cx: &mut ControlCtx, text: &[u8]) -> Result<Arc<Script>, Error> {
     let shared = cx.worker.eternal;
     let script = Arc::new(Script::new(text)?);
@@ -163,7 +191,6 @@ fn load(cx: &mut ControlCtx, text: &[u8]) -> Result<Arc<Script>, Error> {
         return Err(Error::new("ERR This Redis command is not allowed from script"));
     };
     engine.compile(shared, cx.worker.exec.rng(), &script)?;
-    shared.scripts.add(&script);
     Ok(script)
 }
 
@@ -238,6 +265,7 @@ static SCRIPT_LOAD: Command<Control> = control("LOAD", "script", |cx, args, repl
         Some(script) => script,
         None => load(cx, text)?,
     };
+    cx.shared().scripts.keep(&script);
     reply.bulk(script.name().as_bytes());
     Ok(Flow::Done)
 })

@@ -54,7 +54,7 @@ impl Worker {
             return Err(Error::new("ERR Command not allowed inside a transaction").into());
         }
         if self.out_of_memory {
-            self.check_memory(session, entry)?;
+            self.check_memory(session, request, entry)?;
         }
         if self.disk_trouble {
             self.check_disk(session, request, entry)?;
@@ -100,12 +100,17 @@ impl Worker {
 
     /// What needs memory is refused; in a transaction, queueing itself does, and `EXEC` is judged by what it queued.
     #[cold]
-    fn check_memory(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
-        let needs = |entry: &Entry| entry.flags.has(Flag::DenyOom);
+    fn check_memory(&self, session: &Session, request: &Request<'_>, entry: &Entry) -> Result<(), Refusal> {
+        let needs = |entry: &Entry, buf: &[u8], spans: &[Span]| {
+            entry.flags.has(Flag::DenyOom)
+                || self.declared(entry, buf, spans).is_some_and(Permits::needs_memory)
+        };
         let refused = match &session.transaction {
-            _ if entry.name == "exec" => self.any_queued(session, |entry, _| needs(entry)),
+            _ if entry.name == "exec" => {
+                self.any_queued(session, |entry, stored| needs(entry, &stored.bytes, &stored.args))
+            }
             Some(_) => !matches!(entry.name.as_str(), "discard" | "quit" | "reset"),
-            None => needs(entry),
+            None => needs(entry, request.buf, request.spans),
         };
         if refused {
             return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'.").into());
@@ -156,18 +161,20 @@ impl Worker {
         })
     }
 
-    /// What a script says that it may do, if the request is one that says so.
+    /// What the script or the function of a request says it does, if it does say.
     fn declared(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> Option<Permits> {
-        if !entry.is_script || spans.len() < 2 {
+        if !entry.is_script {
             return None;
         }
-        let text = spans[1].slice(buf);
-        let permits = if entry.name.starts_with("evalsha") {
-            parse_sha(text).and_then(|sha| self.shared.scripts.get(&sha)).map(|script| script.shebang.permits)
+        let text = spans.get(1)?.slice(buf);
+        let permits = if entry.name.starts_with("fcall") {
+            self.shared.libraries.get().function(text)?.1.flags.permits()
+        } else if entry.name.starts_with("evalsha") {
+            self.shared.scripts.get(&parse_sha(text)?)?.shebang.permits
         } else {
-            Script::new(text).ok().map(|script| script.shebang.permits)
+            Script::new(text).ok()?.shebang.permits
         };
-        permits.filter(|permits| permits.declared)
+        permits.declared.then_some(permits)
     }
 
     /// A request may change something, as far as its command tells, or its script where that does.

@@ -701,7 +701,7 @@ impl Worker {
         }
     }
 
-    /// Counts a command that a script called.
+    /// Counts a command that a script called, and tells how many nanoseconds it took.
     pub(crate) fn count_in_script<'w>(
         &mut self,
         caller: &Session,
@@ -709,7 +709,7 @@ impl Worker {
         started: u64,
         error: Option<Error>,
         words: impl FnOnce() -> Vec<&'w [u8]>,
-    ) {
+    ) -> u64 {
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
         self.stats.commands[entry.id].ran(1, nanos, self.turn.timed);
         if let Some(error) = error {
@@ -718,6 +718,7 @@ impl Worker {
         if nanos >= self.turn.slow_nanos {
             self.log_slow_words(&caller.client, entry, &words(), (nanos / 1000) as i64);
         }
+        nanos
     }
 
     /// Counts a finished command and looks whether it was slow.

@@ -15,10 +15,11 @@ const FORGOTTEN_MAX: usize = 1000;
 const LOOKED_AT_MAX: usize = 128;
 
 impl Worker {
-    /// True when the keys of this command count as read by the client.
-    pub(super) fn remembers(session: &Session, entry: &Entry) -> bool {
+    /// True when the keys of this command count as read by the client. Of scripts it is what they call that counts.
+    pub(crate) fn remembers(session: &Session, entry: &Entry) -> bool {
         session.tracking.is_some()
             && entry.flags.has(Flag::Readonly)
+            && !entry.is_script
             && session.client.tracking.options().remembers()
     }
 

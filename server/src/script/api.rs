@@ -14,6 +14,17 @@ pub(super) mod host {
     pub(in super::super) const ACL_CHECK: u8 = 4;
     pub(in super::super) const RANDOM: u8 = 5;
     pub(in super::super) const RANDOM_SEED: u8 = 6;
+    /// `redis.register_function`, which only works while a library is loaded.
+    pub(in super::super) const REGISTER: u8 = 7;
+}
+
+/// Who finds the globals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Users {
+    /// Scripts of `EVAL`.
+    Scripts,
+    /// Functions.
+    Functions,
 }
 
 const HOSTED: &[(&str, u8)] = &[
@@ -24,11 +35,11 @@ const HOSTED: &[(&str, u8)] = &[
     ("acl_check_cmd", host::ACL_CHECK),
 ];
 
-const PLAIN: &[(&str, Function)] = &[
-    ("log", log),
-    ("sha1hex", sha1hex),
-    ("error_reply", error_reply),
-    ("status_reply", status_reply),
+const PLAIN: &[(&str, Function)] =
+    &[("log", log), ("sha1hex", sha1hex), ("error_reply", error_reply), ("status_reply", status_reply)];
+
+/// What functions do not find.
+const OF_SCRIPTS: &[(&str, Function)] = &[
     ("replicate_commands", |frame| frame.push_boolean(true).map(|()| 1)),
     // There is no debugger.
     ("breakpoint", |frame| frame.push_boolean(false).map(|()| 1)),
@@ -49,19 +60,20 @@ const NUMBERS: &[(&str, u32)] = &[
 ];
 
 /// Makes the globals and protects every table that can be reached from them. The frame is empty before and after.
-pub(super) fn open(frame: &mut Frame<'_>) -> Result<(), Fault> {
+pub(super) fn open(frame: &mut Frame<'_>, users: Users) -> Result<(), Fault> {
     frame.push_globals()?;
     // They reach into other functions, or run code when the collector does.
     for name in ["newproxy", "setfenv", "getfenv"] {
         frame.push_nil()?;
         frame.raw_set_field(1, name)?;
     }
-    frame.push_table(0, HOSTED.len() + PLAIN.len() + NUMBERS.len() + 1)?;
+    frame.push_table(0, HOSTED.len() + PLAIN.len() + OF_SCRIPTS.len() + NUMBERS.len() + 1)?;
     for (name, which) in HOSTED {
         frame.push_host_function(*which)?;
         frame.raw_set_field(2, name)?;
     }
-    for (name, function) in PLAIN {
+    let more = if users == Users::Scripts { OF_SCRIPTS } else { &[] };
+    for (name, function) in PLAIN.iter().chain(more) {
         frame.push_function(*function)?;
         frame.raw_set_field(2, name)?;
     }
@@ -201,19 +213,35 @@ pub(super) fn log_line(frame: &mut Frame<'_>) -> Result<(), &'static str> {
 
 /// The generator behind `math.random`: that of `drand48`, so that a seed gives the numbers it gives in Redis.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random {
+    state: u64,
+    /// A script has chosen its seed.
+    is_chosen: bool,
+}
 
 impl Random {
     pub(super) fn new(seed: u32) -> Self {
-        Random(u64::from(seed) << 16 | 0x330e)
+        Random { state: u64::from(seed) << 16 | 0x330e, is_chosen: false }
+    }
+
+    /// With a seed that a script has chosen.
+    pub(super) fn chosen(seed: u32) -> Self {
+        Random { is_chosen: true, ..Random::new(seed) }
+    }
+
+    /// The script is over, and what it has chosen is forgotten.
+    pub(super) fn end(&mut self, seed: impl FnOnce() -> u32) {
+        if self.is_chosen {
+            *self = Random::new(seed());
+        }
     }
 
     /// A number from 0 to 1, without 1.
     pub(super) fn next(&mut self) -> f64 {
         const BITS: u64 = (1 << 48) - 1;
         const MAX: u64 = i32::MAX as u64;
-        self.0 = self.0.wrapping_mul(0x5_deec_e66d).wrapping_add(0xb) & BITS;
-        ((self.0 >> 17) % MAX) as f64 / MAX as f64
+        self.state = self.state.wrapping_mul(0x5_deec_e66d).wrapping_add(0xb) & BITS;
+        ((self.state >> 17) % MAX) as f64 / MAX as f64
     }
 }
 

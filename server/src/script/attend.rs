@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "sockets are looked at by their numbers")]
 
 use super::busy::Kind;
+use super::functions::write_stats;
 use crate::clock;
 use crate::dispatch::Lookup;
 use crate::net::decode::{Decoder, Limits, Step};
@@ -162,6 +163,10 @@ fn answer(shared: &'static Shared, client: &Client, input: &[u8], spans: &[Span]
         _ if !busy.is_busy() => return false,
         "script|kill" => busy.kill(Kind::Eval),
         "function|kill" => busy.kill(Kind::Function),
+        "function|stats" => match write_stats(shared, &mut reply) {
+            Ok(()) => return true,
+            Err(error) => Err(error),
+        },
         "shutdown" => {
             let words = spans[1..].iter().map(|span| span.slice(input));
             if words.clone().count() != 1 || !words.clone().all(|word| word.eq_ignore_ascii_case(b"nosave")) {

@@ -4,6 +4,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_commands::model::Error;
 
 /// A thread that attended to clients from within a script so long ago may still be there.
@@ -18,6 +19,17 @@ pub enum Kind {
     Function,
 }
 
+/// A function that runs for too long.
+#[derive(Debug)]
+pub struct Running {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The request that called it.
+    pub command: Vec<Vec<u8>>,
+    /// When it began, Unix milliseconds.
+    pub began_ms: i64,
+}
+
 /// The script of one thread, as the others may know it.
 #[derive(Debug, Default)]
 struct Slot {
@@ -30,6 +42,14 @@ struct Slot {
     killed: AtomicBool,
     /// When the thread last answered clients from within a script, or while it waited for one. Unix milliseconds.
     attended_ms: AtomicI64,
+    /// What is known of it, if it is a slow function.
+    running: Mutex<Option<Arc<Running>>>,
+}
+
+impl Slot {
+    fn set_running(&self, running: Option<Arc<Running>>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
 }
 
 /// The scripts that run now, by thread.
@@ -76,10 +96,12 @@ impl Busy {
         self.slots[thread].wrote.store(true, Relaxed);
     }
 
-    /// The script of a thread has run for too long.
-    pub fn note_slow(&self, thread: usize) {
+    /// The script of a thread has run for too long. If it is a function, `running` tells which.
+    pub fn note_slow(&self, thread: usize, running: impl FnOnce() -> Option<Running>) {
         let slot = &self.slots[thread];
-        if !slot.is_slow.swap(true, Release) {
+        if !slot.is_slow.load(Relaxed) {
+            slot.set_running(running().map(Arc::new));
+            slot.is_slow.store(true, Release);
             self.slow.fetch_add(1, Relaxed);
             self.slow_functions.fetch_add(usize::from(slot.is_function.load(Relaxed)), Relaxed);
         }
@@ -107,10 +129,24 @@ impl Busy {
         if was_slow {
             slot.attended_ms.store(0, Relaxed);
             slot.is_slow.store(false, Relaxed);
+            slot.set_running(None);
             self.slow.fetch_sub(1, Relaxed);
             self.slow_functions.fetch_sub(usize::from(slot.is_function.load(Relaxed)), Relaxed);
         }
         was_slow
+    }
+
+    /// The function that runs for too long, if there is one. Where there are only scripts of `EVAL`, nobody is told.
+    pub fn running(&self) -> Result<Option<Arc<Running>>, Error> {
+        let mut evals = 0;
+        for slot in self.slots.iter().filter(|slot| slot.is_slow.load(Acquire)) {
+            evals += usize::from(!slot.is_function.load(Relaxed));
+            let running = slot.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if running.is_some() {
+                return Ok(running);
+            }
+        }
+        if evals > 0 { Err(refusal(Kind::Eval)) } else { Ok(None) }
     }
 
     /// `SCRIPT KILL` and `FUNCTION KILL`: ends every slow script of this kind that has not written.
@@ -161,8 +197,9 @@ mod tests {
         let busy = Busy::new(2);
         busy.begin(0, Kind::Eval);
         assert_eq!(code(busy.kill(Kind::Eval)), "NOTBUSY");
-        busy.note_slow(0);
+        busy.note_slow(0, || None);
         assert!(busy.is_busy());
+        assert_eq!(code(busy.running().map(|_| ())), "BUSY");
         assert_eq!(code(busy.kill(Kind::Function)), "BUSY");
         busy.kill(Kind::Eval).unwrap();
         assert!(busy.is_killed(0));
@@ -170,9 +207,12 @@ mod tests {
         assert!(!busy.is_busy());
         busy.begin(1, Kind::Function);
         busy.note_write(1);
-        busy.note_slow(1);
+        let running = || Running { name: b"f".to_vec(), command: Vec::new(), began_ms: 0 };
+        busy.note_slow(1, || Some(running()));
+        assert_eq!(busy.running().unwrap().map(|running| running.name.clone()), Some(b"f".to_vec()));
         assert_eq!(code(busy.kill(Kind::Function)), "UNKILLABLE");
         assert!(busy.end(1));
+        assert!(busy.running().unwrap().is_none());
         assert!(!busy.is_busy());
     }
 }

@@ -4,9 +4,10 @@ use super::busy::Busy;
 use super::shebang::{self, Shebang};
 use dashmap::DashMap;
 use sha1::{Digest as _, Sha1};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tidegate_commands::model::Error;
 
 /// The SHA1 of a script's text.
@@ -64,6 +65,8 @@ pub struct Script {
     pub shebang: Shebang,
     /// Whether it is known to touch declared keys only, once it was compiled.
     is_confined: OnceLock<bool>,
+    /// It stays until all are forgotten: `SCRIPT LOAD` was asked to keep it.
+    is_kept: AtomicBool,
 }
 
 impl Script {
@@ -74,6 +77,7 @@ impl Script {
             text: text.into(),
             shebang: shebang::parse(text)?,
             is_confined: OnceLock::new(),
+            is_kept: AtomicBool::new(false),
         })
     }
 
@@ -143,11 +147,15 @@ pub struct Scripts {
     /// Those that run now.
     pub busy: Busy,
     by_sha: DashMap<Sha, Arc<Script>, foldhash::fast::RandomState>,
+    /// Those that `EVAL` brought, in that order.
+    brought: Mutex<VecDeque<Sha>>,
+    /// How many of them had to go.
+    evicted: AtomicU64,
     /// Counts the times that all were forgotten: a thread whose interpreter is older throws it away.
     epoch: AtomicU64,
     bytes: AtomicUsize,
-    /// Bytes of each thread's interpreter.
-    states: DashMap<usize, usize, foldhash::fast::RandomState>,
+    /// Bytes of each thread's interpreters: of scripts, and of functions.
+    states: Box<[[AtomicUsize; 2]]>,
 }
 
 impl Scripts {
@@ -156,9 +164,11 @@ impl Scripts {
         Scripts {
             busy: Busy::new(threads),
             by_sha: DashMap::default(),
+            brought: Mutex::default(),
+            evicted: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
-            states: DashMap::default(),
+            states: (0..threads).map(|_| Default::default()).collect(),
         }
     }
 
@@ -167,17 +177,47 @@ impl Scripts {
         self.by_sha.get(sha).map(|script| Arc::clone(&script))
     }
 
-    /// Remembers a script.
-    pub fn add(&self, script: &Arc<Script>) {
-        if self.by_sha.insert(script.sha, Arc::clone(script)).is_none() {
+    /// Remembers a script until all are forgotten.
+    pub fn keep(&self, script: &Arc<Script>) {
+        script.is_kept.store(true, Relaxed);
+        self.add(script);
+    }
+
+    /// Remembers a script that `EVAL` brought. Where the texts take more than `limit` bytes, those that were brought first
+    /// are forgotten: programs that put values into the texts of their scripts would fill the memory with them.
+    pub fn bring(&self, script: &Arc<Script>, limit: usize) {
+        let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.add(script) {
+            brought.push_back(script.sha);
+        }
+        while self.bytes() > limit
+            && let Some(sha) = brought.pop_front()
+        {
+            if let Some((_, gone)) = self.by_sha.remove_if(&sha, |_, script| !script.is_kept.load(Relaxed)) {
+                self.bytes.fetch_sub(gone.size(), Relaxed);
+                self.evicted.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn add(&self, script: &Arc<Script>) -> bool {
+        let is_new = self.by_sha.insert(script.sha, Arc::clone(script)).is_none();
+        if is_new {
             self.bytes.fetch_add(script.size(), Relaxed);
         }
+        is_new
+    }
+
+    /// How many scripts were forgotten because there were too many.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Relaxed)
     }
 
     /// Forgets all scripts.
     pub fn flush(&self) {
+        let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        brought.clear();
         self.by_sha.clear();
-        self.states.clear();
         self.bytes.store(0, Relaxed);
         self.epoch.fetch_add(1, Relaxed);
     }
@@ -202,14 +242,17 @@ impl Scripts {
         self.bytes.load(Relaxed)
     }
 
-    /// A thread's interpreter occupies so many bytes now.
-    pub fn note_state(&self, thread: usize, bytes: usize) {
-        self.states.insert(thread, bytes);
+    /// A thread's interpreters, of scripts and of functions, occupy so many bytes now.
+    pub fn note_states(&self, thread: usize, bytes: [usize; 2]) {
+        for (state, bytes) in self.states[thread].iter().zip(bytes) {
+            state.store(bytes, Relaxed);
+        }
     }
 
-    /// Bytes of all interpreters.
-    pub fn state_bytes(&self) -> usize {
-        self.states.iter().map(|state| *state).sum()
+    /// Bytes of all interpreters of scripts, and of all interpreters of functions.
+    pub fn state_bytes(&self) -> [usize; 2] {
+        let sum = |which: usize| self.states.iter().map(|states| states[which].load(Relaxed)).sum();
+        [sum(0), sum(1)]
     }
 }
 
@@ -230,10 +273,25 @@ mod tests {
     fn scripts_are_counted_once() {
         let scripts = Scripts::new(1);
         let script = Arc::new(Script::new(b"return 1").unwrap());
-        scripts.add(&script);
-        scripts.add(&script);
+        scripts.bring(&script, usize::MAX);
+        scripts.keep(&script);
         assert_eq!((scripts.len(), scripts.bytes()), (1, script.size()));
         scripts.flush();
         assert_eq!((scripts.len(), scripts.bytes(), scripts.epoch()), (0, 0, 1));
+    }
+
+    #[test]
+    fn what_eval_brings_is_bounded() {
+        let scripts = Scripts::new(1);
+        let kept = Arc::new(Script::new(b"return 'kept'").unwrap());
+        scripts.bring(&kept, usize::MAX);
+        scripts.keep(&kept);
+        for n in 0..1000 {
+            scripts.bring(&Arc::new(Script::new(format!("return {n}").as_bytes()).unwrap()), 10_000);
+        }
+        assert!(scripts.bytes() <= 10_000 && scripts.len() > 10, "{} bytes", scripts.bytes());
+        assert_eq!(scripts.len() + scripts.evicted() as usize, 1001);
+        assert!(scripts.get(&kept.sha).is_some());
+        assert!(scripts.get(&sha_of(b"return 999")).is_some(), "the last one is there");
     }
 }

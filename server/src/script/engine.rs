@@ -1,6 +1,8 @@
 //! The engine of one thread: its interpreter and the scripts compiled for it.
 
 use super::cache::{Script, Sha, ShaHash};
+use super::functions::Functions;
+use super::run::Code;
 use super::{api, libs, reach};
 use crate::session::{Client, Session};
 use crate::shared::Shared;
@@ -9,13 +11,12 @@ use std::sync::Arc;
 use tidegate_commands::model::{Error, Rng, RoutedKey, Span};
 use tidegate_lua::{Compiled, State};
 
-/// Bytes the interpreter of a thread may occupy.
-pub(super) const MEMORY_MAX: usize = 256 << 20;
-
-/// The interpreter of one thread. It is made when the first script is called.
+/// The interpreters of one thread: one for scripts, which is made when the first one is called, and one for functions.
 #[derive(Debug, Default)]
 pub struct Engine {
     loaded: Option<Loaded>,
+    /// The functions.
+    pub functions: Functions,
     /// Room that calls of commands share.
     pub(super) scratch: Scratch,
 }
@@ -26,6 +27,8 @@ struct Loaded {
     /// The epoch of the scripts it was made for.
     epoch: u64,
     scripts: HashMap<Sha, Known, ShaHash>,
+    /// Bytes of their texts.
+    texts: usize,
 }
 
 /// A script that this thread has compiled.
@@ -119,19 +122,25 @@ impl Engine {
     /// The interpreter, of the present epoch.
     fn loaded(&mut self, shared: &Shared, rng: &mut Rng) -> &mut Loaded {
         let epoch = shared.scripts.epoch();
-        if self.loaded.as_ref().is_none_or(|loaded| loaded.epoch != epoch) {
+        let limit = shared.config.hot().script_memory_limit.get();
+        // What stays in it are compiled scripts: when these leave too little for running, they are compiled anew as they
+        // are called.
+        let is_usable = |loaded: &Loaded| {
+            loaded.epoch == epoch && loaded.state.used() < limit / 2 && loaded.texts < limit
+        };
+        if !self.loaded.as_ref().is_some_and(is_usable) {
             self.loaded = None;
             self.scratch.random = api::Random::new(rng.next() as u32);
         }
         self.loaded.get_or_insert_with(|| {
-            let mut state = State::new(MEMORY_MAX);
+            let mut state = State::new(limit);
             state
                 .with(|frame| {
                     libs::open(frame)?;
-                    api::open(frame)
+                    api::open(frame, api::Users::Scripts)
                 })
                 .expect("a fresh interpreter takes its libraries");
-            Loaded { state, epoch, scripts: HashMap::default() }
+            Loaded { state, epoch, scripts: HashMap::default(), texts: 0 }
         })
     }
 
@@ -143,10 +152,10 @@ impl Engine {
 
     /// Compiles a script for this thread, unless it is already.
     pub fn compile(&mut self, shared: &Shared, rng: &mut Rng, script: &Arc<Script>) -> Result<(), Error> {
-        let loaded = self.loaded(shared, rng);
-        if loaded.scripts.contains_key(&script.sha) {
+        if self.known(shared, &script.sha).is_some() {
             return Ok(());
         }
+        let loaded = self.loaded(shared, rng);
         let compiled = loaded.state.compile(script.source(), "@user_script").map_err(|text| {
             Error::text([b"ERR Error compiling script (new function): ", &text[..]].concat())
         })?;
@@ -154,24 +163,40 @@ impl Engine {
             let prototype = loaded.state.prototype(&compiled);
             prototype.is_some_and(|prototype| reach::is_confined(shared.registry, &prototype))
         });
+        loaded.texts += script.size();
         loaded.scripts.insert(script.sha, Known { script: Arc::clone(script), compiled, is_confined });
         Ok(())
     }
 
-    /// The parts that a run needs: the interpreter, the compiled script, the scratch room.
-    pub(super) fn parts(&mut self, sha: &Sha) -> Option<(&mut State, &Compiled, &mut Scratch)> {
-        let loaded = self.loaded.as_mut()?;
-        let known = loaded.scripts.get(sha)?;
-        Some((&mut loaded.state, &known.compiled, &mut self.scratch))
+    /// True when it is known to touch declared keys only.
+    pub(super) fn is_confined(&self, code: Code<'_>) -> bool {
+        let Code::Script(script) = code else { return false };
+        let known = self.loaded.as_ref().and_then(|loaded| loaded.scripts.get(&script.sha));
+        known.is_some_and(|known| known.is_confined)
     }
 
-    /// True when a script that this thread has compiled is known to touch declared keys only.
-    pub(super) fn is_confined(&self, sha: &Sha) -> bool {
-        self.loaded.as_ref().and_then(|loaded| loaded.scripts.get(sha)).is_some_and(|known| known.is_confined)
+    /// Lets go of what nobody can call any more.
+    pub fn tidy(&mut self, shared: &Shared) {
+        if self.loaded.as_ref().is_some_and(|loaded| loaded.epoch != shared.scripts.epoch()) {
+            self.loaded = None;
+        }
+        self.functions.keep_up(shared);
     }
 
-    /// Bytes of the interpreter.
-    pub fn bytes(&self) -> usize {
-        self.loaded.as_ref().map_or(0, |loaded| loaded.state.used())
+    /// The parts that a run needs: the interpreter, what was compiled, the scratch room.
+    pub(super) fn parts(&mut self, code: Code<'_>) -> Option<(&mut State, &Compiled, &mut Scratch)> {
+        let (state, compiled) = match code {
+            Code::Script(script) => {
+                let loaded = self.loaded.as_mut()?;
+                (&mut loaded.state, &loaded.scripts.get(&script.sha)?.compiled)
+            }
+            Code::Function(callee) => self.functions.parts(callee)?,
+        };
+        Some((state, compiled, &mut self.scratch))
+    }
+
+    /// Bytes of the interpreters: of scripts, and of functions.
+    pub fn bytes(&self) -> [usize; 2] {
+        [self.loaded.as_ref().map_or(0, |loaded| loaded.state.used()), self.functions.bytes()]
     }
 }

@@ -16,8 +16,8 @@ mod reach;
 mod run;
 mod shebang;
 
-pub use busy::{Busy, Kind};
+pub use busy::{Busy, Kind, Running};
 pub use cache::{Script, Scripts, Sha, parse_sha, sha_of};
 pub use engine::{Engine, Verdict};
-pub use run::Invocation;
+pub use run::{Code, Invocation};
 pub use shebang::{Permits, Shebang};

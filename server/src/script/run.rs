@@ -7,10 +7,12 @@
 //! keys.
 
 use super::api::{self, host};
-use super::busy::Kind as Running;
+use super::busy::{Kind as Sort, Running};
 use super::cache::Script;
 use super::convert;
 use super::engine::{Scratch, Verdict};
+use super::functions::Callee;
+use super::shebang::Permits;
 use crate::dispatch::DISK_TROUBLE;
 use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request, routed};
 use crate::registry::{Body, Entry};
@@ -18,12 +20,47 @@ use crate::session::Session;
 use crate::shard::exec::{Call, Grip};
 use crate::shard::{Hold, Roam};
 use crate::shared::{Shared, add};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
     Args, Error, Flag, Protocol, Reply, RoutedKey, Scope, Span, format_double_17,
 };
 use tidegate_lua::{Argument, Failure, Fault, Frame, Host, Stop};
+
+/// What runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Code<'a> {
+    /// A script of `EVAL`, which this thread has compiled.
+    Script(&'a Arc<Script>),
+    /// A function, whose library this thread has loaded.
+    Function(&'a Callee),
+}
+
+impl<'a> Code<'a> {
+    fn sort(self) -> Sort {
+        match self {
+            Code::Script(_) => Sort::Eval,
+            Code::Function(_) => Sort::Function,
+        }
+    }
+
+    /// What it may do.
+    pub fn permits(self) -> Permits {
+        match self {
+            Code::Script(script) => script.shebang.permits,
+            Code::Function(callee) => callee.permits(),
+        }
+    }
+
+    /// What errors call it.
+    fn name(self) -> Cow<'a, [u8]> {
+        match self {
+            Code::Script(script) => script.name().into_bytes().into(),
+            Code::Function(callee) => callee.declared().name.as_slice().into(),
+        }
+    }
+}
 
 /// What a script is called with.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +95,8 @@ impl<'s> Shards<'_, 's> {
 /// A run of a script.
 struct Run<'a, 's> {
     worker: &'a mut Worker,
+    code: Code<'a>,
+    call: Invocation<'a>,
     scratch: &'a mut Scratch,
     caller: &'a Session,
     shards: Shards<'a, 's>,
@@ -71,34 +110,42 @@ struct Run<'a, 's> {
 }
 
 impl Worker {
-    /// Runs a script that this thread has compiled and writes its reply. `hold` and `roam` are those of the transaction it
+    /// Runs a script or a function and writes its reply. `hold` and `roam` are those of the transaction it
     /// runs in.
     pub fn run_script<'s>(
         &mut self,
         caller: &Session,
-        script: &Arc<Script>,
+        code: Code<'_>,
         call: Invocation<'_>,
         transaction: Option<(&mut Hold<'s>, &Roam<'s>)>,
         reply: &mut Reply<'_>,
     ) -> Result<Verdict, Error> {
         if let Some((hold, roam)) = transaction {
-            return self.run_held(caller, script, call, Shards::Transaction(hold), Some(roam), reply);
+            return self.run_held(caller, code, call, Shards::Transaction(hold), Some(roam), reply);
         }
         let shared: &'static Shared = self.eternal;
-        let is_confined = self.engine.as_ref().is_some_and(|engine| engine.is_confined(&script.sha));
+        let is_confined = self.engine.as_ref().is_some_and(|engine| engine.is_confined(code));
         let roam = (!is_confined).then(|| shared.shards.roam());
         let declared = call.args.keys().map(tidegate_data::Key::shard);
         let hold = shared.shards.hold(declared.chain(self.exec.stream_shard()).collect());
-        let verdict = self.run_held(caller, script, call, Shards::Own(hold), roam.as_ref(), reply);
+        let verdict = self.run_held(caller, code, call, Shards::Own(hold), roam.as_ref(), reply);
         drop(roam);
         self.serve_postponed();
         verdict
     }
 
+    /// Housekeeping: what nobody can call any more is let go.
+    pub fn tidy_scripts(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.tidy(&self.shared);
+            self.shared.scripts.note_states(self.index, engine.bytes());
+        }
+    }
+
     fn run_held<'s>(
         &mut self,
         caller: &Session,
-        script: &Arc<Script>,
+        code: Code<'_>,
         call: Invocation<'_>,
         shards: Shards<'_, 's>,
         roam: Option<&Roam<'s>>,
@@ -108,17 +155,21 @@ impl Worker {
         let Some(mut engine) = self.engine.take() else {
             return Err(Error::new("ERR This Redis command is not allowed from script"));
         };
-        let result = match engine.parts(&script.sha) {
+        let mut is_used_up = false;
+        let result = match engine.parts(code) {
             None => Err(Error::new("NOSCRIPT No matching script. Please use EVAL.")),
             Some((state, compiled, scratch)) => {
-                let permits = script.shebang.permits;
+                let permits = code.permits();
                 let began = self.stopwatch.ticks();
-                self.shared.scripts.busy.begin(self.index, Running::Eval);
+                self.shared.scripts.busy.begin(self.index, code.sort());
+                state.set_limit(self.shared.config.hot().script_memory_limit.get());
                 scratch.session.db = caller.db;
                 scratch.session.protocol = Protocol::Resp2;
                 scratch.session.no_touch = caller.no_touch;
                 let mut run = Run {
                     worker: self,
+                    code,
+                    call,
                     scratch,
                     caller,
                     shards,
@@ -128,6 +179,7 @@ impl Worker {
                     wrote: false,
                     began,
                 };
+                run.worker.exec.is_scripted = true;
                 let mut verdict = Verdict::default();
                 let mark = reply.mark();
                 let outcome = state.call(
@@ -135,13 +187,14 @@ impl Worker {
                     compiled,
                     |frame| {
                         let keys = call.first_key..call.first_key + call.keys;
-                        set_global(frame, "KEYS", keys.clone().map(|index| call.args.get(index)))?;
-                        set_global(
-                            frame,
-                            "ARGV",
-                            (keys.end..call.args.len()).map(|index| call.args.get(index)),
-                        )?;
-                        Ok(0)
+                        for (name, words) in [("KEYS", keys.clone()), ("ARGV", keys.end..call.args.len())] {
+                            let words = words.map(|index| call.args.get(index));
+                            match code {
+                                Code::Script(_) => set_global(frame, name, words)?,
+                                Code::Function(_) => frame.push_array(words)?,
+                            }
+                        }
+                        Ok(if code.sort() == Sort::Function { 2 } else { 0 })
                     },
                     |run, frame| {
                         let typed = run.scratch.session.protocol == Protocol::Resp3;
@@ -157,7 +210,8 @@ impl Worker {
                         reply.error(&Error::new("ERR reached lua stack limit"));
                     }
                     Err(failure) => {
-                        let (text, is_counted) = explain(failure, &script.name());
+                        is_used_up = matches!(failure, Failure::Broken(_));
+                        let (text, is_counted) = explain(failure, &code.name());
                         verdict.failed(&text, is_counted);
                         reply.error(&Error::text(text));
                     }
@@ -165,7 +219,10 @@ impl Worker {
                 Ok(verdict)
             }
         };
-        self.shared.scripts.note_state(self.index, engine.bytes());
+        if is_used_up && code.sort() == Sort::Function {
+            engine.functions.start_over();
+        }
+        self.shared.scripts.note_states(self.index, engine.bytes());
         self.engine = Some(engine);
         result
     }
@@ -182,13 +239,13 @@ pub(super) fn set_global<'a>(
 }
 
 /// What the caller of a failed script is told, and whether the error was counted already.
-fn explain(failure: Failure, name: &str) -> (Vec<u8>, bool) {
+fn explain(failure: Failure, name: &[u8]) -> (Vec<u8>, bool) {
     match failure {
         Failure::Error { text, place, is_counted } => {
             let mut full = text;
             if let Some((source, line)) = place {
                 full.extend_from_slice(b" script: ");
-                full.extend_from_slice(name.as_bytes());
+                full.extend_from_slice(name);
                 full.extend_from_slice(b", on ");
                 full.extend_from_slice(&source);
                 full.push(b':');
@@ -199,10 +256,20 @@ fn explain(failure: Failure, name: &str) -> (Vec<u8>, bool) {
         }
         Failure::Broken(text) => {
             let shown = &text[..text.len().min(100)];
-            ([b"ERR Error running script ", name.as_bytes(), b", ", shown].concat(), false)
+            ([b"ERR Error running script ", name, b", ", shown].concat(), false)
         }
-        Failure::Stopped(Stop(text)) => (format!("{text} script: {name}.").into_bytes(), false),
+        Failure::Stopped(Stop(text)) => ([text.as_bytes(), b" script: ", name, b"."].concat(), false),
     }
+}
+
+/// What `FUNCTION STATS` tells of a function that runs for so long.
+#[cold]
+fn running(code: Code<'_>, call: Invocation<'_>, elapsed_ms: u64) -> Option<Running> {
+    (code.sort() == Sort::Function).then(|| Running {
+        name: code.name().into_owned(),
+        command: (0..call.args.len()).map(|index| call.args.get(index).to_vec()).collect(),
+        began_ms: crate::clock::unix_ms() - elapsed_ms as i64,
+    })
 }
 
 impl Host for Run<'_, '_> {
@@ -247,8 +314,11 @@ impl Host for Run<'_, '_> {
             host::RANDOM => api::random(&mut self.scratch.random, frame),
             host::RANDOM_SEED => {
                 let seed = frame.to_number(1).ok_or(Fault::Type(1, "number"))?;
-                self.scratch.random = api::Random::new(seed as i64 as u32);
+                self.scratch.random = api::Random::chosen(seed as i64 as u32);
                 Ok(0)
+            }
+            host::REGISTER => {
+                api::raise(frame, "redis.register_function can only be called on FUNCTION LOAD command")
             }
             _ => Err(Fault::new("there is no such function")),
         }
@@ -265,7 +335,7 @@ impl Host for Run<'_, '_> {
         if threshold_ms > 0 {
             let elapsed_ms = worker.stopwatch.nanos(self.began, worker.stopwatch.ticks()) / 1_000_000;
             if elapsed_ms >= threshold_ms as u64 {
-                busy.note_slow(index);
+                busy.note_slow(index, || running(self.code, self.call, elapsed_ms));
                 super::attend::serve(shared, index);
             }
         }
@@ -282,6 +352,9 @@ impl Run<'_, '_> {
     fn finish(self) {
         let worker = &mut *self.worker;
         worker.exec.is_secret = false;
+        worker.exec.is_scripted = false;
+        // Nobody can choose what the next script gets.
+        self.scratch.random.end(|| worker.exec.rng().next() as u32);
         if worker.shared.scripts.busy.end(worker.index) {
             super::attend::end(worker.eternal);
         }
@@ -327,7 +400,9 @@ impl Run<'_, '_> {
         self.scratch.reply.clear();
         let is_error = match self.permitted() {
             Ok(entry) => {
-                self.execute(entry);
+                let nanos = self.execute(entry);
+                // About as many instructions could have run meanwhile.
+                frame.charge((nanos / 10) as usize);
                 let is_error = self.scratch.reply.first() == Some(&b'-');
                 // Most replies of `redis.call` as a statement: nobody looks at them.
                 let pushed = if frame.is_statement() && !(is_error && raises) {
@@ -395,8 +470,8 @@ impl Run<'_, '_> {
         Ok(entry)
     }
 
-    /// Takes the shards of the command, runs it, and leaves its reply in the scratch room.
-    fn execute(&mut self, entry: &'static Entry) {
+    /// Takes the shards of the command, runs it, and leaves its reply in the scratch room. Tells how many nanoseconds it took.
+    fn execute(&mut self, entry: &'static Entry) -> u64 {
         let worker = &mut *self.worker;
         let Scratch { words, spans, keys, last_key, reply: out, session, .. } = &mut *self.scratch;
         keys.clear();
@@ -422,7 +497,7 @@ impl Run<'_, '_> {
                 tracing::error!("A script was misjudged: {} is refused to it", entry.name);
                 let error = Error::new("ERR This key was not declared by the script");
                 Reply::new(out, session.protocol).error(&error);
-                return;
+                return 0;
             }
         }
         let started = worker.stopwatch.ticks();
@@ -438,6 +513,12 @@ impl Run<'_, '_> {
                 };
                 let mut reply = Reply::new(out, session.protocol);
                 let error = worker.exec.run(&mut grip, &mut call, &mut reply).err();
+                if Worker::remembers(self.caller, entry) {
+                    // What counts as read are the keys that the script declared, as soon as it reads anything.
+                    let (declared, id) = (self.call.args, self.caller.client.id);
+                    let words = |arg: usize| declared.get(arg);
+                    worker.exec.remember(&mut Grip::Many(self.shards.hold()), declared.routed(), &words, id);
+                }
                 if let Some(wait) = worker.exec.take_wait() {
                     wait.refused.write(&mut reply);
                 }
@@ -453,7 +534,7 @@ impl Run<'_, '_> {
             let shown: Vec<&[u8]> = spans.iter().map(|span| span.slice(words)).collect();
             worker.shared.clients.feed_monitors(&lua_monitor_line(session.db, &shown));
         }
-        worker.count_in_script(self.caller, entry, started, error, || {
+        let nanos = worker.count_in_script(self.caller, entry, started, error, || {
             spans.iter().map(|span| span.slice(words)).collect()
         });
         // A script may take its time: messages, those of others included, do not wait for its end.
@@ -462,6 +543,7 @@ impl Run<'_, '_> {
         if worker.exec.is_heavy() {
             worker.exec.free_garbage();
         }
+        nanos
     }
 }
 

@@ -171,6 +171,8 @@ pub struct Executor {
     need: Lsn,
     /// What commands do now is not told to the journal: a script wants it so.
     pub is_secret: bool,
+    /// A script calls the commands.
+    pub is_scripted: bool,
     /// What the present unit touched that somebody waits for.
     ready: Ready,
     /// What the last command waits for.
@@ -213,6 +215,7 @@ impl Executor {
             is_loading: false,
             unit: Unit::default(),
             is_secret: false,
+            is_scripted: false,
             ready: Ready::default(),
             wait: None,
             needs_attention: false,
@@ -250,7 +253,8 @@ impl Executor {
             keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
             env: Env::new(self.now_ms, &mut self.rng, &self.limits)
                 .retrying(call.is_retry)
-                .journaling(self.journaled),
+                .journaling(self.journaled)
+                .scripted(self.is_scripted),
         };
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();

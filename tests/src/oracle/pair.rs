@@ -135,7 +135,12 @@ impl Pair {
         }
         let observer = self.observer();
         for side in &mut self.conns[observer].sides {
-            for command in [&["FLUSHALL"][..], &["CONFIG", "SET", "maxmemory-policy", "noeviction"]] {
+            for command in [
+                &["FLUSHALL"][..],
+                &["FUNCTION", "FLUSH"],
+                &["SCRIPT", "FLUSH"],
+                &["CONFIG", "SET", "maxmemory-policy", "noeviction"],
+            ] {
                 side.send(command)?;
                 side.read_raw()?;
             }

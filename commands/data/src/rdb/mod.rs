@@ -18,9 +18,11 @@
 //! * `code`: the numbers of the encodings. `decode`: each of them, element by element;
 //!   `module`: what can be said of modules' values.
 //! * `load`, `save`: from them to our own records, and back; `stream`: both for streams. `payload`: `DUMP` and `RESTORE`.
+//! * `library`: functions as a release candidate wrote them.
 
 mod checksum;
 
+mod library;
 mod load;
 mod lzf;
 mod payload;
@@ -36,6 +38,7 @@ pub mod module;
 
 pub use checksum::Checksum;
 pub use code::Dialect;
+pub use library::library_of_candidate;
 pub use load::{Rules, load};
 pub use payload::{PayloadError, VERSION_OWN, dump, is_known_version, restore, version_of};
 pub use read::{Reader, Source};

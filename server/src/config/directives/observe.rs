@@ -1,6 +1,6 @@
 //! Logs, statistics, notifications, and the long-running scripts that disturb them.
 
-use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, choice, directive, number, text, yes_no};
+use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, MIB, choice, directive, number, text, yes_no};
 use crate::config::choices::{LogLevel, SYSLOG_FACILITY};
 
 pub(super) static ROWS: &[Directive] = &[
@@ -33,5 +33,9 @@ pub(super) static ROWS: &[Directive] = &[
     number("busy-reply-threshold", 0..=LONG_MAX, 5000)
         .alias("lua-time-limit")
         .hot(|hot, value| hot.busy_reply_threshold.store(value)),
+    number("script-memory-limit", MIB as i128..=LONG_MAX, 256 * MIB)
+        .unsigned()
+        .bytes()
+        .hot(|hot, value| hot.script_memory_limit.store(value)),
     yes_no("lua-enable-deprecated-api", false).immutable().hidden(),
 ];

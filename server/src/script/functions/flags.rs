@@ -1,5 +1,7 @@
 //! What a function says it does.
 
+use crate::script::Permits;
+
 /// The flags of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(u8);
@@ -22,6 +24,18 @@ impl Flags {
     /// True if all of `flags` are set.
     pub fn has(self, flags: Flags) -> bool {
         self.0 & flags.0 == flags.0
+    }
+
+    /// What it may do according to them.
+    pub fn permits(self) -> Permits {
+        Permits {
+            declared: true,
+            no_writes: self.has(Flags::NO_WRITES),
+            allow_oom: self.has(Flags::ALLOW_OOM),
+            allow_stale: self.has(Flags::ALLOW_STALE),
+            no_cluster: self.has(Flags::NO_CLUSTER),
+            allow_cross_slot: self.has(Flags::ALLOW_CROSS_SLOT),
+        }
     }
 
     /// Sets the flag of this name, in whatever case; false when there is none.

@@ -7,15 +7,13 @@
 use super::flags::Flags;
 use super::{Declared, metadata};
 use crate::clock;
-use crate::script::api::log_line;
+use crate::script::api::{host, log_line};
 use crate::version::{REDIS_VERSION, REDIS_VERSION_NUMBER};
 use tidegate_commands::model::Error;
 use tidegate_lua::{Compiled, Failure, Fault, Frame, Host, Kind, State, Stop};
 
-/// Bytes an interpreter may occupy.
-const MEMORY_MAX: usize = 256 << 20;
-/// `redis.register_function`, among the functions of the host.
-const REGISTER: u8 = 255;
+/// Bytes an interpreter may occupy in which a library is only looked at.
+const MEMORY_MAX: usize = 64 << 20;
 
 /// What the code of a library registers when it is run in an interpreter of its own.
 pub(super) fn declared(source: &[u8], timeout_ms: i64) -> Result<Vec<Declared>, Error> {
@@ -70,7 +68,7 @@ fn prepare(frame: &mut Frame<'_>) -> Result<(), Fault> {
 fn push_load_globals(frame: &mut Frame<'_>) -> Result<(), Fault> {
     frame.push_table(0, 2)?;
     frame.push_table(0, 8)?;
-    frame.push_host_function(REGISTER)?;
+    frame.push_host_function(host::REGISTER)?;
     frame.raw_set_field(-2, "register_function")?;
     frame.push_function(log)?;
     frame.raw_set_field(-2, "log")?;
@@ -152,7 +150,7 @@ struct Load {
 
 impl Host for Load {
     fn call(&mut self, which: u8, frame: &mut Frame<'_>) -> Result<usize, Fault> {
-        if which != REGISTER {
+        if which != host::REGISTER {
             return Err(Fault::new("this function can only be called inside a script invocation"));
         }
         match self.register(frame) {

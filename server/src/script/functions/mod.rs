@@ -3,16 +3,21 @@
 //! [`Libraries`] is the one set for all threads, replaced as a whole when a library comes or goes. [`load`] runs the
 //! code of a library to learn what it registers; threads that call a function run it again in their own interpreter.
 
+mod engine;
 mod flags;
 mod load;
 mod metadata;
 mod payload;
+mod stats;
 
+pub use engine::{Callee, Functions};
 pub use flags::Flags;
 pub use payload::{Policy, dump};
+pub use stats::write_stats;
 
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_commands::model::Error;
 
@@ -34,6 +39,8 @@ pub struct Library {
     pub name: Vec<u8>,
     /// Its text, with the line that names it.
     pub code: Vec<u8>,
+    /// Where what is compiled begins: behind the line that names it.
+    begin: usize,
     /// Its functions.
     pub functions: Vec<Declared>,
 }
@@ -46,7 +53,22 @@ impl Library {
         if functions.is_empty() {
             return Err(Error::new("ERR No functions registered"));
         }
-        Ok(Library { name: about.name, code: code.to_vec(), functions })
+        let begin = code.len() - about.source.len();
+        Ok(Library { name: about.name, code: code.to_vec(), begin, functions })
+    }
+
+    /// What is compiled.
+    fn source(&self) -> &[u8] {
+        &self.code[self.begin..]
+    }
+
+    /// Bytes it occupies.
+    fn size(&self) -> usize {
+        let declared = |function: &Declared| {
+            size_of::<Declared>() + function.name.len() + function.description.as_ref().map_or(0, Vec::len)
+        };
+        let functions: usize = self.functions.iter().map(declared).sum();
+        size_of::<Self>() + self.name.len() + self.code.len() + functions
     }
 }
 
@@ -66,8 +88,31 @@ impl Set {
 
     /// The function of this name, in whatever case.
     pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Declared)> {
-        let (library, index) = self.functions.get(&name.to_ascii_lowercase())?;
+        let (library, index) = self.entry(name)?;
         Some((library, &library.functions[*index]))
+    }
+
+    /// The same, to be called.
+    fn callee(&self, name: &[u8]) -> Option<Callee> {
+        self.entry(name).map(|(library, index)| Callee::new(Arc::clone(library), *index))
+    }
+
+    fn entry(&self, name: &[u8]) -> Option<&(Arc<Library>, usize)> {
+        // Names are short, and this is done for every call.
+        let mut room = [0; 64];
+        match room.get_mut(..name.len()) {
+            None => self.functions.get(&name.to_ascii_lowercase()),
+            Some(lower) => {
+                lower.copy_from_slice(name);
+                lower.make_ascii_lowercase();
+                self.functions.get(&*lower)
+            }
+        }
+    }
+
+    /// Bytes of the libraries' texts and what is known of them.
+    pub fn bytes(&self) -> usize {
+        self.libraries.values().map(|library| library.size()).sum()
     }
 
     /// Number of functions.
@@ -132,17 +177,28 @@ fn taken(name: &[u8]) -> Error {
 
 /// The libraries of the process.
 #[derive(Debug, Default)]
-pub struct Libraries(Mutex<Arc<Set>>, Mutex<()>);
+pub struct Libraries {
+    set: Mutex<Arc<Set>>,
+    /// Counts the changes of the set.
+    version: AtomicU64,
+    /// Held while a client changes them.
+    order: Mutex<()>,
+}
 
 impl Libraries {
     fn lock(&self) -> MutexGuard<'_, Arc<Set>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the set has changed: who has seen it at the same version has seen all of it.
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
     }
 
     /// While this is held nobody else changes the libraries for a client: changes are journaled in the order in which they
     /// were made.
     pub fn in_order(&self) -> MutexGuard<'_, ()> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All libraries as they are now.
@@ -156,12 +212,15 @@ impl Libraries {
         let mut set = Set::clone(&present);
         let result = change(&mut set)?;
         *present = Arc::new(set);
+        self.version.fetch_add(1, Release);
         Ok(result)
     }
 
     /// Replaces all libraries.
     pub fn replace(&self, set: Set) {
-        *self.lock() = Arc::new(set);
+        let mut present = self.lock();
+        *present = Arc::new(set);
+        self.version.fetch_add(1, Release);
     }
 
     /// `FUNCTION LOAD`: the name of the library that was added.

@@ -1,8 +1,9 @@
 //! `FUNCTION DUMP` and `FUNCTION RESTORE`: all libraries as they stand in an RDB file, with the footer of a payload.
 
 use super::{Libraries, Library, Set};
+use std::borrow::Cow;
 use tidegate_commands::model::Error;
-use tidegate_data::rdb::{Checksum, Reader, VERSION_OWN, Writer, is_known_version};
+use tidegate_data::rdb::{Checksum, Reader, VERSION_OWN, Writer, is_known_version, library_of_candidate};
 
 /// The code in front of a library.
 const FUNCTION: u8 = 245;
@@ -55,15 +56,13 @@ impl Libraries {
         let mut reader = Reader::new(body);
         while !reader.source().is_empty() {
             let code = reader.byte().map_err(|_| Error::new("ERR can not read data type"))?;
-            match code {
-                FUNCTION => {}
-                FUNCTION_OF_CANDIDATES => {
-                    return Err(Error::new("ERR Pre-release function format not supported."));
-                }
+            let text: Result<Cow<'_, [u8]>, _> = match code {
+                FUNCTION => reader.bytes().map(Cow::from),
+                FUNCTION_OF_CANDIDATES => library_of_candidate(&mut reader).map(Cow::from),
                 _ => return Err(Error::new("ERR given type is not a function")),
-            }
-            let failed = |_| Error::new("ERR Failed loading library code");
-            let library = Library::new(reader.bytes().map_err(failed)?, timeout_ms)?;
+            };
+            let text = text.map_err(|_| Error::new("ERR Failed loading library payload"))?;
+            let library = Library::new(&text, timeout_ms)?;
             set.add(library, false)?;
         }
         match policy {

@@ -1,4 +1,5 @@
 use super::*;
+use tidegate_data::rdb::Checksum;
 
 fn load(libraries: &Libraries, code: &str) -> String {
     match libraries.load(code.as_bytes(), true, 500) {
@@ -127,6 +128,10 @@ fn payloads_go_there_and_back() {
     libraries.restore(&payload, Policy::Replace, true, 500).unwrap();
     libraries.restore(&payload, Policy::Flush, true, 500).unwrap();
     assert_eq!(libraries.get().functions_len(), 1);
+    let of_candidate = b"\xf6\x01c\x03LUA\x00\x2eredis.register_function('g', function() end)  \x0a\x00";
+    let sum = Checksum::of(of_candidate).to_le_bytes();
+    libraries.restore(&[of_candidate, &sum[..]].concat(), Policy::Append, true, 500).unwrap();
+    assert!(libraries.get().function(b"g").is_some(), "a library of a release candidate");
     for len in 0..payload.len() {
         libraries.restore(&payload[..len], Policy::Flush, true, 500).unwrap_err();
         let _ = libraries.restore(&payload[..len], Policy::Replace, false, 500);

@@ -6,6 +6,8 @@ use tidegate_lua::{Fault, Frame};
 /// The text that an argument is or reads as. It is copied, as the frame changes while it is read.
 pub(super) fn text(frame: &mut Frame<'_>, index: usize) -> Result<Vec<u8>, Fault> {
     let (left, len) = (frame.memory_left(), frame.length(index as i32));
+    // Whatever is read of it takes its time.
+    frame.charge(len / 8);
     match frame.text(index as i32) {
         Some(_) if len > left => Err(Fault::Memory),
         Some(text) => Ok(text.to_vec()),

@@ -62,8 +62,9 @@ fn sort(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, may_store: bool) -> Re
             _ => return Err(Error::WrongType),
         },
     };
-    if options.unsorted && type_code == Some(TypeCode::Set) && destination.is_some() {
-        // What is stored must not depend on how a set is kept.
+    if options.unsorted && type_code == Some(TypeCode::Set) && (destination.is_some() || cx.env.is_scripted())
+    {
+        // What is stored, or a script does, must not depend on how a set is kept.
         options.unsorted = false;
         options.alpha = true;
         options.by = None;

@@ -9,7 +9,8 @@ use super::arguments::{integer, is_nil, text};
 use tidegate_lua::{Fault, Frame, Function, Kind};
 
 /// The library. Its functions are added with what they remember.
-pub(super) static LIBRARY: Library = Library { name: "cjson", functions: &[], finish: Some(fill) };
+pub(super) static LIBRARY: Library =
+    Library { name: "cjson", functions: &[], finish: Some(|frame| fill(frame, Some(NEVER))) };
 
 static FUNCTIONS: &[(&str, Function)] = &[
     ("encode", encode::encode),
@@ -23,10 +24,16 @@ static FUNCTIONS: &[(&str, Function)] = &[
     ("decode_invalid_numbers", |frame| set_choice(frame, Setting::DecodeInvalid, &SWITCH)),
     ("new", |frame| {
         frame.push_table(0, FUNCTIONS.len() + 3)?;
-        fill(frame)?;
+        fill(frame, None)?;
         Ok(1)
     }),
 ];
+
+/// Where the settings of the functions that all scripts share have the number of the run that made them: for the next
+/// run they do not count. Redis lets them stay, so that a script depends on those that ran before it.
+const MADE_IN: usize = 10;
+/// The number of no run.
+const NEVER: f64 = -1.0;
 
 /// What a script may set for one table of functions: every `cjson.new()` has its own. They remember a table with these
 /// as its elements; what is not set there is as usual.
@@ -69,13 +76,23 @@ impl Setting {
     fn get(self, frame: &mut Frame<'_>) -> Result<i32, Fault> {
         frame.push_remembered()?;
         frame.raw_element(-1, self as usize + 1)?;
-        let value = frame.number(-1).map_or(self.usual(), |value| value as i32);
-        frame.pop(2);
-        Ok(value)
+        let value = frame.number(-1).map(|value| value as i32);
+        frame.pop(1);
+        let counts = value.is_some() && !is_of_another_run(frame)?;
+        frame.pop(1);
+        Ok(value.filter(|_| counts).unwrap_or(self.usual()))
     }
 
     fn set(self, frame: &mut Frame<'_>, value: i32) -> Result<(), Fault> {
         frame.push_remembered()?;
+        if is_of_another_run(frame)? {
+            for element in 1..MADE_IN {
+                frame.push_nil()?;
+                frame.raw_set_element(-2, element)?;
+            }
+            frame.push_number(f64::from(frame.run()))?;
+            frame.raw_set_element(-2, MADE_IN)?;
+        }
         frame.push_number(f64::from(value))?;
         frame.raw_set_element(-2, self as usize + 1)?;
         frame.pop(1);
@@ -83,9 +100,22 @@ impl Setting {
     }
 }
 
-/// Adds functions that share their settings, and the constants, to the table on top.
-fn fill(frame: &mut Frame<'_>) -> Result<(), Fault> {
+/// True when the settings on top were made by a script that is over.
+fn is_of_another_run(frame: &mut Frame<'_>) -> Result<bool, Fault> {
+    frame.raw_element(-1, MADE_IN)?;
+    let made_in = frame.number(-1);
+    frame.pop(1);
+    Ok(made_in.is_some_and(|run| run != f64::from(frame.run())))
+}
+
+/// Adds functions that share their settings, and the constants, to the table on top. `made_in` where the settings last no
+/// longer than a run.
+fn fill(frame: &mut Frame<'_>, made_in: Option<f64>) -> Result<(), Fault> {
     frame.push_table(0, 0)?;
+    if let Some(run) = made_in {
+        frame.push_number(run)?;
+        frame.raw_set_element(-2, MADE_IN)?;
+    }
     for (name, function) in FUNCTIONS {
         frame.push_copy(-1)?;
         frame.push_closure(*function)?;

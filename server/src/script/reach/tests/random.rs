@@ -218,7 +218,7 @@ fn confined_scripts_keep_to_their_keys() {
     let mut rng = Rng::new(seed);
     let (mut confined, mut calls, mut guilty) = (0, 0, 0);
     let mut state = State::new(64 << 20);
-    state.with(api::open).unwrap();
+    state.with(|frame| api::open(frame, api::Users::Scripts)).unwrap();
     for _ in 0..scripts {
         let mut author = Author { rng: &mut rng, text: String::new(), depth: 0 };
         author.write(
