@@ -78,9 +78,17 @@ fn is_root(path: &str) -> bool {
         || path.ends_with("src/main.rs")
         || path.ends_with("/build.rs")
         || ((path.starts_with("tests/") || path.contains("/examples/")) && path.ends_with("/main.rs"))
-        || ["src/bin/", "/examples/", "benches/benches/", "data/tests/", "server/tests/", "fuzz_targets/"]
-            .iter()
-            .any(|dir| in_dir(dir))
+        || [
+            "src/bin/",
+            "/examples/",
+            "benches/benches/",
+            "data/tests/",
+            "persistence/tests/",
+            "server/tests/",
+            "fuzz_targets/",
+        ]
+        .iter()
+        .any(|dir| in_dir(dir))
 }
 
 /// The files that the `mod` lines of a file name.

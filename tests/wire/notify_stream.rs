@@ -14,7 +14,12 @@ fn recording(classes: &str) -> TestServer {
 /// The entries so far as `event key`, with the database behind it unless that is the first. Empties the stream.
 fn recorded(client: &mut RespClient) -> String {
     converse(client, "> SELECT 0\nOK");
-    let entries = client.line("XRANGE events - +");
+    // Both at once: what comes in between would be lost.
+    for line in ["MULTI", "XRANGE events - +", "XTRIM events MAXLEN 0"] {
+        client.line(line);
+    }
+    let replies = client.line("EXEC");
+    let entries = &replies.items().expect("two replies")[0];
     let mut told = Vec::new();
     for entry in entries.items().expect("a list of entries") {
         let [_, fields] = entry.items().expect("an id and fields") else { panic!("{}", show(entry)) };
@@ -27,7 +32,6 @@ fn recorded(client: &mut RespClient) -> String {
             format!("{name} {of_key}@{number}")
         });
     }
-    client.line("XTRIM events MAXLEN 0");
     told.join(", ")
 }
 
