@@ -239,6 +239,22 @@ fn it_is_turned_on_and_off_while_the_server_runs() {
     assert_eq!(server.client().line("DBSIZE"), Reply::Int(0));
 }
 
+/// Whoever wants to turn it on at the next start makes the files before.
+#[test]
+fn files_are_made_while_it_is_off() {
+    let server = TestServer::tidegate_with(&["--enable-debug-command", "yes", "--appendonly", "no"]);
+    let mut client = server.client();
+    fill(&mut client);
+    let before = digest(&mut client);
+    for _ in 0..2 {
+        converse(&mut client, "> BGREWRITEAOF\nBackground append only file rewriting started");
+        wait_for_rewrite(&mut client);
+        assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok");
+        converse(&mut client, "> DEBUG LOADAOF\nOK");
+        assert_eq!(digest(&mut client), before);
+    }
+}
+
 #[test]
 fn a_torn_end_is_cut_off_behind_the_last_transaction() {
     for (mode, starts) in [("yes", true), ("no", false)] {

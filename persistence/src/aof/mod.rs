@@ -325,6 +325,19 @@ impl Aof {
         Ok(())
     }
 
+    /// There will be no such snapshot.
+    pub fn not_rewritten_alone(&self) {
+        self.writer(Loaded::default()).obey(Order::NotRewritten);
+    }
+
+    /// Makes the directory of the files, if it is not there.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn make_dir(&self) -> std::io::Result<()> {
+        self.core.disk.create_dir(&self.core.place.dir)
+    }
+
     /// The snapshot is in this file, written and synced.
     pub fn rewritten(&self, snapshot: PathBuf) {
         self.core.log.order(Order::Rewritten(snapshot));

@@ -135,13 +135,17 @@ pub fn rewrite(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<Begun, &'sta
     if shared.journaled.load(Relaxed) {
         aof.switch();
     } else {
+        if let Err(error) = aof.make_dir() {
+            tracing::warn!("Can't open or create append-only dir: {error}");
+            return Err("ERR Can't open or create append-only dir. Check server logs.");
+        }
         aof.note_rewriting();
     }
     match begin_snapshot(shared, hold) {
         Ok(()) => Ok(Begun::Now),
         Err(refusal) => {
             note_refusal(shared, &refusal);
-            aof.not_rewritten();
+            not_rewritten(shared);
             shared.rewriting.schedule();
             Ok(Begun::Later)
         }
@@ -183,12 +187,12 @@ fn end(shared: &Arc<Shared>, result: Result<u64, Failure>, file: PathBuf) {
         }
         Err(Failure::Cancelled) => {
             tracing::warn!("Background AOF rewrite terminated by signal 10");
-            aof.not_rewritten();
+            not_rewritten(shared);
         }
         Err(failure) => {
             tracing::warn!("{failure}");
             tracing::warn!("Background AOF rewrite terminated with error");
-            aof.not_rewritten();
+            not_rewritten(shared);
         }
     }
 }
@@ -201,7 +205,14 @@ fn rewritten_alone(shared: &Shared, file: PathBuf) {
         .and_then(|manifest| aof.rewritten_alone(manifest, file));
     if let Err(error) = result {
         tracing::warn!("Error trying to put the rewritten AOF in place: {error}");
+        aof.not_rewritten_alone();
     }
+}
+
+/// There is no snapshot for the append-only file.
+fn not_rewritten(shared: &Shared) {
+    let Some(aof) = &shared.aof else { return };
+    if shared.journaled.load(Relaxed) { aof.not_rewritten() } else { aof.not_rewritten_alone() }
 }
 
 /// Rewrites the append-only file if it is time: somebody asked for it, or it has grown enough.
