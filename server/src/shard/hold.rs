@@ -19,7 +19,6 @@ use std::cell::UnsafeCell;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate_data::{Databases, DirectoryHint, Held, KeyHasher};
-use tidegate_persistence::journal::Lsn;
 
 /// What a shard owns.
 #[derive(Debug)]
@@ -32,8 +31,8 @@ pub struct ShardData {
     pub awaited: WaitTable,
     /// Clients that hold its keys in a cache of their own.
     pub tracked: TrackTable,
-    /// Position in the journal behind the last change here.
-    pub changed_at: Lsn,
+    /// Position in the journal (a `journal::Lsn`) behind the last change here.
+    pub changed_at: u64,
 }
 
 impl ShardData {
