@@ -239,6 +239,22 @@ fn it_is_turned_on_and_off_while_the_server_runs() {
     assert_eq!(server.client().line("DBSIZE"), Reply::Int(0));
 }
 
+/// The snapshot would have the first half of the transaction, and the journal behind it all of it.
+#[test]
+fn a_rewrite_does_not_cut_a_transaction() {
+    let mut server = TestServer::tidegate_with(&ON);
+    let mut client = server.client();
+    converse(
+        &mut client,
+        "> MULTI\nOK\n> INCR n\nQUEUED\n> BGREWRITEAOF\nQUEUED\n> INCR n\nQUEUED\n> EXEC\n[1 Background append only file \
+         rewriting scheduled 2]",
+    );
+    wait_for_rewrite(&mut client);
+    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok");
+    server.restart().expect("it starts again");
+    assert_eq!(server.client().line("GET n"), Reply::Bulk(b"2".to_vec()));
+}
+
 /// Whoever wants to turn it on at the next start makes the files before.
 #[test]
 fn files_are_made_while_it_is_off() {

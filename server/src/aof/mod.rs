@@ -82,17 +82,10 @@ pub fn turn_on(shared: &Arc<Shared>, hold: &mut Hold<'_>, prepared: Prepared) ->
     // One that is under way is of another moment.
     aof.begin(prepared).map_err(|error| format!("Unable to turn on AOF: {error}"))?;
     shared.journaled.store(true, Relaxed);
-    match begin_snapshot(shared, hold) {
-        Ok(()) => {}
-        Err(refusal) => {
-            // The cron tries again.
-            tracing::info!(
-                "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
-            );
-            note_refusal(shared, &refusal);
-            aof.not_rewritten();
-            shared.rewriting.schedule();
-        }
+    if begin_snapshot(shared, hold) == Begun::Later {
+        tracing::info!(
+            "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible."
+        );
     }
     Ok(())
 }
@@ -122,12 +115,7 @@ pub enum Begun {
 /// # Errors
 /// It is being rewritten already.
 pub fn rewrite(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<Begun, &'static str> {
-    let Some(aof) = &shared.aof else { return Err("ERR There is no append-only file to rewrite") };
-    if aof.status().is_rewriting.load(Relaxed)
-        || matches!(shared.snapshots.running(), Some((Kind::Rewrite, _)))
-    {
-        return Err("ERR Background append only file rewriting already in progress");
-    }
+    let aof = to_rewrite(shared)?;
     if !shared.snapshots.is_idle() {
         shared.rewriting.schedule();
         return Ok(Begun::Later);
@@ -141,25 +129,43 @@ pub fn rewrite(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<Begun, &'sta
         }
         aof.note_rewriting();
     }
-    match begin_snapshot(shared, hold) {
-        Ok(()) => Ok(Begun::Now),
-        Err(refusal) => {
-            note_refusal(shared, &refusal);
-            not_rewritten(shared);
-            shared.rewriting.schedule();
-            Ok(Begun::Later)
-        }
-    }
+    Ok(begin_snapshot(shared, hold))
 }
 
-fn note_refusal(shared: &Shared, refusal: &Refusal) {
+/// Has the cron rewrite the append-only file: in the midst of a transaction the cut would lie between what the snapshot has
+/// and the unit of the transaction, which is journaled as a whole behind it, and what came before would be replayed twice.
+///
+/// # Errors
+/// It is being rewritten already.
+pub fn rewrite_later(shared: &Shared) -> Result<Begun, &'static str> {
+    to_rewrite(shared)?;
+    shared.rewriting.schedule();
+    Ok(Begun::Later)
+}
+
+/// The append-only file, unless it is being rewritten.
+fn to_rewrite(shared: &Shared) -> Result<&Aof, &'static str> {
+    let Some(aof) = &shared.aof else { return Err("ERR There is no append-only file to rewrite") };
+    if aof.status().is_rewriting.load(Relaxed)
+        || matches!(shared.snapshots.running(), Some((Kind::Rewrite, _)))
+    {
+        return Err("ERR Background append only file rewriting already in progress");
+    }
+    Ok(aof)
+}
+
+/// Begins the snapshot that will be the base; if that is not possible, the cron tries again.
+fn begin_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Begun {
+    let Err(refusal) = try_snapshot(shared, hold) else { return Begun::Now };
     if let Refusal::Thread(error) = refusal {
-        shared.saving.note_failed();
         tracing::warn!("Can't rewrite append only file in background: {error}");
     }
+    not_rewritten(shared);
+    shared.rewriting.schedule();
+    Begun::Later
 }
 
-fn begin_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<(), Refusal> {
+fn try_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<(), Refusal> {
     let Some(aof) = &shared.aof else { return Ok(()) };
     let target = aof.place().file(&format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
     let file = target.clone();

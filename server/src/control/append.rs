@@ -13,8 +13,12 @@ pub(super) static BGREWRITEAOF: Command<Control> = control("BGREWRITEAOF", "", b
 
 fn bgrewriteaof(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let shared = Arc::clone(&cx.worker.shared);
-    let begun = cx.with_keyspace(|hold| aof::rewrite(&shared, hold)).map_err(Error::new)?;
-    reply.simple(match begun {
+    let begun = if cx.in_transaction() {
+        aof::rewrite_later(&shared)
+    } else {
+        cx.with_keyspace(|hold| aof::rewrite(&shared, hold))
+    };
+    reply.simple(match begun.map_err(Error::new)? {
         Begun::Now => "Background append only file rewriting started",
         Begun::Later => "Background append only file rewriting scheduled",
     });
