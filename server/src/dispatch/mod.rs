@@ -404,6 +404,9 @@ impl Worker {
     }
 
     /// Looks every command of the group up, routes it, and brings its memory nearer.
+    ///
+    /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys of the
+    /// group before the next is: short loops, so that the processor waits for many of them at once.
     #[inline]
     fn plan(&mut self, session: &Session, buf: &[u8], group: &mut Group) {
         let shared = self.eternal;
@@ -415,13 +418,16 @@ impl Worker {
             if let Lookup::Found(entry) = planned.lookup {
                 planned.route = route::route(shared, entry, buf, spans, &mut group.keys);
                 planned.keys = group.keys.len() - planned.first_key;
-                // At once: the buckets arrive while the rest of the group is looked up and hashed.
                 for key in &group.keys[planned.first_key..] {
-                    shared.shards.prefetch_bucket(key.shard, db, key.hash);
+                    shared.shards.prefetch_entry(key.shard, db, key.hash);
                 }
             }
         }
+        // One key is looked for at once.
         if group.keys.len() > 1 {
+            for key in &group.keys {
+                shared.shards.prefetch_bucket(key.shard, db, key.hash);
+            }
             for key in &group.keys {
                 shared.shards.prefetch_record(key.shard, db, key.hash);
             }

@@ -117,15 +117,22 @@ impl Shards {
         slot & (self.shards.len() as u16 - 1)
     }
 
-    /// Brings the shard's lock and the bucket of a key nearer to this core, without taking the lock.
+    /// Brings the shard's lock and the directory's entry of a key nearer to this core, without taking the lock.
     ///
     /// The lock's line usually was another core's last: fetching it for writing now, together with those of the
     /// whole group, costs one transfer's time instead of one for every command.
     #[inline]
-    pub fn prefetch_bucket(&self, shard: u16, db: usize, hash: u64) {
+    pub fn prefetch_entry(&self, shard: u16, db: usize, hash: u64) {
         let shard = &self.shards[shard as usize];
         prefetch_for_write(&raw const shard.lock);
-        shard.hints.0[db].prefetch_bucket(hash);
+        shard.hints.0[db].prefetch_entry(hash);
+    }
+
+    /// Brings the bucket of a key nearer, without taking the lock. Best called some time after
+    /// [`Shards::prefetch_entry`], whose entry it loads.
+    #[inline]
+    pub fn prefetch_bucket(&self, shard: u16, db: usize, hash: u64) {
+        self.shards[shard as usize].hints.0[db].prefetch_bucket(hash);
     }
 
     /// Brings the record of a key nearer, if its shard is free at this moment.

@@ -20,7 +20,7 @@ use std::{
 use super::{
     hash::{PREFIX_BITS, prefix, tag},
     record::size_class,
-    segment::{Header, NO_SEGMENT, SegmentPointer},
+    segment::{Header, NO_SEGMENT, SegmentPointer, prefetch},
 };
 
 /// A [`SegmentPointer`], readable by hints.
@@ -67,6 +67,14 @@ impl DirectoryHint {
         }
     }
 
+    /// Prefetches the entry of the directory that [`prefetch_bucket`](Self::prefetch_bucket) loads.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if let Some(slot) = self.slot(hash) {
+            prefetch(ptr::from_ref(slot).cast());
+        }
+    }
+
     /// As [`prefetch_bucket`](Self::prefetch_bucket), and the segment's header, which adding or removing a key changes.
     #[inline]
     pub fn prefetch_bucket_for_write(&self, hash: u64) {
@@ -78,6 +86,11 @@ impl DirectoryHint {
 
     #[inline]
     fn segment(&self, hash: u64) -> Option<SegmentPointer> {
+        self.slot(hash).map(|slot| SegmentPointer(slot.load(Relaxed)))
+    }
+
+    #[inline]
+    fn slot(&self, hash: u64) -> Option<&Slot> {
         let packed = self.shared.packed.load(Acquire);
         if packed.is_null() {
             return None;
@@ -86,8 +99,7 @@ impl DirectoryHint {
         let slots = packed.map_addr(|address| address & ADDRESS_MASK);
         // SAFETY: the array has 2^depth entries and lives in `held`, which is only added to, at least as long as
         // `self.shared`. All accesses to entries are atomic.
-        let slot = unsafe { &*slots.add(index(hash, depth)) };
-        Some(SegmentPointer(slot.load(Relaxed)))
+        Some(unsafe { &*slots.add(index(hash, depth)) })
     }
 }
 
