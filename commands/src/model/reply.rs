@@ -168,6 +168,7 @@ impl<'a> Reply<'a> {
     }
 
     /// A bulk string, or the null of the protocol.
+    #[inline]
     pub fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => self.bulk(bytes),
@@ -312,7 +313,11 @@ impl<'a> Reply<'a> {
         }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn header(&mut self, kind: u8, n: i64) {
         if (0..10).contains(&n) {
             self.out.extend_from_slice(&[kind, b'0' + n as u8, b'\r', b'\n']);
@@ -323,6 +328,10 @@ impl<'a> Reply<'a> {
             self.out.extend_from_slice(&[kind, b'0' + n / 10, b'0' + n % 10, b'\r', b'\n']);
             return;
         }
+        self.long_header(kind, n);
+    }
+
+    fn long_header(&mut self, kind: u8, n: i64) {
         self.out.push(kind);
         let mut digits = Digits::default();
         self.out.extend_from_slice(digits.format(n));

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    hash::{PREFIX_BITS, prefix, tag},
+    hash::{PREFIX_BITS, tag},
     record::size_class,
     segment::{Header, NO_SEGMENT, SegmentPointer, prefetch},
 };
@@ -106,7 +106,9 @@ impl DirectoryHint {
 /// Which of 2^depth entries the hash belongs to.
 #[inline]
 fn index(hash: u64, depth: u32) -> usize {
-    (prefix(hash) >> (PREFIX_BITS - depth)) as usize
+    debug_assert!(depth <= PREFIX_BITS);
+    // In two steps: no bits at all are 64 less than there are.
+    (hash >> 1).wrapping_shr(63_u32.wrapping_sub(depth)) as usize
 }
 
 /// Maps each hash prefix to a segment. Does not own the segments.

@@ -19,8 +19,20 @@ pub(super) const PREFIX_BITS: u32 = 24;
 static CRC_TABLES: [[u16; 256]; 16] = crc_tables();
 
 /// The Redis cluster slot of `key` (0..16384): CRC16-XMODEM of its [hash tag](hash_tag).
-#[inline]
+#[expect(clippy::inline_always, reason = "a call per step costs as much as the steps: see ARCHITECTURE.md")]
+#[inline(always)]
 pub fn slot(key: &[u8]) -> u16 {
+    // Most keys have 8 to 16 bytes and no brace: two words, which overlap in equal bytes, tell both.
+    if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>())
+        && key.len() <= 16
+        && zeros(u64::from_le_bytes(*first) ^ OPENING) | zeros(u64::from_le_bytes(*last) ^ OPENING) == 0
+    {
+        return crc_of_block(word_of(key)) % SLOTS;
+    }
+    slot_of_any(key)
+}
+
+fn slot_of_any(key: &[u8]) -> u16 {
     crc16(hash_tag(key)) % SLOTS
 }
 
@@ -36,17 +48,24 @@ pub fn hash_tag(key: &[u8]) -> &[u8] {
     }
 }
 
+const LOW: u64 = 0x0101_0101_0101_0101;
+/// Eight opening braces.
+const OPENING: u64 = LOW * b'{' as u64;
+
+/// The lowest set bit marks the first byte that is zero, if any; false marks can only follow it.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
 /// Position of the first `wanted`, eight bytes at a time.
 #[inline]
 fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let pattern = LOW * u64::from(wanted);
     let (chunks, tail) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let difference = u64::from_le_bytes(*chunk) ^ pattern;
-        // The lowest set bit marks the first zero byte of `difference`; false marks can only follow it.
-        let zeros = difference.wrapping_sub(LOW) & !difference & HIGH;
+        let zeros = zeros(u64::from_le_bytes(*chunk) ^ pattern);
         if zeros != 0 {
             return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
         }
@@ -157,7 +176,11 @@ impl KeyHasher {
     }
 
     /// Hash of `key`. Bits 63..40 index the directory, bits 39..24 are the tag inside a segment.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn hash(&self, key: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(key);
@@ -176,7 +199,7 @@ impl fmt::Debug for KeyHasher {
 }
 
 /// The 24 bits of `hash` which order segments.
-#[inline]
+#[cfg(test)]
 pub(super) const fn prefix(hash: u64) -> u32 {
     (hash >> (64 - PREFIX_BITS)) as u32
 }
@@ -274,6 +297,11 @@ mod tests {
         fn eight_bytes_at_a_time_change_nothing(bytes in prop::collection::vec(any::<u8>(), 0..80), wanted: u8) {
             prop_assert_eq!(crc16(&bytes), crc16_bitwise(&bytes));
             prop_assert_eq!(position(&bytes, wanted), bytes.iter().position(|&byte| byte == wanted));
+        }
+
+        #[test]
+        fn short_keys_have_the_slots_of_any(bytes in prop::collection::vec(prop_oneof![any::<u8>(), b'{'..=b'}'], 0..20)) {
+            prop_assert_eq!(slot(&bytes), slot_of_any(&bytes));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::log::{EventClass, KeyLog, Touched};
 use super::record::{Record, ValueRef};
 use super::table::{Entry, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
-use crate::value::{StringEncoding, TypeCode, WrongType};
+use crate::value::{StringEncoding, Value, WrongType};
 
 mod collections;
 mod strings;
@@ -221,6 +221,14 @@ impl<'a> Keys<'a> {
         Keys { held, db, rules, log, filtered: Vec::new() }
     }
 
+    /// Drops the view. Nearly always there is nothing to free, which is seen here without a call.
+    #[inline]
+    pub fn finish(self) {
+        if self.filtered.capacity() == 0 && !matches!(self.held, Held::Many(_)) {
+            std::mem::forget(self);
+        }
+    }
+
     /// The selected database.
     pub fn db(&self) -> usize {
         self.db
@@ -241,7 +249,11 @@ impl<'a> Keys<'a> {
         self.log
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn table(&mut self, key: Key) -> &mut Table {
         self.held.get(key.shard()).table_mut(self.db)
     }
@@ -337,11 +349,15 @@ impl<'a> Keys<'a> {
         self.lookup(key, Access::Untouched, Notice::Counted)
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn lookup(&mut self, key: Key, access: Access, notice: Notice) -> Option<&Record> {
-        let alive = self.alive(key);
+        let is_due = self.table(key).deadlines_len() > 0 && !self.alive_now(key);
         let table = self.held.get(key.shard()).table(self.db);
-        let record = if alive { table.get(key.hash(), key.bytes()) } else { None };
+        let record = if is_due { None } else { table.get(key.hash(), key.bytes()) };
         if let Some(record) = record {
             let old = record.access();
             let word = access.next(old);
@@ -593,8 +609,12 @@ fn string_record(key: Key, value: StringValue, expiry_ms: Option<i64>) -> Record
 fn string_of(record: Option<&Record>) -> Result<Option<ValueRef<'_>>, WrongType> {
     match record {
         None => Ok(None),
-        Some(record) if record.type_code() == TypeCode::String => Ok(Some(record.value())),
-        Some(_) => Err(WrongType),
+        Some(record) => match record.value() {
+            value @ (ValueRef::Int(_) | ValueRef::Bytes { .. } | ValueRef::Boxed(Value::String(_))) => {
+                Ok(Some(value))
+            }
+            ValueRef::Packed { .. } | ValueRef::Boxed(_) => Err(WrongType),
+        },
     }
 }
 

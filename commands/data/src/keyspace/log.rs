@@ -202,19 +202,25 @@ impl KeyLog {
         self.changes = before + changes;
     }
 
+    /// True when nothing was recorded but numbers: nobody has to hear of anything.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        let recorded = self.expired.len()
+            | self.expired_members.len()
+            | self.touched.len()
+            | self.noted.len()
+            | self.events.len()
+            | self.whole_databases.len();
+        recorded == 0
+    }
+
     /// Forgets what was settled. The garbage stays until [`KeyLog::free`].
     #[inline]
     pub fn clear(&mut self) {
         self.changes = 0;
         self.hits = 0;
         self.misses = 0;
-        let recorded = self.expired.len()
-            + self.expired_members.len()
-            + self.touched.len()
-            + self.noted.len()
-            + self.events.len()
-            + self.whole_databases.len();
-        if recorded > 0 {
+        if !self.is_quiet() {
             self.forget();
         }
     }

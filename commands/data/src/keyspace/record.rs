@@ -282,7 +282,11 @@ impl Record {
         unsafe { slice::from_raw_parts(self.base().add(shape.key_offset()), shape.key_len) }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn value(&self) -> ValueRef<'_> {
         match self.form() {
             Form::Int => ValueRef::Int(self.int()),

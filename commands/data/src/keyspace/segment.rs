@@ -119,7 +119,8 @@ pub(super) fn step_for(len: usize) -> usize {
 /// The bucket at which a probe for `tag` starts.
 #[inline]
 fn home(tag: u16, bucket_count: usize) -> usize {
-    (usize::from(tag) * bucket_count) >> 16
+    // Memory has no room for a number of buckets with which this would overflow.
+    usize::from(tag).wrapping_mul(bucket_count) >> 16
 }
 
 /// The slots of a bucket whose tag is `tag`, one bit each. Looks at all of them without branching: which slot a key has
@@ -162,8 +163,23 @@ fn candidates(slots: &[Option<Record>; BUCKET_SLOTS], tag: u16) -> u32 {
     }
 }
 
-/// Finds the record of `key`.
+/// Compares two keys: those of 8 to 16 bytes, which most are, without a call, as two words that overlap in equal bytes.
 #[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if let (Some(a_first), Some(a_last)) = (a.first_chunk::<8>(), a.last_chunk::<8>())
+        && let (Some(b_first), Some(b_last)) = (b.first_chunk::<8>(), b.last_chunk::<8>())
+        && a.len() <= 16
+    {
+        let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+        let differ = (word(a_first) ^ word(b_first)) | (word(a_last) ^ word(b_last));
+        return differ == 0 && a.len() == b.len();
+    }
+    a == b
+}
+
+/// Finds the record of `key`.
+#[expect(clippy::inline_always, reason = "a call per step costs as much as the steps: see ARCHITECTURE.md")]
+#[inline(always)]
 pub(super) fn find(buckets: &[Bucket], tag: u16, key: &[u8]) -> Option<Position> {
     let mut bucket = home(tag, buckets.len());
     for _ in 0..buckets.len() {
@@ -171,7 +187,7 @@ pub(super) fn find(buckets: &[Bucket], tag: u16, key: &[u8]) -> Option<Position>
         let mut found = candidates(slots, tag);
         while found != 0 {
             let slot = found.trailing_zeros() as usize;
-            if slots[slot].as_ref().is_some_and(|record| record.key() == key) {
+            if slots[slot].as_ref().is_some_and(|record| is_same(record.key(), key)) {
                 return Some(Position { bucket, slot });
             }
             found &= found - 1;
@@ -410,3 +426,23 @@ pub(crate) fn prefetch(pointer: *const u8) {
 
 /// A pointer to no segment.
 pub(super) const NO_SEGMENT: SegmentPointer = SegmentPointer(ptr::null_mut());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_or_differ_at_any_length_and_place() {
+        for len in 0..20_usize {
+            let key = (0..len as u8).collect::<Vec<_>>();
+            assert!(is_same(&key, &key.clone()), "{len}");
+            assert!(!is_same(&key, &[&key[..], b"x"].concat()), "{len}");
+            assert!(!is_same(&[&key[..], b"x"].concat(), &key), "{len}");
+            for at in 0..len {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!is_same(&key, &other), "{len} at {at}");
+            }
+        }
+    }
+}

@@ -55,6 +55,7 @@ fn reply_value(reply: &mut Reply, value: Option<ValueRef>) {
     match value {
         None => reply.null(),
         Some(ValueRef::Int(n)) => reply.bulk_integer(n),
+        Some(ValueRef::Bytes { bytes, .. }) => reply.bulk(bytes),
         Some(value) => reply.bulk_or_null(value.string(&mut [0; INT_LEN_MAX])),
     }
 }
