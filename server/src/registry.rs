@@ -48,8 +48,9 @@ pub struct Entry {
     pub single_key: Option<usize>,
     /// It runs a script.
     pub is_script: bool,
-    /// It needs constant or logarithmic time for each of its arguments, and never waits.
-    pub is_short: bool,
+    /// How a short call of it runs: one that needs constant or logarithmic time for each of its few arguments, and never
+    /// waits. `None` if no call is one.
+    pub short: Option<Short>,
     /// What of the keyspace it needs.
     pub scope: Scope,
     /// Tells which requests need all of it.
@@ -62,6 +63,51 @@ pub struct Entry {
     pub secret_from: Option<usize>,
     /// Its documentation.
     pub docs: Docs,
+}
+
+/// Calls of a command that are short.
+#[derive(Debug, Clone, Copy)]
+pub struct Short {
+    /// What runs them.
+    pub handler: Handler,
+    /// The least number of arguments, with the name(s).
+    argc_min: u32,
+    /// How many more there may be.
+    argc_more: u32,
+}
+
+impl Short {
+    /// More arguments than this are no short call.
+    const ARGC_MAX: u32 = 8;
+
+    fn of(body: Body, arity: i32, complexity: &str) -> Option<Self> {
+        /// Constant or logarithmic for each argument.
+        const EACH: [&str; 2] = ["O(1)", "O(log(N))"];
+        /// It depends on how many elements are wanted, which is one if no number is given.
+        const ALONE: [&str; 5] = [
+            "Without the count argument O(1)",
+            "O(N) where N is the number of elements returned",
+            "O(N) where N is the number of fields returned",
+            "O(N) where N is the number of members returned",
+            "O(log(N)*M)",
+        ];
+        let Body::Data(handler) = body else { return None };
+        let begins_as = |starts: &[&str]| starts.iter().any(|start| complexity.starts_with(start));
+        let argc_min = arity.unsigned_abs();
+        let argc_more = match arity {
+            0.. if begins_as(&EACH) => 0,
+            ..0 if begins_as(&EACH) => Self::ARGC_MAX.checked_sub(argc_min)?,
+            ..0 if begins_as(&ALONE) => 0,
+            _ => return None,
+        };
+        (argc_min <= Self::ARGC_MAX).then_some(Short { handler, argc_min, argc_more })
+    }
+
+    /// True when a request with `argc` arguments is acceptable, and short.
+    #[inline]
+    pub fn accepts(&self, argc: u32) -> bool {
+        argc.wrapping_sub(self.argc_min) <= self.argc_more
+    }
 }
 
 /// What `COMMAND DOCS` prints.
@@ -200,7 +246,14 @@ impl Folded {
                 (Some(first), Some(last)) => {
                     (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
                 }
-                _ => (name.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)), 0),
+                // At most three bytes: the first, the middle and the last are all of them.
+                _ => match (name.first(), name.get(len / 2), name.last()) {
+                    (Some(first), Some(middle), Some(last)) => {
+                        let word = u32::from_le_bytes([*first, *middle, *last, 0]);
+                        (u64::from(word), 0)
+                    }
+                    _ => (0, 0),
+                },
             },
         };
         Folded { first: first | LOWER, last: last | LOWER, len: len as u32 }
@@ -268,10 +321,29 @@ impl Registry {
     }
 
     /// The command with this name, in any case. Containers are found by their own name.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn lookup(&self, name: &[u8]) -> Option<&Entry> {
         let folded = Folded::of(name);
         let mut at = folded.place();
+        loop {
+            let place = &self.places[at];
+            if place.folded == folded && place.exact {
+                return self.entries.get(place.index as usize);
+            }
+            if place.folded == folded || place.index == NOBODY {
+                return self.search(name, folded, at);
+            }
+            at = (at + 1) % PLACES;
+        }
+    }
+
+    /// Goes on at a place where the two words do not tell.
+    #[cold]
+    fn search(&self, name: &[u8], folded: Folded, mut at: usize) -> Option<&Entry> {
         loop {
             let place = &self.places[at];
             if place.index == NOBODY {
@@ -350,10 +422,9 @@ impl Builder {
             _ => None,
         };
         let body = command.handler.map_or(Body::Container, body);
-        let is_short = matches!(body, Body::Data(_))
-            && ["O(1)", "O(log(N))"].iter().any(|start| command.complexity.starts_with(start))
-            && !command.flags.has(Flag::Blocking);
         let is_script = matches!(own.trim_end_matches("_ro"), "eval" | "evalsha" | "fcall");
+        let short =
+            Short::of(body, command.arity, command.complexity).filter(|_| !command.flags.has(Flag::Blocking));
         Entry {
             id,
             is_script,
@@ -367,7 +438,7 @@ impl Builder {
             key_finder: command.key_finder,
             router_finder: command.finder(),
             single_key,
-            is_short,
+            short,
             scope: command.scope,
             whole_if: command.whole_if,
             words: 1 + usize::from(parent.is_some()),
@@ -392,5 +463,57 @@ impl Entry {
     #[inline]
     pub fn writes(&self) -> bool {
         self.flags.has(Flag::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_short(registry: &Registry, name: &str, argc: u32) -> bool {
+        let entry = registry.lookup(name.as_bytes()).expect("a command");
+        entry.short.is_some_and(|short| short.accepts(argc))
+    }
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        let registry = Registry::new(&[]).expect("nothing is renamed");
+        for entry in registry.entries() {
+            let upper = entry.name.to_ascii_uppercase();
+            for name in [&entry.name, &upper] {
+                assert_eq!(registry.lookup(name.as_bytes()).map(|found| found.id), Some(entry.id), "{name}");
+            }
+            for other in [&upper[1..], &upper[..upper.len() - 1], &format!("{upper}x"), &format!("x{upper}")]
+            {
+                let found = registry.lookup(other.as_bytes());
+                assert!(found.is_none_or(|found| found.name == other.to_ascii_lowercase()), "{other}");
+            }
+        }
+        assert!(registry.lookup(b"").is_none() && registry.lookup(b"G").is_none());
+    }
+
+    #[test]
+    fn short_calls_take_constant_time_for_few_arguments() {
+        let registry = Registry::new(&[]).expect("nothing is renamed");
+        let short =
+            [("GET", 2), ("SET", 3), ("SET", 8), ("SPOP", 2), ("LPOP", 2), ("LPUSH", 8), ("ZPOPMIN", 2)];
+        for (name, argc) in short {
+            assert!(is_short(&registry, name, argc), "{name} with {argc}");
+        }
+        // Wrong numbers of arguments are for the gate to refuse, which knows the errors and their order.
+        let long = [
+            ("GET", 1),
+            ("GET", 3),
+            ("SET", 2),
+            ("SET", 9),
+            ("SPOP", 3),
+            ("SPOP", 1),
+            ("KEYS", 2),
+            ("BLPOP", 3),
+        ];
+        for (name, argc) in long.into_iter().chain([("SMEMBERS", 2), ("LRANGE", 4), ("PING", 1), ("EXEC", 1)])
+        {
+            assert!(!is_short(&registry, name, argc), "{name} with {argc}");
+        }
     }
 }

@@ -16,7 +16,11 @@ pub enum Lookup {
 
 impl Lookup {
     /// Looks up the command of a request.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn of(registry: &'static Registry, buf: &[u8], spans: &[Span]) -> Self {
         let Some(entry) = registry.lookup(spans[0].slice(buf)) else { return Lookup::Unknown };
         if entry.subcommands.is_empty() || spans.len() == 1 {

@@ -59,17 +59,19 @@ pub enum Progress {
 /// A command that was decoded and looked up.
 #[derive(Debug)]
 struct Planned {
-    /// Its arguments among the group's spans.
-    first_span: usize,
-    args: usize,
-    /// Where its bytes end in the buffer.
-    end: usize,
     lookup: Lookup,
     route: Route,
+    /// Its arguments among the group's spans.
+    first_span: u32,
+    args: u32,
+    /// Where its bytes end in the buffer.
+    end: u32,
     /// Its keys among the group's keys.
-    first_key: usize,
-    keys: usize,
+    first_key: u32,
+    keys: u32,
 }
+
+const _: () = assert!(size_of::<Planned>() <= 40);
 
 /// Scratch memory of one group.
 #[derive(Debug, Default)]
@@ -83,8 +85,8 @@ impl Group {
     /// One of its commands.
     #[inline]
     fn request<'r>(&'r self, planned: &Planned, buf: &'r [u8]) -> Request<'r> {
-        let spans = &self.spans[planned.first_span..planned.first_span + planned.args];
-        let keys = &self.keys[planned.first_key..planned.first_key + planned.keys];
+        let spans = &self.spans[planned.first_span as usize..][..planned.args as usize];
+        let keys = &self.keys[planned.first_key as usize..][..planned.keys as usize];
         Request { buf, spans, keys, lookup: planned.lookup, route: planned.route }
     }
 
@@ -315,7 +317,7 @@ impl Worker {
             let last = if group.commands.is_empty() {
                 None
             } else {
-                self.plan(session, buf, &mut group);
+                self.bring_nearer(session, &group);
                 self.execute(session, buf, at, &mut group, out)
             };
             match (last, step) {
@@ -366,31 +368,30 @@ impl Worker {
         }
     }
 
+    /// Decodes the next requests, looks each of them up and routes it.
     fn decode_group(&self, session: &mut Session, buf: &mut [u8], at: usize, group: &mut Group) -> Decoded {
         group.clear();
         let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
         let limits = decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len };
         // Before authentication one command may change the limits of the next.
         let most = if authenticated { GROUP } else { 1 };
+        let db = session.db;
         let mut at = at;
         while group.commands.len() < most {
+            let first_span = group.spans.len();
+            if let Some(end) = session.decoder.decode_plain(buf, at, &limits, &mut group.spans) {
+                self.plan(db, buf, first_span, end, group);
+                at = end;
+                continue;
+            }
             let inline = buf.get(at).is_some_and(|byte| *byte != b'*');
             // An inline request is un-escaped in place, so it must not be decoded twice: it runs alone.
             if inline && !group.commands.is_empty() {
                 return Decoded::Group;
             }
-            let first_span = group.spans.len();
             match session.decoder.decode(buf, at, &limits, &mut group.spans) {
-                Ok(Step::Command { args, end }) => {
-                    group.commands.push(Planned {
-                        first_span,
-                        args,
-                        end,
-                        lookup: Lookup::Unknown,
-                        route: Route::None,
-                        first_key: 0,
-                        keys: 0,
-                    });
+                Ok(Step::Command { end, .. }) => {
+                    self.plan(db, buf, first_span, end, group);
                     at = end;
                     if inline {
                         return Decoded::Group;
@@ -403,33 +404,51 @@ impl Worker {
         Decoded::Group
     }
 
-    /// Looks every command of the group up, routes it, and brings its memory nearer.
+    /// Looks a command up that was decoded, routes it, and asks for the first part of what finds its keys.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    fn plan(&self, db: usize, buf: &[u8], first_span: usize, end: usize, group: &mut Group) {
+        let shared = self.eternal;
+        let spans = &group.spans[first_span..];
+        let first_key = group.keys.len();
+        let lookup = Lookup::of(shared.registry, buf, spans);
+        let route = match lookup {
+            Lookup::Found(entry) => route::route(shared, entry, buf, spans, &mut group.keys),
+            Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,
+        };
+        let keys = &group.keys[first_key..];
+        for key in keys {
+            shared.shards.prefetch_entry(key.shard, db, key.hash);
+        }
+        // All of these are less than the bytes of the buffer, which the decoder has seen to be less than 2^32.
+        group.commands.push(Planned {
+            lookup,
+            route,
+            first_span: first_span as u32,
+            args: spans.len() as u32,
+            end: end as u32,
+            first_key: first_key as u32,
+            keys: keys.len() as u32,
+        });
+    }
+
+    /// Brings the group's memory nearer.
     ///
     /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys of the
     /// group before the next is: short loops, so that the processor waits for many of them at once.
     #[inline]
-    fn plan(&mut self, session: &Session, buf: &[u8], group: &mut Group) {
-        let shared = self.eternal;
-        let db = session.db;
-        for planned in &mut group.commands {
-            let spans = &group.spans[planned.first_span..planned.first_span + planned.args];
-            planned.lookup = Lookup::of(shared.registry, buf, spans);
-            planned.first_key = group.keys.len();
-            if let Lookup::Found(entry) = planned.lookup {
-                planned.route = route::route(shared, entry, buf, spans, &mut group.keys);
-                planned.keys = group.keys.len() - planned.first_key;
-                for key in &group.keys[planned.first_key..] {
-                    shared.shards.prefetch_entry(key.shard, db, key.hash);
-                }
-            }
-        }
+    fn bring_nearer(&self, session: &Session, group: &Group) {
         // One key is looked for at once.
         if group.keys.len() > 1 {
+            let (shards, db) = (&self.eternal.shards, session.db);
             for key in &group.keys {
-                shared.shards.prefetch_bucket(key.shard, db, key.hash);
+                shards.prefetch_bucket(key.shard, db, key.hash);
             }
             for key in &group.keys {
-                shared.shards.prefetch_record(key.shard, db, key.hash);
+                shards.prefetch_record(key.shard, db, key.hash);
             }
         }
     }
@@ -469,7 +488,7 @@ impl Worker {
                 is_straight = self.is_straight(session);
                 flow
             };
-            *at = planned.end;
+            *at = planned.end as usize;
             done += 1;
             if self.exec.is_heavy() {
                 held = None;

@@ -31,13 +31,15 @@ pub(crate) fn route(
     keys: &mut Vec<RoutedKey>,
 ) -> Route {
     if let Some(at) = entry.single_key {
-        if at >= spans.len() {
-            return Route::None;
-        }
-        let key = routed(shared, at, spans[at].slice(buf));
+        let Some(span) = spans.get(at) else { return Route::None };
+        let key = routed(shared, at, span.slice(buf));
         keys.push(key);
         return if entry.scope == Scope::Keyspace { Route::All } else { Route::One(key.shard) };
     }
+    route_any(shared, entry, buf, spans, keys)
+}
+
+fn route_any(shared: &Shared, entry: &Entry, buf: &[u8], spans: &[Span], keys: &mut Vec<RoutedKey>) -> Route {
     let first = keys.len();
     let mut scope = entry.scope;
     if let Some(finder) = entry.router_finder {
@@ -68,7 +70,8 @@ pub(crate) fn route(
     }
 }
 
-#[inline]
+#[expect(clippy::inline_always, reason = "a call per step costs as much as the steps: see ARCHITECTURE.md")]
+#[inline(always)]
 pub(crate) fn routed(shared: &Shared, arg: usize, key: &[u8]) -> RoutedKey {
     let shard = shared.shards.of_slot(slot(key));
     RoutedKey { arg: arg as u32, shard, hash: shared.hasher.hash(key) }

@@ -3,7 +3,7 @@
 //! timed together; everything else goes the ordinary way.
 
 use super::{Group, Lookup, Route, Worker};
-use crate::registry::{Body, Entry};
+use crate::registry::Entry;
 use crate::session::{ReplyMode, Session};
 use crate::shard::HoldOne;
 use crate::shard::exec::{Call, Grip};
@@ -11,8 +11,6 @@ use crate::shared::{PauseKind, Shared};
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Reply};
 
-/// More arguments than this are no short command.
-const ARGS_MAX: usize = 8;
 /// A command that moved more bytes than this is timed apart from those behind it.
 const BYTES_TIMED_TOGETHER: usize = 16 * 1024;
 /// Commands are timed one by one when slowness begins below this, in nanoseconds.
@@ -70,8 +68,8 @@ impl Worker {
     ) -> bool {
         let planned = &group.commands[index];
         let Lookup::Found(entry) = planned.lookup else { return false };
-        let (Body::Data(handler), Route::One(shard)) = (entry.body, planned.route) else { return false };
-        if !entry.is_short || planned.args > ARGS_MAX || !entry.accepts(planned.args) {
+        let (Some(short), Route::One(shard)) = (&entry.short, planned.route) else { return false };
+        if !short.accepts(planned.args) {
             return false;
         }
         if !tally.is_of(entry) {
@@ -92,22 +90,22 @@ impl Worker {
             return false;
         }
         let mut call = Call {
-            handler,
+            handler: short.handler,
             args: Args::new(request.buf, request.spans, request.keys, entry.words),
             db: session.db,
             access: self.access(session),
             is_retry: false,
         };
         let mut reply = Reply::new(out, session.protocol);
-        let mut grip = Grip::One(hold);
-        let result = self.exec.run(&mut grip, &mut call, &mut reply);
-        self.exec.finish_unit(&mut grip);
+        let result = self.exec.run_short(hold, &mut call, &mut reply);
         tally.calls += 1;
         tally.last = index;
         if let Err(error) = &result {
             self.count_failure(entry, error);
         }
         if self.exec.needs_attention {
+            self.exec.count_lookups();
+            let mut grip = Grip::One(hold);
             // A short command never waits itself.
             self.attend(&mut grip, session, &request, entry, started);
             if !self.postponed.is_empty() {
@@ -130,6 +128,7 @@ impl Worker {
         buf: &[u8],
         started: &mut u64,
     ) {
+        self.exec.count_lookups();
         let (Some(entry), calls @ 1..) = (tally.entry, tally.calls) else { return };
         tally.calls = 0;
         session.client.last_command.store(entry.id as u32 + 1, Relaxed);

@@ -243,14 +243,74 @@ impl Executor {
         call: &mut Call<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
-        self.log.record_touched = grip.is_observed();
+        let mark = reply.mark();
+        let is_observed = grip.is_observed();
+        let delete_expired = self.delete_expired && self.recording.permits(grip);
+        let result = self.handle(grip.databases(), is_observed, delete_expired, call, reply);
+        self.conclude(grip, call, result, mark, reply)
+    }
+
+    /// Runs and settles one command that is short, and a unit of its own. What it looked up and changed may be left to be
+    /// counted together with more: see [`Executor::count_lookups`].
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    pub fn run_short(
+        &mut self,
+        hold: &mut HoldOne<'_>,
+        call: &mut Call<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
+        let mark = reply.mark();
+        let (index, data) = (hold.index(), hold.data_mut());
+        let is_observed = data.is_observed();
+        let held = Held::One(index, &mut data.databases);
+        debug_assert!(
+            !self.recording.is_on(),
+            "events are recorded elsewhere, where this hold does not reach"
+        );
+        let result = self.handle(held, is_observed, self.delete_expired, call, reply);
+        // Nearly always nobody has to be told of anything.
+        let is_untold = match result {
+            Ok(Outcome::Same) => true,
+            Ok(Outcome::Changed) => !self.journaled,
+            _ => false,
+        };
+        let mut grip = Grip::One(hold);
+        if is_untold && self.log.is_quiet() {
+            if self.gates_reads {
+                self.note_read(&mut grip);
+            }
+            return Ok(());
+        }
+        let error = self.conclude(&mut grip, call, result, mark, reply);
+        self.finish_unit(&mut grip);
+        error
+    }
+
+    /// Calls the handler.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    fn handle(
+        &mut self,
+        held: Held<'_>,
+        is_observed: bool,
+        delete_expired: bool,
+        call: &mut Call<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<Outcome, Error> {
+        self.log.record_touched = is_observed;
         // It changes only while all shards are held: what is seen under a hold is so until its end.
         self.journaled = !self.is_loading & self.shared.journaled.load(Relaxed);
-        let delete_expired = self.delete_expired && self.recording.permits(grip);
+        let changes = self.log.changes;
         let rules = Rules { now_ms: self.expired_before_ms, access: call.access, delete_expired };
-        let mark = reply.mark();
         let mut cx = Ctx {
-            keys: Keys::new(grip.databases(), call.db, rules, &mut self.log),
+            keys: Keys::new(held, call.db, rules, &mut self.log),
             env: Env::new(self.now_ms, &mut self.rng, &self.limits)
                 .retrying(call.is_retry)
                 .journaling(self.journaled)
@@ -258,7 +318,31 @@ impl Executor {
         };
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
-        drop(cx);
+        cx.keys.finish();
+        debug_assert!(
+            match &result {
+                Ok(Outcome::Same) | Err(_) => self.log.changes == changes,
+                Ok(Outcome::Wait(wait)) => !wait.effects.is_empty() || self.log.changes == changes,
+                Ok(_) => true,
+            },
+            "a handler that changed the keyspace must say so"
+        );
+        debug_assert!(
+            !(self.journaled && nondeterministic && matches!(result, Ok(Outcome::Changed))),
+            "a handler that read the clock or the random source must name its effects"
+        );
+        result
+    }
+
+    /// Writes an error that a handler ended with, keeps what it waits for, and settles what it did.
+    fn conclude(
+        &mut self,
+        grip: &mut Grip<'_, '_>,
+        call: &Call<'_>,
+        result: Result<Outcome, Error>,
+        mark: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Error> {
         let (outcome, error) = match result {
             Ok(Outcome::Wait(wait)) => {
                 reply.truncate(mark);
@@ -274,14 +358,6 @@ impl Executor {
                 (Outcome::Same, Err(error))
             }
         };
-        debug_assert!(
-            outcome != Outcome::Same || self.log.changes == 0,
-            "a handler that changed the keyspace must say so"
-        );
-        debug_assert!(
-            !(self.journaled && nondeterministic && outcome == Outcome::Changed),
-            "a handler that read the clock or the random source must name its effects"
-        );
         self.settle(grip, call, outcome);
         if self.gates_reads {
             self.note_read(grip);
@@ -342,16 +418,17 @@ impl Executor {
     /// What a command did becomes visible to everything but the keyspace itself: watchers, the unit, the figures.
     #[inline]
     fn settle(&mut self, grip: &mut Grip<'_, '_>, call: &Call<'_>, outcome: Outcome) {
+        if call.is_retry {
+            (self.log.hits, self.log.misses) = (0, 0);
+        }
+        self.count_lookups();
+        if self.log.is_quiet() {
+            if self.journaled {
+                self.collect(call, outcome);
+            }
+            return;
+        }
         let log = &mut self.log;
-        if log.hits > 0 && !call.is_retry {
-            add(&self.stats.hits, log.hits);
-        }
-        if log.misses > 0 && !call.is_retry {
-            add(&self.stats.misses, log.misses);
-        }
-        if log.changes > 0 {
-            add(&self.stats.changes, log.changes);
-        }
         if !log.expired_members.is_empty() {
             let members = log.expired_members.iter().map(|expired| expired.members.len() as u64).sum();
             add(&self.stats.expired_members, members);
@@ -374,6 +451,22 @@ impl Executor {
             return;
         }
         self.log.clear();
+    }
+
+    /// Adds what was looked up and changed since to the figures of this thread.
+    #[inline]
+    pub fn count_lookups(&mut self) {
+        let log = &mut self.log;
+        if log.hits > 0 {
+            add(&self.stats.hits, log.hits);
+        }
+        if log.misses > 0 {
+            add(&self.stats.misses, log.misses);
+        }
+        if log.changes > 0 {
+            add(&self.stats.changes, log.changes);
+        }
+        (log.hits, log.misses, log.changes) = (0, 0, 0);
     }
 
     /// Reads which keyspace events are wanted: none are while nobody listens and nothing is recorded. Whoever listens from now on hears of

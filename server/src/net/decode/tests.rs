@@ -27,6 +27,20 @@ fn feed<'a>(
         buf.extend_from_slice(piece);
         let need = loop {
             let spans_before = spans.len();
+            if let Some(end) = decoder.decode_plain(&buf, at, limits, &mut spans) {
+                // What is plain is the same to both.
+                let mut others = Vec::new();
+                let step = Decoder::default().decode(&mut buf, at, limits, &mut others);
+                assert_eq!(step, Ok(Step::Command { args: others.len(), end }));
+                assert_eq!(spans[spans_before..], others);
+                if commands.len() % 2 == 0 {
+                    commands.push(others.iter().map(|span| span.slice(&buf).to_vec()).collect());
+                    at = end;
+                    continue;
+                }
+                spans.truncate(spans_before);
+            }
+            assert_eq!(spans.len(), spans_before);
             match decoder.decode(&mut buf, at, limits, &mut spans) {
                 Ok(Step::Command { args, end }) => {
                     assert_eq!(spans.len(), spans_before + args);
@@ -357,6 +371,13 @@ proptest! {
         for input in [&stream[..], shaped.as_bytes()] {
             prop_assert_eq!(feed(input.chunks(3), &OPEN).0, feed_whole(input).0);
         }
+    }
+
+    #[test]
+    fn plain_lengths_are_short_lengths(text in r"[$0-9\r\n-]{0,10}") {
+        let text = text.as_bytes();
+        let short = text.strip_prefix(b"$").and_then(short_length);
+        prop_assert_eq!(plain_length(text), short.map(|(size, rest)| (size, text.len() - rest.len())));
     }
 
     #[test]
