@@ -1,11 +1,12 @@
 //! From bytes to replies: look up, gate, route, run.
 //!
-//! [`Worker::process`] does no I/O. It works in groups: decode every complete command (up to [`GROUP`]), look each
+//! [`Worker::process`] does no I/O. It works in groups: decode every complete command (up to 32), look each
 //! up, hash its key and prefetch the bucket, then the record; then execute in order. Memory latency is the enemy:
 //! one command at a time costs 412 ns, a group 100 ns per command.
 
 mod gate;
 mod lookup;
+mod plan;
 mod postpone;
 mod route;
 mod serve;
@@ -19,29 +20,24 @@ pub(crate) use route::{Route, route as route_request, routed};
 
 use crate::clock::{self, Stopwatch};
 use crate::control::{ControlCtx, Flow};
-use crate::net::decode::{self, Step};
 use crate::registry::{Body, Entry};
 use crate::script::Engine;
 use crate::session::{Client, Parked, ReplyMode, Session, StoredRequest};
 use crate::shard::exec::{Call, Executor, Grip};
 use crate::shard::{Hold, HoldOne, Roam};
 use crate::shared::{PauseKind, Shared, ThreadStats, add};
+use plan::{Decoded, Group};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use straight::Tally;
 use tidegate_commands::model::{Args, Encodings, Error, Flag, Limits, Protocol, Reply, RoutedKey, Span};
 use tidegate_data::Access;
 
-/// Commands decoded and prefetched together.
-const GROUP: usize = 32;
 /// Reply bytes after which the connection gets a chance to send before more commands run.
 const OUTPUT_PAUSE: usize = 1 << 20;
 
 /// After a script that took longer, a new turn begins.
 const TURN_NANOS: u64 = 500_000;
-
-/// Room for this many arguments is kept from one group to the next.
-const SPANS_KEPT: usize = 64 * 1024;
 
 /// What a connection has to do after a call of [`Worker::process`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,53 +50,6 @@ pub enum Progress {
     Parked,
     /// Send what there is, then close.
     Close,
-}
-
-/// A command that was decoded and looked up.
-#[derive(Debug)]
-struct Planned {
-    lookup: Lookup,
-    route: Route,
-    /// Its arguments among the group's spans.
-    first_span: u32,
-    args: u32,
-    /// Where its bytes end in the buffer.
-    end: u32,
-    /// Its keys among the group's keys.
-    first_key: u32,
-    keys: u32,
-}
-
-const _: () = assert!(size_of::<Planned>() <= 40);
-
-/// Scratch memory of one group.
-#[derive(Debug, Default)]
-struct Group {
-    spans: Vec<Span>,
-    keys: Vec<RoutedKey>,
-    commands: Vec<Planned>,
-}
-
-impl Group {
-    /// One of its commands.
-    #[inline]
-    fn request<'r>(&'r self, planned: &Planned, buf: &'r [u8]) -> Request<'r> {
-        let spans = &self.spans[planned.first_span as usize..][..planned.args as usize];
-        let keys = &self.keys[planned.first_key as usize..][..planned.keys as usize];
-        Request { buf, spans, keys, lookup: planned.lookup, route: planned.route }
-    }
-
-    /// Forgets the group; memory that only a huge request needed is given back.
-    #[inline]
-    fn clear(&mut self) {
-        self.spans.clear();
-        self.keys.clear();
-        self.commands.clear();
-        if self.spans.capacity() > SPANS_KEPT {
-            self.spans = Vec::new();
-            self.keys = Vec::new();
-        }
-    }
 }
 
 /// Settings that every command asks for.
@@ -365,91 +314,6 @@ impl Worker {
                 client.send_after(need);
             }
             self.shared.journal.kick();
-        }
-    }
-
-    /// Decodes the next requests, looks each of them up and routes it.
-    fn decode_group(&self, session: &mut Session, buf: &mut [u8], at: usize, group: &mut Group) -> Decoded {
-        group.clear();
-        let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
-        let limits = decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len };
-        // Before authentication one command may change the limits of the next.
-        let most = if authenticated { GROUP } else { 1 };
-        let db = session.db;
-        let mut at = at;
-        while group.commands.len() < most {
-            let first_span = group.spans.len();
-            if let Some(end) = session.decoder.decode_plain(buf, at, &limits, &mut group.spans) {
-                self.plan(db, buf, first_span, end, group);
-                at = end;
-                continue;
-            }
-            let inline = buf.get(at).is_some_and(|byte| *byte != b'*');
-            // An inline request is un-escaped in place, so it must not be decoded twice: it runs alone.
-            if inline && !group.commands.is_empty() {
-                return Decoded::Group;
-            }
-            match session.decoder.decode(buf, at, &limits, &mut group.spans) {
-                Ok(Step::Command { end, .. }) => {
-                    self.plan(db, buf, first_span, end, group);
-                    at = end;
-                    if inline {
-                        return Decoded::Group;
-                    }
-                }
-                Ok(Step::Incomplete { end, need }) => return Decoded::Incomplete { end, need },
-                Err(error) => return Decoded::Broken(error),
-            }
-        }
-        Decoded::Group
-    }
-
-    /// Looks a command up that was decoded, routes it, and asks for the first part of what finds its keys.
-    #[expect(
-        clippy::inline_always,
-        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
-    )]
-    #[inline(always)]
-    fn plan(&self, db: usize, buf: &[u8], first_span: usize, end: usize, group: &mut Group) {
-        let shared = self.eternal;
-        let spans = &group.spans[first_span..];
-        let first_key = group.keys.len();
-        let lookup = Lookup::of(shared.registry, buf, spans);
-        let route = match lookup {
-            Lookup::Found(entry) => route::route(shared, entry, buf, spans, &mut group.keys),
-            Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,
-        };
-        let keys = &group.keys[first_key..];
-        for key in keys {
-            shared.shards.prefetch_entry(key.shard, db, key.hash);
-        }
-        // All of these are less than the bytes of the buffer, which the decoder has seen to be less than 2^32.
-        group.commands.push(Planned {
-            lookup,
-            route,
-            first_span: first_span as u32,
-            args: spans.len() as u32,
-            end: end as u32,
-            first_key: first_key as u32,
-            keys: keys.len() as u32,
-        });
-    }
-
-    /// Brings the group's memory nearer.
-    ///
-    /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys of the
-    /// group before the next is: short loops, so that the processor waits for many of them at once.
-    #[inline]
-    fn bring_nearer(&self, session: &Session, group: &Group) {
-        // One key is looked for at once.
-        if group.keys.len() > 1 {
-            let (shards, db) = (&self.eternal.shards, session.db);
-            for key in &group.keys {
-                shards.prefetch_bucket(key.shard, db, key.hash);
-            }
-            for key in &group.keys {
-                shards.prefetch_record(key.shard, db, key.hash);
-            }
         }
     }
 
@@ -912,17 +776,6 @@ fn after_reply(session: &mut Session, mark: usize, out: &mut Vec<u8>) {
         }
         ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
     }
-}
-
-/// What decoding a group ended with.
-#[derive(Debug)]
-enum Decoded {
-    /// The group is full (or one inline request).
-    Group,
-    /// The input ends here.
-    Incomplete { end: usize, need: usize },
-    /// The input is no request.
-    Broken(decode::ProtocolError),
 }
 
 /// A request, looked up and routed.

@@ -2,7 +2,8 @@
 //! special about. What the gate would ask of each is asked once for the group, and consecutive commands of one kind are
 //! timed together; everything else goes the ordinary way.
 
-use super::{Group, Lookup, Route, Worker};
+use super::plan::Group;
+use super::{Lookup, Route, Worker};
 use crate::registry::Entry;
 use crate::session::{ReplyMode, Session};
 use crate::shard::HoldOne;

@@ -1,0 +1,163 @@
+//! The first phase: requests are decoded, looked up and routed as a group, and their memory brought nearer, before the
+//! first of them is executed.
+
+use super::{Lookup, Request, Route, Worker, route};
+use crate::net::decode::{self, Step};
+use crate::session::Session;
+use tidegate_commands::model::{RoutedKey, Span};
+
+/// Commands decoded and prefetched together.
+const GROUP: usize = 32;
+/// Room for this many arguments is kept from one group to the next.
+const SPANS_KEPT: usize = 64 * 1024;
+
+/// A command that was decoded and looked up.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) lookup: Lookup,
+    pub(super) route: Route,
+    /// Its arguments among the group's spans.
+    first_span: u32,
+    pub(super) args: u32,
+    /// Where its bytes end in the buffer.
+    pub(super) end: u32,
+    /// Its keys among the group's keys.
+    first_key: u32,
+    keys: u32,
+}
+
+const _: () = assert!(size_of::<Planned>() <= 40);
+
+/// Scratch memory of one group.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    spans: Vec<Span>,
+    keys: Vec<RoutedKey>,
+    pub(super) commands: Vec<Planned>,
+}
+
+impl Group {
+    /// One of its commands.
+    #[inline]
+    pub(super) fn request<'r>(&'r self, planned: &Planned, buf: &'r [u8]) -> Request<'r> {
+        let spans = &self.spans[planned.first_span as usize..][..planned.args as usize];
+        let keys = &self.keys[planned.first_key as usize..][..planned.keys as usize];
+        Request { buf, spans, keys, lookup: planned.lookup, route: planned.route }
+    }
+
+    /// Forgets the group; memory that only a huge request needed is given back.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.spans.clear();
+        self.keys.clear();
+        self.commands.clear();
+        if self.spans.capacity() > SPANS_KEPT {
+            self.spans = Vec::new();
+            self.keys = Vec::new();
+        }
+    }
+}
+
+/// What decoding a group ended with.
+#[derive(Debug)]
+pub(super) enum Decoded {
+    /// The group is full (or one inline request).
+    Group,
+    /// The input ends here.
+    Incomplete { end: usize, need: usize },
+    /// The input is no request.
+    Broken(decode::ProtocolError),
+}
+
+impl Worker {
+    /// Decodes the next requests, looks each of them up and routes it.
+    pub(super) fn decode_group(
+        &self,
+        session: &mut Session,
+        buf: &mut [u8],
+        at: usize,
+        group: &mut Group,
+    ) -> Decoded {
+        group.clear();
+        let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
+        let limits = decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len };
+        // Before authentication one command may change the limits of the next.
+        let most = if authenticated { GROUP } else { 1 };
+        let db = session.db;
+        let mut at = at;
+        while group.commands.len() < most {
+            let first_span = group.spans.len();
+            if let Some(end) = session.decoder.decode_plain(buf, at, &limits, &mut group.spans) {
+                self.plan(db, buf, first_span, end, group);
+                at = end;
+                continue;
+            }
+            let inline = buf.get(at).is_some_and(|byte| *byte != b'*');
+            // An inline request is un-escaped in place, so it must not be decoded twice: it runs alone.
+            if inline && !group.commands.is_empty() {
+                return Decoded::Group;
+            }
+            match session.decoder.decode(buf, at, &limits, &mut group.spans) {
+                Ok(Step::Command { end, .. }) => {
+                    self.plan(db, buf, first_span, end, group);
+                    at = end;
+                    if inline {
+                        return Decoded::Group;
+                    }
+                }
+                Ok(Step::Incomplete { end, need }) => return Decoded::Incomplete { end, need },
+                Err(error) => return Decoded::Broken(error),
+            }
+        }
+        Decoded::Group
+    }
+
+    /// Looks a command up that was decoded, routes it, and asks for the first part of what finds its keys.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    fn plan(&self, db: usize, buf: &[u8], first_span: usize, end: usize, group: &mut Group) {
+        let shared = self.eternal;
+        let spans = &group.spans[first_span..];
+        let first_key = group.keys.len();
+        let lookup = Lookup::of(shared.registry, buf, spans);
+        let route = match lookup {
+            Lookup::Found(entry) => route::route(shared, entry, buf, spans, &mut group.keys),
+            Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,
+        };
+        let keys = &group.keys[first_key..];
+        for key in keys {
+            shared.shards.prefetch_entry(key.shard, db, key.hash);
+        }
+        // All of these are less than the bytes of the buffer, which the decoder has seen to be less than 2^32.
+        group.commands.push(Planned {
+            lookup,
+            route,
+            first_span: first_span as u32,
+            args: spans.len() as u32,
+            end: end as u32,
+            first_key: first_key as u32,
+            keys: keys.len() as u32,
+        });
+    }
+
+    /// Brings the group's memory nearer.
+    ///
+    /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys of the
+    /// group before the next is: short loops, so that the processor waits for many of them at once.
+    #[inline]
+    pub(super) fn bring_nearer(&self, session: &Session, group: &Group) {
+        // One key is looked for at once.
+        if group.keys.len() > 1 {
+            let (shards, db) = (&self.eternal.shards, session.db);
+            for key in &group.keys {
+                shards.prefetch_bucket(key.shard, db, key.hash);
+            }
+            for key in &group.keys {
+                shards.prefetch_record(key.shard, db, key.hash);
+            }
+        }
+    }
+}
