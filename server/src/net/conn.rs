@@ -22,8 +22,9 @@ use tokio::time::Sleep;
 
 /// Bytes read at once.
 const READ_SIZE: usize = 64 * 1024;
-/// Output up to this size waits until the other connections were read, in bytes.
-const DEFERRED_MAX: usize = 4 * 1024;
+/// Output up to this size waits until the other connections were read, in bytes: the replies to a pipeline of 64 values
+/// of 64 bytes, and more.
+const DEFERRED_MAX: usize = 16 * 1024;
 /// Output buffers a thread keeps for its connections.
 const SPARES_MAX: usize = 64;
 /// The thread's output buffer is given back when it grew beyond this.
