@@ -157,8 +157,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Something was appended, and somebody waits for it: whoever writes it down should begin.
-    fn kick(&self) {}
+    /// Somebody waits for what was appended: it is written down now, by the caller where that takes no longer than copying
+    /// it, or by whoever does that. Call it with no shard held.
+    fn advance(&self) {}
 
     /// So much was appended that was not written down yet, that nothing should be added: the position at which things are
     /// better again.

@@ -122,7 +122,7 @@ fn append(place: &Place, first: usize, count: usize) {
             push(&mut unit, 7, &["INCR", "transactions"]);
         }
         aof.append(&mut unit);
-        aof.kick();
+        aof.advance();
     }
     assert!(aof.stop());
 }

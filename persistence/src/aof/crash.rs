@@ -333,7 +333,17 @@ impl World {
 
     fn step(&mut self) {
         if let Some(writer) = &mut self.writer {
-            writer.step(Duration::ZERO);
+            writer.step();
+        }
+        self.note();
+    }
+
+    /// Whoever has appended writes, as far as it may.
+    fn lead(&mut self) {
+        if self.aof.log().fsync() != Fsync::Always
+            && let Some(writer) = &mut self.writer
+        {
+            writer.lead();
         }
         self.note();
     }
@@ -351,7 +361,8 @@ impl World {
     fn act(&mut self) {
         match self.lot.pick(100) {
             0..45 => self.append(),
-            45..75 => self.step(),
+            45..60 => self.step(),
+            60..75 => self.lead(),
             75..83 => {
                 self.clock.0.fetch_add(self.lot.pick(1500) as u64, Relaxed);
                 self.step();

@@ -7,7 +7,6 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::load::{LoadError, Loading, Step};
 use super::read::{End, Fault, Next, Reader};
@@ -45,7 +44,7 @@ fn written(size: u64, seals: bool) -> Vec<u8> {
             }
             aof.append(&mut unit);
         }
-        writer.step(Duration::ZERO);
+        writer.step();
     }
     disk.bytes(&place().file("appendonly.aof.1.incr.aof")).unwrap()
 }

@@ -1,6 +1,6 @@
 //! What was appended and is not written down yet, and how far writing down has come.
 //!
-//! Threads append under a short lock; one thread takes everything there is, writes it, and moves the marks. A mark never
+//! Threads append under a short lock; one at a time takes everything there is, writes it, and moves the marks. A mark never
 //! moves back, and `synced <= written <= tail`.
 
 use std::collections::VecDeque;
@@ -17,11 +17,11 @@ use super::Fsync;
 use crate::journal::{Lsn, Unit, write_command};
 
 /// Bytes gathered in one piece of memory.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 /// A unit of more bytes is handed over as it is instead of being copied.
 const MOVED: usize = 32 * 1024;
 /// Pieces of memory kept for later.
-const SPARES_MAX: usize = 16;
+const SPARES_MAX: usize = 64;
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
@@ -80,6 +80,8 @@ pub struct Log {
     work: Condvar,
     /// The writing thread sleeps, or is about to.
     is_idle: AtomicBool,
+    /// It is to look at what there is.
+    is_wanted: AtomicBool,
     tail: AtomicU64,
     written: AtomicU64,
     synced: AtomicU64,
@@ -112,6 +114,7 @@ impl Default for Log {
             queue: Mutex::default(),
             work: Condvar::new(),
             is_idle: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
             tail: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
@@ -209,6 +212,7 @@ impl Log {
     /// Has the writing thread look now.
     #[inline]
     pub fn kick(&self) {
+        self.is_wanted.store(true, SeqCst);
         if self.is_idle.load(SeqCst) {
             self.wake();
         }
@@ -216,33 +220,42 @@ impl Log {
 
     #[cold]
     fn wake(&self) {
-        // Under the lock: whoever is about to sleep has either seen what is new or sleeps already.
+        // Under the lock: whoever is about to sleep has either seen that it is wanted or sleeps already.
         let _queue = self.queue();
-        self.is_idle.store(false, SeqCst);
+        self.is_wanted.store(true, SeqCst);
         self.work.notify_one();
     }
 
-    /// Moves what there is to `items`, up to about `most` bytes; waits for it, but not longer than `patience`.
-    pub(super) fn take(&self, items: &mut Vec<Item>, most: usize, patience: Duration) {
+    /// Waits until there is something that only the writing thread does, but not longer than `patience`. What others
+    /// have appended does not wake it: whoever has is about to write that, or kicks.
+    pub(super) fn wait(&self, patience: Duration) {
+        if self.is_wanted.swap(false, SeqCst) {
+            return;
+        }
+        let queue = self.queue();
+        self.is_idle.store(true, SeqCst);
+        let is_unwanted = |_: &mut Queue| !self.is_wanted.load(SeqCst);
+        let waited = self.work.wait_timeout_while(queue, patience, is_unwanted);
+        self.is_idle.store(false, SeqCst);
+        self.is_wanted.store(false, SeqCst);
+        drop(waited);
+    }
+
+    /// Moves what there is to `items`, up to about `most` bytes, with the orders in between. False when that is all.
+    pub(super) fn take(&self, items: &mut Vec<Item>, most: usize) -> bool {
         let mut queue = self.queue();
-        if queue.items.is_empty() && !patience.is_zero() {
-            self.is_idle.store(true, SeqCst);
-            let waited = self.work.wait_timeout_while(queue, patience, |queue| {
-                queue.items.is_empty() && self.is_idle.load(SeqCst)
-            });
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-            self.is_idle.store(false, SeqCst);
-        }
-        let (mut taken, mut is_open) = (0, false);
-        while (taken < most || is_open)
-            && let Some(item) = queue.items.pop_front()
-        {
-            if let Item::Bytes(chunk) = &item {
-                taken += chunk.bytes.len();
-                is_open = chunk.is_open;
-            }
-            items.push(item);
-        }
+        queue.take(items, most, |_| true);
+        !queue.items.is_empty()
+    }
+
+    /// The same up to the first order.
+    pub(super) fn take_bytes(&self, items: &mut Vec<Item>, most: usize) {
+        self.queue().take(items, most, |item| matches!(item, Item::Bytes(_)));
+    }
+
+    /// Memory for a piece.
+    pub(super) fn spare(&self) -> Vec<u8> {
+        self.queue().spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK))
     }
 
     /// Begins at this position: before anything is appended.
@@ -405,6 +418,20 @@ impl Log {
 }
 
 impl Queue {
+    fn take(&mut self, items: &mut Vec<Item>, most: usize, is_meant: impl Fn(&Item) -> bool) {
+        let (mut taken, mut is_open) = (0, false);
+        while (taken < most || is_open)
+            && self.items.front().is_some_and(&is_meant)
+            && let Some(item) = self.items.pop_front()
+        {
+            if let Item::Bytes(chunk) = &item {
+                taken += chunk.bytes.len();
+                is_open = chunk.is_open;
+            }
+            items.push(item);
+        }
+    }
+
     /// Appends what `write` writes, which is at most `size` bytes. Returns how many those were.
     fn write(&mut self, size: usize, write: impl FnOnce(&mut Vec<u8>, &mut Option<u16>)) -> usize {
         let fits = |item: &Item| match item {
@@ -458,7 +485,7 @@ mod tests {
 
     fn taken(log: &Log) -> (String, Vec<Order>) {
         let (mut items, mut text, mut orders) = (Vec::new(), String::new(), Vec::new());
-        log.take(&mut items, usize::MAX, Duration::ZERO);
+        log.take(&mut items, usize::MAX);
         for item in items {
             match item {
                 Item::Bytes(chunk) => {
@@ -517,7 +544,7 @@ mod tests {
         log.append(&mut unit(&[(0, "SET a 1")]));
         let end = log.append(&mut unit(&[(0, "SET a 1"), (0, &format!("SET b {}", "v".repeat(MOVED)))]));
         let mut items = Vec::new();
-        log.take(&mut items, usize::MAX, Duration::ZERO);
+        log.take(&mut items, usize::MAX);
         let ends = items.iter().filter_map(|item| match item {
             Item::Bytes(chunk) => Some(chunk.end),
             Item::Order(_) => None,
@@ -551,14 +578,20 @@ mod tests {
         let writer = std::sync::Arc::clone(&log);
         let thread = std::thread::spawn(move || {
             let mut items = Vec::new();
-            writer.take(&mut items, usize::MAX, Duration::from_secs(60));
+            while items.is_empty() {
+                writer.wait(Duration::from_secs(60));
+                writer.take(&mut items, usize::MAX);
+            }
             items.len()
         });
         while !log.is_idle.load(SeqCst) {
             std::thread::yield_now();
         }
         log.append(&mut unit(&[(0, "SET a 1")]));
+        assert!(!thread.is_finished());
         log.kick();
         assert_eq!(thread.join().unwrap(), 1);
+        log.kick();
+        log.wait(Duration::from_secs(60));
     }
 }

@@ -1,7 +1,7 @@
 //! The append-only file: a snapshot and what was done since, as several files with a manifest, in Redis 7's format.
 //!
-//! [`Aof`] is the journal that the engine appends to. One thread of its own ([`writer`]) writes, syncs, changes files and
-//! the manifest; nobody else touches the directory while it runs. [`read`] takes a file apart again.
+//! [`Aof`] is the journal that the engine appends to. A [`writer`] writes, syncs, changes files and the manifest, in a thread
+//! of its own; whoever has appended lends it a hand. Nobody else touches the directory meanwhile. [`read`] takes a file apart again.
 //!
 //! # Invariants
 //!
@@ -35,8 +35,8 @@ use std::thread::JoinHandle;
 use self::log::Order;
 pub use self::log::{Log, Progress};
 pub use self::manifest::{File, Manifest, ManifestError};
-use self::writer::Writer;
 pub use self::writer::persist;
+use self::writer::{Seat, Writer};
 pub use crate::clock::{Clock, RealClock};
 use crate::disk::Disk;
 use crate::journal::{Journal, Lsn, Unit};
@@ -198,6 +198,7 @@ struct Core {
 #[derive(Debug)]
 pub struct Aof {
     core: Arc<Core>,
+    seat: Arc<Seat>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -216,7 +217,7 @@ impl Aof {
     ) -> Self {
         let (log, settings, status) = Default::default();
         let core = Core { log, settings, status, disk, clock, place, replication_id };
-        Aof { core: Arc::new(core), thread: Mutex::default() }
+        Aof { core: Arc::new(core), seat: Arc::default(), thread: Mutex::default() }
     }
 
     /// What was appended, and how far it was written.
@@ -377,13 +378,13 @@ impl Aof {
     }
 
     fn spawn(&self, writer: Writer) -> std::io::Result<()> {
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(spawn(writer)?);
+        let (core, seat) = (Arc::clone(&self.core), Arc::clone(&self.seat));
+        self.seat.put(Some(writer));
+        let thread = std::thread::Builder::new().name("aof".to_owned());
+        let thread = thread.spawn(move || writer::run(&core, &seat)).inspect_err(|_| self.seat.put(None))?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
-}
-
-fn spawn(mut writer: Writer) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("aof".to_owned()).spawn(move || writer.run())
 }
 
 impl Journal for Aof {
@@ -407,8 +408,10 @@ impl Journal for Aof {
     }
 
     #[inline]
-    fn kick(&self) {
-        self.core.log.kick();
+    fn advance(&self) {
+        if self.core.log.written() < self.core.log.tail() {
+            self.seat.advance(&self.core);
+        }
     }
 
     fn is_behind(&self) -> Option<Lsn> {

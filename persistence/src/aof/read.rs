@@ -402,6 +402,14 @@ impl Reader {
         }
     }
 
+    /// A sector is missing that has the first line of a batch of ours: all of the line, or its end.
+    fn begins_with_hole(&self) -> bool {
+        let rest = &self.buf[self.pos..];
+        let Some(begun) = rest.iter().take(SECTOR as usize).position(|byte| *byte == 0) else { return false };
+        let is_at_sector = (self.at(self.pos) + begun as u64).is_multiple_of(SECTOR);
+        begun == 0 || is_at_sector && rest[0] == b'#' && !rest[..begun].contains(&b'\n')
+    }
+
     /// Where units of the present batch end before what may never have been written: after a power failure a file may be
     /// as long as it was and lack some of what was in it.
     fn before_hole(&self) -> usize {
@@ -429,8 +437,7 @@ impl Reader {
             self.fill()?;
         }
         let begin = self.at(self.batch);
-        // A batch of ours whose first sector is missing begins with a zero.
-        let is_missing = self.pos == self.batch && self.buf.get(self.pos) == Some(&0);
+        let is_missing = self.pos == self.batch && self.begins_with_hole();
         // Nothing but zeros is nothing at all, whoever wrote what is before it.
         let is_nothing = self.is_over && self.buf[self.pos..].iter().all(|byte| *byte == 0);
         let mut is_ours = self.is_ours

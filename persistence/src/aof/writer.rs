@@ -1,9 +1,11 @@
 //! The one who writes: takes what was appended, writes it, syncs it, changes files.
 //!
-//! It is a state machine that a thread drives ([`Writer::run`]), and tests drive without one: [`Writer::step`] takes what
-//! there is and does what time asks for.
+//! It is a state machine that a thread drives ([`run`]), and tests drive without one: [`Writer::step`] takes what there is
+//! and does what time asks for. Whoever has appended may have it write, too: [`Writer::lead`].
 
 mod again;
+mod keep;
+mod lead;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,9 +17,10 @@ use std::time::Duration;
 
 use tidegate_data::rdb::Checksum;
 
+pub(super) use self::lead::{Seat, run};
 use super::line::{self, Seal};
 use super::log::{Chunk, Item, Order};
-use super::sync::{Background, Syncer};
+use super::sync::Background;
 use super::{Core, File, Fsync, Manifest, Place};
 use crate::disk::{Disk, LogFile, directory_of};
 use crate::journal::{Lsn, write_command};
@@ -27,8 +30,6 @@ use crate::rdb;
 const BATCH: usize = 4 << 20;
 /// How long the thread sleeps when nobody wakes it.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long it looks for more before it sleeps.
-const SPIN: Duration = Duration::from_micros(30);
 /// How often a sync is asked for with [`Fsync::EverySecond`].
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// A sync that takes longer than this is reported.
@@ -88,6 +89,17 @@ struct Syncing {
     size: u64,
 }
 
+/// What the thread does after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It waits for work.
+    Wait,
+    /// It waits for the disk, whatever there is to do.
+    Pause,
+    /// It ends: [`Order::Stop`].
+    Stop,
+}
+
 /// The disk has refused.
 #[derive(Debug)]
 struct Trouble {
@@ -116,9 +128,12 @@ pub(super) struct Writer {
     last_sync: Duration,
     timestamp_s: i64,
     trouble: Option<Trouble>,
+    /// The disk has held somebody up who had more to do than to wait for it: while nothing is synced, and while it is.
+    slowness: [lead::Slowness; 2],
     /// Ends the process.
     pub(super) give_up: fn(),
     items: Vec<Item>,
+    packing: Vec<Kept>,
 }
 
 impl fmt::Debug for Writer {
@@ -153,8 +168,10 @@ impl Writer {
             last_sync,
             timestamp_s: 0,
             trouble: None,
+            slowness: Default::default(),
             give_up: || std::process::exit(1),
             items: Vec::new(),
+            packing: Vec::new(),
         }
     }
 
@@ -276,36 +293,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes until it is told to stop.
-    pub(super) fn run(&mut self) {
-        self.syncer = Syncer::start(Arc::clone(&self.core))
-            .map(|syncer| Box::new(syncer) as Box<dyn Background>)
-            .inspect_err(|error| {
-                tracing::warn!("There is no thread to sync in: the one that writes does it ({error})");
-            })
-            .ok();
-        while self.step(PATIENCE) {
-            // Under load there is more to write at once, and sleeping would cost more than looking.
-            let began = self.core.clock.now();
-            while self.trouble.is_none()
-                && self.core.log.tail() == self.core.log.written()
-                && self.core.clock.now().saturating_sub(began) < SPIN
-            {
-                std::hint::spin_loop();
-            }
-        }
-    }
-
-    /// Writes what there is, or waits for it. False after [`Order::Stop`].
-    pub(super) fn step(&mut self, patience: Duration) -> bool {
+    /// Does what is to be done now.
+    pub(super) fn step(&mut self) -> Step {
         if self.trouble.is_some() && !self.core.log.wants_to_stop() {
             // What comes meanwhile stays where it is, in order.
-            std::thread::sleep(patience);
             self.tick();
-            return true;
+            return if self.trouble.is_some() { Step::Pause } else { Step::Wait };
         }
         let mut items = std::mem::take(&mut self.items);
-        self.core.log.take(&mut items, BATCH, patience);
+        if self.core.log.take(&mut items, BATCH) {
+            // The rest comes with the next step.
+            self.core.log.kick();
+        }
         let mut goes_on = true;
         for item in items.drain(..) {
             match item {
@@ -319,7 +318,7 @@ impl Writer {
         self.items = items;
         self.write();
         self.tick();
-        goes_on
+        if goes_on { Step::Wait } else { Step::Stop }
     }
 
     /// Writes what is not written yet, and syncs it where replies wait for that.
@@ -368,6 +367,8 @@ impl Writer {
         result?;
         if self.core.log.fsync() == Fsync::No {
             self.drop_kept(end);
+        } else {
+            self.pack_kept(at);
         }
         self.core.log.set_written(end);
         Ok(())

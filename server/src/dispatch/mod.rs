@@ -304,16 +304,16 @@ impl Worker {
         progress
     }
 
-    /// Replies that are about to be sent wait for the journal, which somebody has to write down now. Call it at the end
-    /// of every turn, with no shard held.
+    /// Replies that are about to be sent wait for the journal, which is written down when all connections had their turn.
+    /// Call it at the end of every turn, with no shard held.
     #[inline]
     fn finish_journal(&mut self, client: Option<&Client>) {
         let need = self.exec.take_need();
         if need > 0 {
-            if let Some(client) = client {
-                client.send_after(need);
+            match client {
+                Some(client) => client.send_after(need),
+                None => self.shared.journal.advance(),
             }
-            self.shared.journal.kick();
         }
     }
 

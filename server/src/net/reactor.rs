@@ -105,6 +105,8 @@ impl Reactor {
         self.wakeups.register(cx.waker());
         for _ in 0..ROUNDS {
             let ready = self.serve_ready();
+            // One write for all of them, before the first reply that waits for it.
+            self.journal.advance();
             std::mem::swap(&mut self.again, &mut self.due);
             for index in 0..self.due.len() {
                 self.step(self.due[index]);
@@ -112,6 +114,7 @@ impl Reactor {
             self.due.clear();
             self.serve_woken(WOKEN_MIN.max(2 * ready));
             if !self.gated.is_empty() {
+                self.journal.advance();
                 self.serve_gated(cx.waker());
             }
             let is_idle = self.again.is_empty() && self.woken.is_empty() && self.wakeups.is_empty();

@@ -1,0 +1,236 @@
+//! Who writes: the thread whose task it is, or whoever has appended and waits for it.
+//!
+//! Handing bytes to another thread and being woken by it costs more than writing them, and where every core has a worker
+//! there is no core left for that thread. So a worker at the end of its turn writes what all have appended, as long as the
+//! disk takes it as quickly as memory would. What may take longer is left to the thread: syncs and all orders, everything
+//! with [`Fsync::Always`], whatever has failed, and for a while everything if a write has held a worker up.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::super::log::Item;
+use super::super::sync::{Background, Syncer};
+use super::super::{Core, Fsync};
+use super::{BATCH, Kept, PATIENCE, Step, Writer};
+
+/// A worker that sleeps in a write for longer than this leaves them to the thread for a while: those that come during a
+/// sync, if it was one of them, since file systems let the one wait for the other.
+const SLOW_WRITE: Duration = Duration::from_millis(20);
+/// How long, at first. It becomes twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// How long at most.
+const PAUSE_MAX: Duration = Duration::from_secs(64);
+/// How often a worker looks whether another one is done with writing before it leaves it to the thread.
+const LOOKS: usize = 400;
+
+/// How the disk has treated those who had more to do than to wait for it.
+#[derive(Debug, Default)]
+pub(super) struct Slowness {
+    until: Duration,
+    pause: Duration,
+}
+
+impl Slowness {
+    /// A write has taken so long, and now it is `now`; before it, this thread had gone to sleep so often.
+    fn note(&mut self, took: Duration, now: Duration, sleeps: i64) {
+        // Who had to share a core has lost time, too, but did not go to sleep.
+        if took > SLOW_WRITE && self::sleeps() > sleeps {
+            // It was well for as long as it had not been before: that is forgiven.
+            let is_forgiven = now > self.until + 2 * self.pause;
+            self.pause = if is_forgiven { PAUSE_MIN } else { (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
+            self.until = now + self.pause;
+            tracing::debug!(
+                "A write to the append-only file took {took:?}: for {:?} another thread writes",
+                self.pause
+            );
+        }
+    }
+}
+
+/// Where the one who writes sits, if there is one.
+#[derive(Debug, Default)]
+pub(in super::super) struct Seat(Mutex<Option<Writer>>);
+
+/// How often this thread has given its core away to wait for something; 0 where the system does not say.
+fn sleeps() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+}
+
+impl Seat {
+    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody sits down, or stands up.
+    pub(in super::super) fn put(&self, writer: Option<Writer>) {
+        *self.lock() = writer;
+    }
+
+    /// The one who writes does what is to be done now, and is gone after the end.
+    fn step(&self) -> Step {
+        let mut seat = self.lock();
+        let step = seat.as_mut().map_or(Step::Stop, Writer::step);
+        if step == Step::Stop {
+            *seat = None;
+        }
+        step
+    }
+
+    /// Writes what was appended up to now, or makes sure that it will be. Call it with nothing held.
+    pub(in super::super) fn advance(&self, core: &Core) {
+        let (log, tail) = (&core.log, core.log.tail());
+        // Where nobody waits for a write nobody should.
+        let is_worth_it = log.fsync() != Fsync::Always && log.waits_for_write();
+        for _ in 0..if is_worth_it { LOOKS } else { 0 } {
+            if log.written() >= tail {
+                return;
+            }
+            let mut seat = match self.0.try_lock() {
+                Ok(seat) => seat,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    std::hint::spin_loop();
+                    continue;
+                }
+            };
+            if !seat.as_mut().is_some_and(Writer::lead) {
+                break;
+            }
+        }
+        if log.written() < tail {
+            log.kick();
+        }
+    }
+}
+
+impl Writer {
+    /// Writes what was appended, in place of the thread. False when that is for the thread to do.
+    pub(in super::super) fn lead(&mut self) -> bool {
+        let began = self.core.clock.now();
+        let has_new = self.kept.back().is_some_and(|kept| kept.at.is_none());
+        let slowness = usize::from(self.syncing.is_some());
+        if self.trouble.is_some() || has_new || began < self.slowness[slowness].until {
+            return false;
+        }
+        let mut items = std::mem::take(&mut self.items);
+        self.core.log.take_bytes(&mut items, BATCH);
+        let takes = !items.is_empty();
+        self.kept.extend(items.drain(..).filter_map(|item| match item {
+            Item::Bytes(chunk) => Some(Kept { chunk, at: None }),
+            Item::Order(_) => None,
+        }));
+        self.items = items;
+        if !takes {
+            return false;
+        }
+        // What went wrong is seen once more by the thread, which knows what to do about it.
+        let sleeps = sleeps();
+        let worked = self.write_batch().is_ok();
+        let now = self.core.clock.now();
+        self.slowness[slowness].note(now.saturating_sub(began), now, sleeps);
+        worked
+    }
+}
+
+/// Writes what others leave to do, until it is told to stop.
+pub(in super::super) fn run(core: &Arc<Core>, seat: &Seat) {
+    let syncer = Syncer::start(Arc::clone(core))
+        .map(|syncer| Box::new(syncer) as Box<dyn Background>)
+        .inspect_err(|error| {
+            tracing::warn!("There is no thread to sync in: the one that writes does it ({error})");
+        })
+        .ok();
+    if let Some(writer) = &mut *seat.lock() {
+        writer.syncer = syncer;
+    }
+    loop {
+        match seat.step() {
+            Step::Wait => core.log.wait(PATIENCE),
+            Step::Pause => std::thread::sleep(PATIENCE),
+            Step::Stop => break,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aof::read::{Next, Reader};
+    use crate::aof::{Aof, Loaded, Place};
+    use crate::journal::{Journal as _, Unit};
+    use crate::sim::SimDisk;
+    use std::io::Cursor;
+    use std::path::Path;
+
+    #[test]
+    fn whoever_appends_finds_it_written_once_and_in_order() {
+        let disk = SimDisk::new(1, &["/data"]);
+        let place =
+            Place { dir: Path::new("/data/appendonlydir").to_owned(), stem: "appendonly.aof".to_owned() };
+        let aof = Aof::new(Arc::new(disk.clone()), place.clone(), String::new());
+        aof.resume(Loaded::default()).unwrap();
+        let (threads, units) = (3, if cfg!(miri) { 20 } else { 2000 });
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let aof = &aof;
+                scope.spawn(move || {
+                    for number in 0..units {
+                        let mut unit = Unit::default();
+                        unit.push(
+                            0,
+                            [&b"SET"[..], format!("{thread}:{number}").as_bytes(), b"x"].into_iter(),
+                        );
+                        let lsn = aof.append(&mut unit);
+                        if number % 5 == 0 {
+                            continue;
+                        }
+                        if number % 100 == 1 {
+                            aof.log()
+                                .set_fsync([Fsync::Always, Fsync::EverySecond, Fsync::No][number / 100 % 3]);
+                        }
+                        aof.advance();
+                        while aof.log().open_to() < lsn {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        assert!(aof.stop());
+        assert_eq!(aof.log().synced(), aof.log().tail());
+        let bytes = disk.bytes(&place.file("appendonly.aof.1.incr.aof")).unwrap();
+        let mut reader = Reader::new(Box::new(Cursor::new(bytes)), 0).begun_by_us(true);
+        let mut text = String::new();
+        loop {
+            match reader.next_piece().unwrap() {
+                Next::Units(piece) => piece.runs.iter().for_each(|run| {
+                    text.push_str(std::str::from_utf8(&piece.bytes[run.clone()]).unwrap());
+                }),
+                Next::End(end) => break assert_eq!(end.fault, None),
+            }
+        }
+        for thread in 0..threads {
+            let prefix = format!("{thread}:");
+            let numbers = text.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse::<usize>().ok());
+            assert!(numbers.eq(0..units), "those of each thread are there in its order");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_holds_workers_up_is_left_to_the_thread_longer_and_longer() {
+        let (mut slowness, second) = (Slowness::default(), Duration::from_secs(1));
+        slowness.note(SLOW_WRITE * 2, second, i64::MAX);
+        assert_eq!(slowness.until, Duration::ZERO, "the core was somebody else's meanwhile");
+        let mut now = 10 * second;
+        for pause in [1, 2, 4, 8, 16, 32, 64, 64] {
+            slowness.note(SLOW_WRITE * 2, now, -1);
+            assert_eq!(slowness.until, now + pause * second);
+            now = slowness.until;
+        }
+        now += 200 * second;
+        slowness.note(SLOW_WRITE * 2, now, -1);
+        assert_eq!(slowness.until, now + second, "it was well for long");
+    }
+}
