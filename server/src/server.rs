@@ -371,6 +371,7 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         turn += 1;
         let shared = Arc::clone(&local.borrow().worker.shared);
         local.borrow_mut().worker.exec.return_memory();
+        local.borrow_mut().worker.end_orphans();
         if index == 0 {
             let eternal = local.borrow().worker.eternal;
             crate::script::attend::end(eternal);

@@ -23,6 +23,7 @@ mod help;
 mod hyperloglogs;
 mod keyspace_events;
 mod lists;
+mod migrate;
 mod notify_stream;
 mod observe;
 mod protocol;

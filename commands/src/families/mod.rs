@@ -17,7 +17,7 @@ mod stream;
 mod string;
 mod zset;
 
-pub use generic::{Case, glob_matches};
+pub use generic::{Case, UNLIMITED_MS, del, glob_matches, pack};
 
 /// Every family.
 pub static ALL: &[&Family] = &[

@@ -16,6 +16,7 @@ mod help;
 mod info;
 mod latency;
 mod memory;
+mod migrate;
 mod monitor;
 mod process;
 mod pubsub;
@@ -131,6 +132,7 @@ pub static ALL: &[&Family<Control>] = &[
     &acl::FAMILY,
     &command::FAMILY,
     &latency::FAMILY,
+    &migrate::FAMILY,
     &monitor::FAMILY,
     &pubsub::FAMILY,
     &slowlog::FAMILY,

@@ -123,11 +123,11 @@ pub(super) fn check_permits(cx: &ControlCtx, permits: Permits, read_only: bool) 
         if permits.no_cluster && cx.shared().config.hot().cluster_enabled.get() {
             return Err(Error::new("ERR Can not run script on cluster, 'no-cluster' flag is set."));
         }
-        if permits.may_write() && cx.worker.disk_trouble {
-            return Err(Error::new(
-                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
-                 Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
-            ));
+        if permits.may_write()
+            && cx.worker.disk_trouble
+            && let Some(trouble) = cx.shared().disk_trouble()
+        {
+            return Err(trouble.refusal_of_script());
         }
         if permits.may_write() && read_only {
             return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));

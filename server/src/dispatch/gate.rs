@@ -19,11 +19,6 @@ pub(super) enum Refusal {
     Close,
 }
 
-/// The answer to changes while the data set cannot be saved.
-pub(crate) const DISK_TROUBLE: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
-     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
-     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
-
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Refusal::Error(error)
@@ -126,12 +121,10 @@ impl Worker {
             || entry.name == "ping"
             || entry.name == "exec" && self.any_queued(session, |entry, _| entry.writes());
         if refused {
-            let Some(failure) = self.shared.journal.failure() else {
-                return Err(Error::new(DISK_TROUBLE).into());
-            };
-            // Without the number that Rust adds.
-            let reason = failure.split(" (os error").next().unwrap_or_default();
-            return Err(Error::text(format!("MISCONF Errors writing to the AOF file: {reason}")).into());
+            // It may have ended a moment ago.
+            if let Some(trouble) = self.shared.disk_trouble() {
+                return Err(trouble.refusal().into());
+            }
         }
         Ok(())
     }

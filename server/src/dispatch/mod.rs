@@ -6,6 +6,7 @@
 
 mod gate;
 mod lookup;
+mod moving;
 mod plan;
 mod postpone;
 mod route;
@@ -14,8 +15,9 @@ mod straight;
 mod track;
 mod transact;
 
-pub(crate) use gate::DISK_TROUBLE;
 pub use lookup::Lookup;
+pub(crate) use moving::Begun;
+pub use moving::Moving;
 pub(crate) use route::{Route, route as route_request, routed};
 
 use crate::clock::{self, Stopwatch};
@@ -110,6 +112,8 @@ pub struct Worker {
     replayed: Option<Replayed>,
     /// Requests that could not be served under the hold of whoever touched their keys.
     postponed: Vec<serve::Postponed>,
+    /// Keys whose client was gone before they had reached the other server.
+    orphans: Vec<moving::Moving>,
 }
 
 impl Worker {
@@ -135,6 +139,7 @@ impl Worker {
             is_loading_elsewhere: false,
             replayed: None,
             postponed: Vec::new(),
+            orphans: Vec::new(),
         }
     }
 
@@ -156,8 +161,7 @@ impl Worker {
         };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
-        self.disk_trouble = self.shared.has_disk_trouble()
-            || self.shared.journaled.load(Relaxed) && self.shared.journal.failure().is_some();
+        self.disk_trouble = self.shared.disk_trouble().is_some();
         self.snapshotting = self.shared.snapshots.is_active();
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
@@ -427,6 +431,9 @@ impl Worker {
             *held = None;
             return Flow::Park(Parked::for_pause(self.exec.now_ms + 1, request.to_stored()));
         }
+        if shared.mover.is_busy() && self.names_moving(shared, session, request, entry, held) {
+            return self.give_way(request);
+        }
         if session.transaction.is_some() && !entry.flags.has(Flag::Unqueued) {
             transact::queue(session, request, out);
             after_reply(session, mark, out);
@@ -471,6 +478,11 @@ impl Worker {
                         result
                     }
                 };
+                if self.exec.needs_attention && self.exec.take_way_given() {
+                    drop(wide);
+                    *held = None;
+                    return self.give_way(request);
+                }
                 if Self::remembers(session, entry) {
                     let mut grip = match (&mut wide, &mut *held) {
                         (Some(wide), _) => Grip::Many(wide),
@@ -527,9 +539,13 @@ impl Worker {
                     self.feed_monitors(session, request, entry);
                 }
                 let began = *started;
+                if !entry.is_script {
+                    // It may have changed a setting, which then decides whether it is logged itself.
+                    self.begin_turn();
+                }
                 self.finished(session, request, entry, started, error);
-                // It may have changed a setting, or taken its time. A script changes none.
-                if !entry.is_script || self.stopwatch.nanos(began, *started) > TURN_NANOS {
+                // A script changes none, but may take its time.
+                if entry.is_script && self.stopwatch.nanos(began, *started) > TURN_NANOS {
                     self.begin_turn();
                 }
                 flow

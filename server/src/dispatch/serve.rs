@@ -263,6 +263,10 @@ impl Worker {
             }
             Then::Keys(waiter) => waiter.size(),
             Then::Freed(_) => 0,
+            Then::Moved(moving) => {
+                client.paused.store(true, Relaxed);
+                moving.size()
+            }
             // It has its reply and does not count as waiting.
             Then::Behind(_) => {
                 session.parked = Some(parked);
@@ -292,6 +296,9 @@ impl Worker {
                 session.parked = None;
                 super::Progress::NeedInput(1)
             });
+        }
+        if let Then::Moved(_) = parked.then {
+            return self.go_on_moving(session, out);
         }
         if let Then::Synced(sync) = &parked.then {
             let is_synced = self.shared.aof.as_ref().is_some_and(|aof| aof.log().synced() >= sync.lsn);
@@ -383,7 +390,7 @@ impl Worker {
                 | Then::Freed(entry) => {
                     add(&self.stats.commands[entry.id].failed, 1);
                 }
-                Then::Retry(_) | Then::Behind(_) => {}
+                Then::Retry(_) | Then::Moved(_) | Then::Behind(_) => {}
             }
         }
         ending
@@ -405,6 +412,10 @@ impl Worker {
             }
         }
         client.waiting.end();
+        if let Parked { then: Then::Moved(moving), .. } = parked {
+            self.orphans.push(*moving);
+            return None;
+        }
         Some(parked)
     }
 

@@ -105,6 +105,10 @@ impl Worker {
             self.count_failure(entry, error);
         }
         if self.exec.needs_attention {
+            if self.exec.take_way_given() {
+                tally.calls -= 1;
+                return false;
+            }
             self.exec.count_lookups();
             let mut grip = Grip::One(hold);
             // A short command never waits itself.

@@ -124,6 +124,7 @@ impl Worker {
         let start = reply.mark();
         reply.array(steps.len());
         let mut flow = Flow::Done;
+        self.exec.is_amidst = true;
         for step in &steps {
             match self.exec_step(session, step, &mut hold, roam.as_ref(), reply) {
                 Flow::Close => flow = Flow::Close,
@@ -134,6 +135,7 @@ impl Worker {
                 self.exec.free_garbage();
             }
         }
+        self.exec.is_amidst = false;
         self.exec.finish_unit(&mut Grip::Many(&mut hold));
         if !session.before_exec.is_empty() {
             let sent = std::mem::take(&mut session.before_exec);

@@ -13,7 +13,6 @@ use super::convert;
 use super::engine::{Scratch, Verdict};
 use super::functions::Callee;
 use super::shebang::Permits;
-use crate::dispatch::DISK_TROUBLE;
 use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request, routed};
 use crate::registry::{Body, Entry};
 use crate::session::Session;
@@ -447,8 +446,12 @@ impl Run<'_, '_> {
         if self.read_only && (entry.writes() || entry.flags.has(Flag::MayReplicate)) {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
-        if worker.disk_trouble && entry.writes() && !self.wrote {
-            return refuse(DISK_TROUBLE);
+        if worker.disk_trouble
+            && entry.writes()
+            && !self.wrote
+            && let Some(trouble) = worker.shared.disk_trouble()
+        {
+            return Err((Some(entry), trouble.refusal()));
         }
         if worker.out_of_memory && entry.flags.has(Flag::DenyOom) && !self.allow_oom && !self.wrote {
             return refuse("OOM command not allowed when used memory > 'maxmemory'.");
@@ -527,16 +530,21 @@ impl Run<'_, '_> {
             Body::Control(control) => worker.control_in_script(session, control, entry, args, hold, out),
             Body::Container => None,
         };
+        let redacted = std::mem::take(&mut session.redacted);
+        let shown = || -> Vec<&[u8]> {
+            let is_secret = |index: usize| redacted.contains(&index);
+            let shown = |(index, span): (usize, &Span)| {
+                if is_secret(index) { b"(redacted)" } else { span.slice(words) }
+            };
+            spans.iter().enumerate().map(shown).collect()
+        };
         if worker.shared.clients.is_monitored()
             && !entry.flags.has(Flag::SkipMonitor)
             && !entry.flags.has(Flag::Admin)
         {
-            let shown: Vec<&[u8]> = spans.iter().map(|span| span.slice(words)).collect();
-            worker.shared.clients.feed_monitors(&lua_monitor_line(session.db, &shown));
+            worker.shared.clients.feed_monitors(&lua_monitor_line(session.db, &shown()));
         }
-        let nanos = worker.count_in_script(self.caller, entry, started, error, || {
-            spans.iter().map(|span| span.slice(words)).collect()
-        });
+        let nanos = worker.count_in_script(self.caller, entry, started, error, shown);
         // A script may take its time: messages, those of others included, do not wait for its end.
         worker.exec.news.ring();
         // Freeing under the hold is slow for others, keeping everything until its end can be fatal for all.

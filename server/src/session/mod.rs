@@ -17,6 +17,7 @@ pub use tracking::{TrackOptions, Tracking};
 pub use waiting::{Claim, Ending, Waiting};
 pub use wake::{Bells, ConnWaker, Notified, Wakeups};
 
+use crate::dispatch::Moving;
 use crate::net::decode::Decoder;
 use crate::registry::Entry;
 use crate::shard::block::Waiter;
@@ -109,6 +110,8 @@ pub enum Then {
     Freed(&'static Entry),
     /// For the append-only file to be synced up to here: `WAITAOF`.
     Synced(Sync),
+    /// For keys to reach another server: `MIGRATE`.
+    Moved(Box<Moving>),
     /// For the thread of a connection that got more messages than it could send so far. The reply was given already.
     Behind(Arc<Client>),
 }
@@ -176,6 +179,11 @@ impl Parked {
         }
     }
 
+    /// Waits until keys have reached another server.
+    pub fn for_move(moving: Moving) -> Self {
+        Parked { until_ms: i64::MAX, then: Then::Moved(Box::new(moving)), is_silent: false }
+    }
+
     /// Waits until something is freed.
     pub fn for_background(entry: &'static Entry) -> Self {
         Parked { until_ms: i64::MAX, then: Then::Freed(entry), is_silent: false }
@@ -187,7 +195,7 @@ impl Parked {
             Then::Answer(answer) => reply.raw(&answer.reply),
             Then::Keys(_) => reply.null_array(),
             Then::Synced(_) => crate::control::write_synced(reply, false),
-            Then::Retry(_) | Then::Freed(_) | Then::Behind(_) => {}
+            Then::Retry(_) | Then::Freed(_) | Then::Moved(_) | Then::Behind(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 mod record;
+mod way;
 
 pub use record::EventStream;
 
@@ -173,6 +174,10 @@ pub struct Executor {
     pub is_secret: bool,
     /// A script calls the commands.
     pub is_scripted: bool,
+    /// The commands of a transaction run: none of them waits.
+    pub is_amidst: bool,
+    /// The last command was not run, because a key it names is being sent away.
+    gave_way: bool,
     /// What the present unit touched that somebody waits for.
     ready: Ready,
     /// What the last command waits for.
@@ -216,6 +221,8 @@ impl Executor {
             unit: Unit::default(),
             is_secret: false,
             is_scripted: false,
+            is_amidst: false,
+            gave_way: false,
             ready: Ready::default(),
             wait: None,
             needs_attention: false,
@@ -245,6 +252,9 @@ impl Executor {
     ) -> Result<(), Error> {
         let mark = reply.mark();
         let is_observed = grip.is_observed();
+        if is_observed && self.gives_way(grip, call) {
+            return Ok(());
+        }
         let delete_expired = self.delete_expired && self.recording.permits(grip);
         let result = self.handle(grip.databases(), is_observed, delete_expired, call, reply);
         self.conclude(grip, call, result, mark, reply)
@@ -264,8 +274,11 @@ impl Executor {
         reply: &mut Reply<'_>,
     ) -> Result<(), Error> {
         let mark = reply.mark();
+        let is_observed = hold.data().is_observed();
+        if is_observed && self.gives_way(&mut Grip::One(hold), call) {
+            return Ok(());
+        }
         let (index, data) = (hold.index(), hold.data_mut());
-        let is_observed = data.is_observed();
         let held = Held::One(index, &mut data.databases);
         debug_assert!(
             !self.recording.is_on(),

@@ -11,6 +11,8 @@ struct Watcher {
     /// The key was there when it was watched. While the flag is down this is still true, which is how emptying a
     /// whole database knows which watchers it concerns.
     existed: bool,
+    /// It is `MIGRATE`, which sends the key away and lets nobody else near it meanwhile.
+    is_move: bool,
 }
 
 /// The watchers of one shard's keys. Guarded by the shard's lock: a key is marked while its shard is held, and
@@ -18,6 +20,8 @@ struct Watcher {
 #[derive(Debug, Default)]
 pub struct WatchTable {
     watchers: HashMap<(u16, Box<[u8]>), Vec<Watcher>>,
+    /// How many of them are moves.
+    moves: usize,
 }
 
 impl WatchTable {
@@ -34,8 +38,22 @@ impl WatchTable {
 
     /// `flag` is raised from now on when the key changes; `existed` tells whether it is there now.
     pub fn add(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>, existed: bool) {
-        let watcher = Watcher { flag: Arc::clone(flag), existed };
+        let watcher = Watcher { flag: Arc::clone(flag), existed, is_move: false };
         self.watchers.entry((db, key.into())).or_default().push(watcher);
+    }
+
+    /// The key is there and is being sent away: who asks for it has to wait, and `flag` is raised when it changes all the
+    /// same.
+    pub fn add_move(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
+        let watcher = Watcher { flag: Arc::clone(flag), existed: true, is_move: true };
+        self.watchers.entry((db, key.into())).or_default().push(watcher);
+        self.moves += 1;
+    }
+
+    /// True when the key is being sent away.
+    pub fn is_moving(&self, db: u16, key: &[u8]) -> bool {
+        self.moves > 0
+            && self.of(db, key).is_some_and(|watchers| watchers.iter().any(|watcher| watcher.is_move))
     }
 
     /// True when the owner of `flag` watches the key already. O(clients that watch it).
@@ -48,7 +66,12 @@ impl WatchTable {
     pub fn remove(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
         let key = (db, key.into());
         if let Some(watchers) = self.watchers.get_mut(&key) {
-            watchers.retain(|watcher| !Arc::ptr_eq(&watcher.flag, flag));
+            let moves = &mut self.moves;
+            watchers.retain(|watcher| {
+                let is_kept = !Arc::ptr_eq(&watcher.flag, flag);
+                *moves -= usize::from(watcher.is_move && !is_kept);
+                is_kept
+            });
             if watchers.is_empty() {
                 self.watchers.remove(&key);
             }
@@ -108,5 +131,20 @@ mod tests {
         assert!(table.contains(0, b"k", &mine) && !table.contains(1, b"k", &mine));
         table.remove(0, b"k", &mine);
         assert!(!table.contains(0, b"k", &mine) && table.contains(0, b"k", &other));
+    }
+    #[test]
+    fn a_key_that_moves_is_told_from_one_that_is_watched() {
+        let (mover, watcher) = (Arc::default(), Arc::default());
+        let mut table = WatchTable::default();
+        table.add(0, b"k", &watcher, true);
+        assert!(!table.is_moving(0, b"k"));
+        table.add_move(0, b"k", &mover);
+        assert!(table.is_moving(0, b"k") && !table.is_moving(1, b"k") && !table.is_moving(0, b"x"));
+        table.touch(0, b"k");
+        assert!(mover.is_raised(), "what changes it all the same is noticed");
+        table.remove(0, b"k", &mover);
+        assert!(!table.is_moving(0, b"k") && !table.is_empty());
+        table.remove(0, b"k", &watcher);
+        assert!(table.is_empty());
     }
 }

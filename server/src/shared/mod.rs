@@ -11,6 +11,7 @@ mod saving;
 mod slowlog;
 mod stats;
 mod tracking;
+mod trouble;
 mod ttl;
 
 pub use clients::Clients;
@@ -23,11 +24,13 @@ pub use saving::Saving;
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 pub use tracking::{Tracking, tell_self};
+pub use trouble::DiskTrouble;
 pub use ttl::AverageTtl;
 
 use crate::aof::Rewriting;
 use crate::clock;
 use crate::config::Config;
+use crate::migrate::Mover;
 use crate::net::listen::Listening;
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
@@ -93,6 +96,8 @@ pub struct Shared {
     pub disk: Arc<dyn Disk>,
     /// Figures about saving and loading.
     pub saving: Saving,
+    /// Sends keys to other servers.
+    pub mover: Mover,
     /// The snapshot under way.
     pub snapshots: Snapshots,
     /// Who this process is.
@@ -210,6 +215,7 @@ impl Shared {
             gates: (0..threads).map(|_| Arc::default()).collect(),
             disk: Arc::new(RealDisk),
             saving: Saving::new(clock::unix_ms() / 1000),
+            mover: Mover::default(),
             snapshots: Snapshots::default(),
             identity,
             debug: DebugSwitches::default(),
@@ -225,13 +231,6 @@ impl Shared {
 }
 
 impl Shared {
-    /// The data set should be saved every now and then, the last attempt failed, and nothing may be changed therefore.
-    pub fn has_disk_trouble(&self) -> bool {
-        !self.saving.is_fine()
-            && self.config.hot().stop_writes_on_bgsave_error.get()
-            && !self.config.save_points().is_empty()
-    }
-
     /// A client does not read what it asks for: it is closed without another byte, from any thread.
     #[cold]
     pub fn close_for_output(&self, client: &Client) {

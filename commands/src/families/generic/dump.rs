@@ -27,6 +27,21 @@ pub(super) static DUMP: Command = command("DUMP", "key", |cx, args, reply| {
 .flags(&[Flag::Readonly])
 .tips(&["nondeterministic_output"]);
 
+/// What [`pack`] writes as the deadline of a key without one.
+pub const UNLIMITED_MS: i64 = i64::MAX;
+
+/// What `MIGRATE` takes along of a key: its deadline (Unix milliseconds, 8 bytes, least significant first) and what `DUMP`
+/// answers. Nothing when it is not there.
+pub fn pack(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+    let key = args.key()?;
+    let compress = cx.env.limits().compress_dumps;
+    if let Some(record) = cx.keys.read(key) {
+        reply.raw(&record.expiry_ms().unwrap_or(UNLIMITED_MS).to_le_bytes());
+        reply.raw(&rdb::dump(record.value(), compress));
+    }
+    Ok(Outcome::Same)
+}
+
 pub(super) static RESTORE: Command = declare("RESTORE", restore).about(
     "2.6.0",
     RESTORE_COMPLEXITY,

@@ -11,7 +11,9 @@ mod sort;
 mod transfer;
 mod walk;
 
+pub use dump::{UNLIMITED_MS, pack};
 pub use glob::{Case, glob_matches};
+pub use presence::del;
 pub(crate) use walk::{MemberScan, reply_scan, scan_cursor};
 
 pub(super) static FAMILY: Family = family(

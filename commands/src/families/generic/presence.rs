@@ -28,7 +28,8 @@ pub(super) static UNLINK: Command = command("UNLINK", "key [key ...]", unlink)
     .flags(&[Flag::Write, Flag::Fast])
     .tips(SUMMED);
 
-fn del(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
+/// `DEL`
+pub fn del(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let lazily = cx.env.limits().lazy_del;
     delete(cx, args, reply, lazily)
 }

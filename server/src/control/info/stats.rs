@@ -39,10 +39,9 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     page.field("pubsub_channels", pubsub.len(Topic::Channel));
     page.field("pubsub_patterns", pubsub.len(Topic::Pattern));
     page.field("pubsubshard_channels", pubsub.len(Topic::ShardChannel));
+    page.zeros(&["latest_fork_usec", "total_forks"]);
+    page.field("migrate_cached_sockets", view.shared.mover.cached());
     page.zeros(&[
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",
