@@ -149,6 +149,20 @@ impl LogFile for fs::File {
     }
 }
 
+/// What the operating system calls an error, as C programs and so Redis print it: without the number that Rust adds.
+pub fn os_text(error: &io::Error) -> String {
+    match error.kind() {
+        // Rust has words of its own for it where no call of the system said so.
+        io::ErrorKind::NotFound if error.raw_os_error().is_none() => "No such file or directory".to_owned(),
+        _ => without_number(&error.to_string()).to_owned(),
+    }
+}
+
+/// The text of an error of the operating system without ` (os error 2)`.
+pub fn without_number(text: &str) -> &str {
+    text.split(" (os error ").next().unwrap_or(text)
+}
+
 /// The directory a file is in.
 pub fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {

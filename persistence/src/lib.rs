@@ -15,6 +15,7 @@ pub mod aof;
 mod clock;
 pub mod disk;
 pub mod journal;
+pub mod quote;
 pub mod rdb;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::process::ExitCode;
 
-use tidegate::config::{Config, LoadError, os_text};
+use tidegate::config::{Config, LoadError};
 use tidegate::process::args::{self, Arguments, Invocation};
 use tidegate::process::{self, Options, warnings};
 use tidegate_persistence::aof::check;
-use tidegate_persistence::disk::RealDisk;
+use tidegate_persistence::disk::{RealDisk, os_text};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]

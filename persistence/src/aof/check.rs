@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use tidegate_data::Encodings;
 
-use super::load::reason;
 use super::read::{Next, Reader};
 use super::{File, Manifest};
-use crate::disk::{Disk, directory_of};
+use crate::disk::{Disk, directory_of, os_text};
 use crate::rdb::Loader;
 
 /// Bytes of a line that are looked at together, as Redis' buffers have it, with the end.
@@ -101,7 +100,7 @@ impl Check<'_> {
 
     fn open(&mut self, path: &Path, end: &str) -> Result<(Box<dyn Read + Send>, u64), Exit> {
         self.disk.open(path).or_else(|error| {
-            say!(self, "Cannot open file {}: {}{end}", path.display(), reason(&error));
+            say!(self, "Cannot open file {}: {}{end}", path.display(), os_text(&error));
             Err(Exit(1))
         })
     }
@@ -509,7 +508,7 @@ pub fn check_rdb(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> io::Resul
     let (file, size) = match disk.open(path) {
         Ok(opened) => opened,
         Err(error) => {
-            writeln!(out, "Cannot open file {}: {}", path.display(), reason(&error))?;
+            writeln!(out, "Cannot open file {}: {}", path.display(), os_text(&error))?;
             return Ok(None);
         }
     };

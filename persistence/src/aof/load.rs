@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::read::{End, Fault, Next, Piece, Reader};
 use super::{File, Loaded, Manifest, ManifestError, Place, persist};
-use crate::disk::{Disk, directory_of};
+use crate::disk::{Disk, directory_of, os_text};
 use crate::journal::Lsn;
 
 /// A manifest of more bytes is none.
@@ -94,15 +94,6 @@ pub enum LoadError {
     },
 }
 
-/// What the operating system calls it, without its number.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,16 +102,20 @@ impl fmt::Display for LoadError {
                 f,
                 "Fatal error: can't open the AOF manifest file {} for reading: {}",
                 path.display(),
-                reason(error)
+                os_text(error)
             ),
             LoadError::Missing { name } => {
                 write!(f, "The append log file {name} doesn't exist: No such file or directory")
             }
             LoadError::Open { name, error } => {
-                write!(f, "Fatal error: can't open the append log file {name} for reading: {}", reason(error))
+                write!(
+                    f,
+                    "Fatal error: can't open the append log file {name} for reading: {}",
+                    os_text(error)
+                )
             }
             LoadError::Read { name, error } => {
-                write!(f, "Unrecoverable error reading the append only file {name}: {}", reason(error))
+                write!(f, "Unrecoverable error reading the append only file {name}: {}", os_text(error))
             }
             LoadError::Short { name, .. } => write!(
                 f,
@@ -135,13 +130,13 @@ impl fmt::Display for LoadError {
             ),
             LoadError::NotLast { .. } => f.write_str("Fatal error: the truncated file is not the last file"),
             LoadError::Truncate { name, error } => {
-                write!(f, "Error truncating the AOF file {name}: {}", reason(error))
+                write!(f, "Error truncating the AOF file {name}: {}", os_text(error))
             }
             LoadError::Upgrade { name, dir, error } => write!(
                 f,
                 "Error trying to move the old AOF file {name} into dir {}: {}",
                 dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy(),
-                reason(error)
+                os_text(error)
             ),
         }
     }
@@ -345,7 +340,7 @@ impl Loading {
             let cut =
                 self.disk.open_log(&path).and_then(|file| file.truncate(limit).and_then(|()| file.sync()));
             if let Err(error) = cut {
-                tracing::warn!("Error truncating the AOF file {name}: {}", reason(&error));
+                tracing::warn!("Error truncating the AOF file {name}: {}", os_text(&error));
             }
         }
     }

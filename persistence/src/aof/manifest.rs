@@ -12,6 +12,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::quote::{quoted, split_args};
+
 /// A longer line is no manifest, in bytes with its end.
 const LINE_MAX: usize = 1024;
 
@@ -131,15 +133,11 @@ impl Manifest {
         let mut text = String::new();
         let of_kind = |files: &[File], kind: char, text: &mut String| {
             for File { name, seq, size, has_batches } in files {
-                let plain = !name
-                    .bytes()
-                    .any(|byte| byte <= b' ' || byte >= 0x7f || matches!(byte, b'"' | b'\'' | b'\\'));
+                let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+                let quoted = (!name.bytes().all(is_plain)).then(|| quoted(name.as_bytes()));
+                let name = quoted.as_deref().unwrap_or(name);
                 // Writing to a String cannot fail.
-                let _ = if plain {
-                    write!(text, "file {name} seq {seq} type {kind}")
-                } else {
-                    write!(text, "file {} seq {seq} type {kind}", quote(name))
-                };
+                let _ = write!(text, "file {name} seq {seq} type {kind}");
                 if let Some(size) = size {
                     let _ = write!(text, " size {size}");
                 }
@@ -209,7 +207,7 @@ struct Entry {
 }
 
 fn parse_line(line: &[u8]) -> Option<Entry> {
-    let words = words(line)?;
+    let words = split_args(line)?;
     if words.len() < 6 || !words.len().is_multiple_of(2) {
         return None;
     }
@@ -238,58 +236,6 @@ fn number(digits: &[u8]) -> Option<u64> {
     u64::try_from(number).ok().filter(|number| *number < i64::MAX as u64)
 }
 
-/// Words apart by spaces, where quotes keep some together. `None` where a quote does not end.
-fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut rest = line.iter().copied().peekable();
-    loop {
-        while rest.next_if(u8::is_ascii_whitespace).is_some() {}
-        let Some(first) = rest.next() else { return Some(words) };
-        let mut word = Vec::new();
-        if first == b'"' {
-            loop {
-                match rest.next()? {
-                    b'"' => break,
-                    b'\\' => match rest.next()? {
-                        b'x' => {
-                            let digits = [rest.next()?, rest.next()?];
-                            word.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-                        }
-                        b'n' => word.push(b'\n'),
-                        b'r' => word.push(b'\r'),
-                        b't' => word.push(b'\t'),
-                        b'b' => word.push(8),
-                        b'a' => word.push(7),
-                        other => word.push(other),
-                    },
-                    other => word.push(other),
-                }
-            }
-            if rest.peek().is_some_and(|next| !next.is_ascii_whitespace()) {
-                return None;
-            }
-        } else {
-            word.push(first);
-            word.extend(std::iter::from_fn(|| rest.next_if(|byte| !byte.is_ascii_whitespace())));
-        }
-        words.push(word);
-    }
-}
-
-fn quote(name: &str) -> String {
-    let mut quoted = String::from("\"");
-    for byte in name.bytes() {
-        // Writing to a String cannot fail.
-        let _ = match byte {
-            b'"' | b'\\' => write!(quoted, "\\{}", byte as char),
-            b' '..0x7f => write!(quoted, "{}", byte as char),
-            _ => write!(quoted, "\\x{byte:02x}"),
-        };
-    }
-    quoted.push('"');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,11 +257,11 @@ mod tests {
         manifest.add_incr(second);
         let base = manifest.next_base("appendonly.aof", true);
         manifest.set_base(base, 2);
-        manifest.add_incr(File { size: Some(4096), has_batches: true, ..file("a name\u{e9}", 7) });
+        manifest.add_incr(File { size: Some(4096), has_batches: true, ..file("a\nname\u{e9}", 7) });
         let expected = "file appendonly.aof.1.base.rdb seq 1 type b\n\
                         file appendonly.aof.1.incr.aof seq 1 type h\n\
                         file appendonly.aof.2.incr.aof seq 2 type i\n\
-                        file \"a name\\xc3\\xa9\" seq 7 type i size 4096 batches yes\n";
+                        file \"a\\nname\\xc3\\xa9\" seq 7 type i size 4096 batches yes\n";
         assert_eq!(manifest.format(), expected);
         assert_eq!(Manifest::parse(expected.as_bytes()), Ok(manifest));
     }

@@ -38,7 +38,7 @@ pub use self::manifest::{File, Manifest, ManifestError};
 pub use self::writer::persist;
 use self::writer::{Seat, Writer};
 pub use crate::clock::{Clock, RealClock};
-use crate::disk::Disk;
+use crate::disk::{Disk, without_number};
 use crate::journal::{Journal, Lsn, Unit};
 
 /// When the disk is asked to sync.
@@ -421,6 +421,6 @@ impl Journal for Aof {
     }
 
     fn failure(&self) -> Option<String> {
-        self.core.log.failure()
+        self.core.log.failure().map(|text| without_number(&text).to_owned())
     }
 }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::directives::{self, Flags};
 use super::glob::{self, Case};
-use super::parse::os_text;
 use super::{Config, Value};
-use crate::net::quote::split_args;
 use crate::version::REDIS_VERSION;
+use tidegate_persistence::disk::os_text;
+use tidegate_persistence::quote::split_args;
 
 /// Files that include each other may nest this deep.
 const DEPTH_MAX: usize = 16;

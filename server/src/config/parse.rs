@@ -7,6 +7,8 @@ use std::path::Path;
 
 use super::choices::Word;
 use super::directives::{Directive, Flags, Kind, Number, Unit};
+use tidegate_persistence::disk::os_text;
+
 use super::value::{
     Events, OutputLimit, SavePoint, Value, format_percentile, parse_lenient, parse_memory, parse_strict,
 };
@@ -213,16 +215,6 @@ fn parse_dir(text: &[u8], current: &Value) -> Result<Value, String> {
     match resolve() {
         Ok(path) => Ok(Value::Text(Some(path.into_os_string().into_vec()))),
         Err(error) => Err(os_text(&error)),
-    }
-}
-
-/// An error of the operating system in its own words, without Rust's `(os error 2)`.
-pub fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None if error.kind() == io::ErrorKind::NotFound => "No such file or directory".to_owned(),
-        None => text,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Values of directives and the texts they are written in: numbers with memory units, save points, output buffer
 //! limits, keyspace event classes and the like. Nothing here knows which directive a value belongs to.
 
-use std::fmt::Write as _;
 use tidegate_data::{EventClass, EventClasses};
 
 /// A directive's current value.
@@ -259,30 +258,6 @@ pub fn parse_lenient(text: &[u8], base: u32) -> Option<i64> {
 pub fn format_percentile(percentile: f64) -> String {
     let text = format!("{percentile:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Quotes a string so that [`crate::net::quote`]'s reader gives the same bytes back: double quotes, the usual
-/// escapes, `\xhh` for what is not printable ASCII.
-pub fn quoted(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() + 2);
-    text.push('"');
-    for &byte in bytes {
-        match byte {
-            b'\\' | b'"' => {
-                text.push('\\');
-                text.push(char::from(byte));
-            }
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b'\t' => text.push_str("\\t"),
-            0x07 => text.push_str("\\a"),
-            0x08 => text.push_str("\\b"),
-            b' '..=b'~' => text.push(char::from(byte)),
-            _ => write!(text, "\\x{byte:02x}").expect("writing to a String cannot fail"),
-        }
-    }
-    text.push('"');
-    text
 }
 
 #[cfg(test)]

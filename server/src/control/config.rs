@@ -3,9 +3,7 @@
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
 use crate::aof;
-use crate::config::{
-    Apply, Caller, Config, Effect, Extent, Flags, RewriteError, SetError, directives, os_text,
-};
+use crate::config::{Apply, Caller, Config, Effect, Extent, Flags, RewriteError, SetError, directives};
 use crate::process::{set_title, warnings};
 use crate::shard::Hold;
 use crate::shared::Shared;
@@ -13,6 +11,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, container};
+use tidegate_persistence::disk::os_text;
 
 pub(super) static CONFIG: Command<Control> = container("CONFIG", &[&GET, &HELP, &RESETSTAT, &REWRITE, &SET])
     .about("2.0.0", "Depends on subcommand.", "Reads and changes the configuration.");

@@ -860,7 +860,7 @@ fn finish_monitor_line<'w>(from: &str, words: impl Iterator<Item = &'w [u8]>) ->
     let mut line = format!("+{}.{:06} [{from}]", us / 1_000_000, us % 1_000_000).into_bytes();
     for word in words {
         line.push(b' ');
-        line.extend_from_slice(crate::config::quoted(word).as_bytes());
+        line.extend_from_slice(tidegate_persistence::quote::quoted(word).as_bytes());
     }
     line.extend_from_slice(b"\r\n");
     line

@@ -35,7 +35,7 @@
 use std::vec::Drain;
 
 pub use self::error::ProtocolError;
-use super::quote;
+use tidegate_persistence::quote;
 
 /// Lines longer than this are refused, in bytes, if their end has not arrived yet.
 const LINE_SIZE_MAX: usize = 64 * 1024;

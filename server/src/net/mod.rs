@@ -3,6 +3,5 @@
 pub mod conn;
 pub mod decode;
 pub mod listen;
-pub mod quote;
 pub mod reactor;
 pub mod stream;

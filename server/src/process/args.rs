@@ -7,9 +7,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use crate::config::Sources;
-use crate::config::value::quoted;
-use crate::net::quote::split_args;
 use crate::version::{ALLOCATOR, BUILD, COMMIT, REDIS_VERSION, TIDEGATE_VERSION};
+use tidegate_persistence::quote::{quoted, split_args};
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]

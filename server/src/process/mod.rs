@@ -18,8 +18,8 @@ use std::path::PathBuf;
 
 use self::supervise::Supervisor;
 use crate::config::Config;
-use crate::config::os_text;
 use crate::version::{COMMIT, REDIS_VERSION, TIDEGATE_VERSION};
+use tidegate_persistence::disk::os_text;
 
 const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::Config;
-use crate::config::os_text;
+use tidegate_persistence::disk::os_text;
 
 const FILE: &str = "/proc/self/oom_score_adj";
 

@@ -5,8 +5,8 @@ use std::fs;
 
 use super::daemon;
 use crate::config::directives::Flags;
-use crate::config::os_text;
 use crate::config::{Command, Config};
+use tidegate_persistence::disk::os_text;
 
 /// File descriptors kept for what is not a client: listeners, data files, replication.
 const RESERVED_FILES: u64 = 32;

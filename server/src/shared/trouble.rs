@@ -3,6 +3,7 @@
 use super::Shared;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::Error;
+use tidegate_persistence::disk::without_number;
 
 /// What is wrong with the disk. Where both are, the first counts, as in Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl DiskTrouble {
                  for details about the RDB error.",
             ),
             DiskTrouble::Journal(why) => {
-                Error::text(format!("MISCONF Errors writing to the AOF file: {}", reason(why)))
+                Error::text(format!("MISCONF Errors writing to the AOF file: {}", without_number(why)))
             }
         }
     }
@@ -39,15 +40,10 @@ impl DiskTrouble {
             DiskTrouble::Journal(why) => Error::text(format!(
                 "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. \
                  Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {}",
-                reason(why)
+                without_number(why)
             )),
         }
     }
-}
-
-/// Without the number that Rust adds.
-fn reason(why: &str) -> &str {
-    why.split(" (os error").next().unwrap_or_default()
 }
 
 impl Shared {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tidegate::config::quoted;
-use tidegate::net::quote::split_args;
+use tidegate_persistence::quote::split_args;
 
 fuzz_target!(|data: &[u8]| {
     if let Some(args) = split_args(data) {

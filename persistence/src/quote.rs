@@ -1,7 +1,7 @@
-//! Splitting a line into arguments with Redis' quoting rules.
+//! Splitting a line into arguments with Redis' quoting rules, and quoting what goes into one.
 //!
-//! The same rules serve inline requests (split where they lie in the read buffer) and the lines of a
-//! configuration file (split into owned arguments). Outside quotes nothing is an escape.
+//! The same rules serve inline requests (split where they lie in the read buffer), and the lines of a configuration
+//! file and of the manifest of an append-only file (split into owned arguments). Outside quotes nothing is an escape.
 //!
 //! | Form | Meaning |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! A quote may open in the middle of a word (`a"b c"` is `ab c`), but a closing one ends the argument, so a
 //! blank or the end of the line must follow it.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// A quote that is not closed, or is closed in the middle of a word.
@@ -126,6 +127,30 @@ fn hex_value(digit: u8) -> u8 {
     }
 }
 
+/// Quotes a string so that [`split_args`] gives the same bytes back: double quotes, the usual escapes, `\xhh` for what
+/// is not printable ASCII.
+pub fn quoted(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 2);
+    text.push('"');
+    for &byte in bytes {
+        match byte {
+            b'\\' | b'"' => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            0x07 => text.push_str("\\a"),
+            0x08 => text.push_str("\\b"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => write!(text, "\\x{byte:02x}").expect("writing to a String cannot fail"),
+        }
+    }
+    text.push('"');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -189,6 +214,11 @@ mod tests {
         assert_eq!(split("\"a\0\""), None);
     }
 
+    #[test]
+    fn what_is_quoted_reads_as_redis_writes_it() {
+        assert_eq!(quoted(b"a \"b\"\\\r\n\t\x07\x08\x00\xff~"), r#""a \"b\"\\\r\n\t\a\b\x00\xff~""#);
+    }
+
     proptest! {
         #[test]
         fn every_argument_survives_being_quoted(args: Vec<Vec<u8>>) {
@@ -198,7 +228,9 @@ mod tests {
                 line.extend(arg.iter().flat_map(|byte| format!("\\x{byte:02x}").into_bytes()));
                 line.push(b'"');
             }
-            prop_assert_eq!(split_args(&line), Some(args));
+            prop_assert_eq!(split_args(&line), Some(args.clone()));
+            let line: Vec<String> = args.iter().map(|arg| quoted(arg)).collect();
+            prop_assert_eq!(split_args(line.join(" ").as_bytes()), Some(args));
         }
 
         #[test]
