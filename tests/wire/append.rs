@@ -212,6 +212,66 @@ fn a_rewrite_loses_nothing() {
     assert_eq!(names(&files(&server)).len(), 3);
 }
 
+/// `aof-use-rdb-preamble no`: with what only commands of ours, or payloads, can say, too.
+#[test]
+fn the_base_can_be_commands() {
+    for checksum in ["yes", "no"] {
+        let options = ["--aof-use-rdb-preamble", "no", "--aof-checksum", checksum];
+        let mut server = TestServer::tidegate_with(&with(&options));
+        let mut client = server.client();
+        fill(&mut client);
+        let library = "#!lua name=one\nredis.register_function('one', function() return 1 end)";
+        assert_eq!(client.call(&["FUNCTION", "LOAD", library]), Reply::Bulk(b"one".to_vec()));
+        // An entry that was deleted, and is pending still.
+        converse(
+            &mut client,
+            r#"
+            > XADD pending 5-1 f v
+            "5-1"
+            > XGROUP CREATE pending group 0
+            OK
+            > XREADGROUP GROUP group alice STREAMS pending >
+            ...
+            > XDEL pending 5-1
+            1
+            > BGREWRITEAOF
+            Background append only file rewriting started
+            "#,
+        );
+        wait_for_rewrite(&mut client);
+        assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok");
+        assert!(manifest(&server).starts_with("file appendonly.aof.2.base.aof seq 2 type b\n"));
+        assert_eq!(names(&files(&server)).len(), 3);
+        let pending = client.line("XPENDING pending group");
+        let before = digest(&mut client);
+        let check = Command::new("redis-check-aof")
+            .arg(files(&server).join("appendonly.aof.manifest"))
+            .output()
+            .expect("redis-check-aof is installed");
+        let text = String::from_utf8_lossy(&check.stdout).into_owned();
+        assert!(check.status.success() && text.contains("BASE AOF (RESP format)"), "{text}");
+
+        let mut redis = TestServer::redis_with(&with(&["--aof-load-truncated", "no"]));
+        copy(&files(&server), &files(&redis));
+        redis.restart().expect("redis-server loads the files");
+        assert_eq!(digest(&mut redis.client()), before);
+        assert_eq!(redis.client().line("XPENDING pending group"), pending);
+        assert_eq!(redis.client().line("FCALL one 0"), Reply::Int(1));
+
+        client.line("HSET fields f v g w");
+        client.line("HPEXPIREAT fields 4102444800123 FIELDS 1 f");
+        converse(&mut client, "> BGREWRITEAOF\nBackground append only file rewriting started");
+        wait_for_rewrite(&mut client);
+        let before = digest(&mut client);
+        server.restart().expect("it starts again");
+        client = server.client();
+        assert_eq!(digest(&mut client), before);
+        assert_eq!(client.line("XPENDING pending group"), pending);
+        assert_eq!(client.line("FCALL one 0"), Reply::Int(1));
+        converse(&mut client, "> HPEXPIRETIME fields FIELDS 2 f g\n[4102444800123 -1]");
+    }
+}
+
 #[test]
 fn it_is_turned_on_and_off_while_the_server_runs() {
     let mut server = TestServer::tidegate_with(&["--enable-debug-command", "yes", "--appendonly", "no"]);

@@ -28,7 +28,7 @@ pub use keyspace::{
     Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, EventClasses,
     ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, Left, Loan,
     OccupiedEntry, Original, Orphan, Reclaim, Record, Rules, ScanCursor, Step, StringValue, Table, Taken,
-    Taker, Touched, VacantEntry, ValueRef, Write, slot,
+    Taker, Touched, VacantEntry, ValueRef, View, Write, slot,
 };
 pub use types::{
     collection::Collection,

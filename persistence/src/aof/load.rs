@@ -434,8 +434,12 @@ fn open(disk: &dyn Disk, place: &Place, name: &str) -> Result<(Box<dyn Read + Se
 }
 
 fn is_rdb(file: &mut dyn Read, name: &str) -> Result<bool, LoadError> {
+    begins_as_rdb(file).map_err(|error| LoadError::Read { name: name.to_owned(), error })
+}
+
+/// Whether what follows in a file is an RDB file.
+pub(super) fn begins_as_rdb(file: &mut dyn Read) -> io::Result<bool> {
     let mut magic = Vec::new();
-    let read = file.take(6).read_to_end(&mut magic);
-    read.map_err(|error| LoadError::Read { name: name.to_owned(), error })?;
+    file.take(6).read_to_end(&mut magic)?;
     Ok(RDB.iter().any(|word| magic.starts_with(word)))
 }

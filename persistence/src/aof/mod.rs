@@ -11,6 +11,7 @@
 //!   successor.
 //! * An error of a sync is never forgotten: what was not synced is written again, to another file.
 
+mod base;
 pub mod check;
 #[cfg(test)]
 mod crash;
@@ -24,7 +25,7 @@ pub mod read;
 mod sync;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -32,6 +33,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+pub use self::base::BaseError;
 use self::log::Order;
 pub use self::log::{Log, Progress};
 pub use self::manifest::{File, Manifest, ManifestError};
@@ -324,6 +326,33 @@ impl Aof {
         writer.begin()?;
         writer.obey(Order::Rewritten(snapshot));
         Ok(())
+    }
+
+    /// Writes the keys of a finished snapshot as commands beside it, for a server with so many databases, and returns where.
+    /// The snapshot is removed either way. `goes_on` is asked now and then. O(size of the snapshot).
+    ///
+    /// # Errors
+    /// The disk refuses, or `goes_on` says no: nothing is left.
+    pub fn as_commands(
+        &self,
+        snapshot: &Path,
+        databases: usize,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<PathBuf, BaseError> {
+        let settings = &self.core.settings;
+        let form = base::Form {
+            databases,
+            dated_s: settings.timestamps.load(Relaxed).then(|| self.core.clock.unix_s()),
+            sums: settings.checksums.load(Relaxed).then_some(self.core.replication_id.as_str()),
+        };
+        let target = self.core.place.file(&format!("temp-rewriteaof-{}.aof", std::process::id()));
+        let result = base::write(&*self.core.disk, snapshot, &target, form, goes_on);
+        // What cannot be removed now is overwritten by the next attempt.
+        let _ = self.core.disk.remove(snapshot);
+        if result.is_err() {
+            let _ = self.core.disk.remove(&target);
+        }
+        result.map(|()| target)
     }
 
     /// There will be no such snapshot.

@@ -675,7 +675,7 @@ impl Writer {
         if self.is_beginning && self.trouble.is_some() {
             return Err(io::Error::other("what follows it cannot be synced"));
         }
-        let base = self.manifest.next_base(&self.core.place.stem, true);
+        let base = self.manifest.next_base(&self.core.place.stem, is_rdb(&*self.core.disk, snapshot)?);
         let path = self.core.place.file(&base.name);
         self.core.disk.rename(snapshot, &path)?;
         tracing::info!(
@@ -745,6 +745,11 @@ impl Writer {
             tracing::warn!("The AOF manifest still names history files: {}", unput.error);
         }
     }
+}
+
+/// The file begins as RDB files do.
+fn is_rdb(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    super::load::begins_as_rdb(&mut *disk.open(path)?.0)
 }
 
 fn append_all(file: &dyn LogFile, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

@@ -215,6 +215,11 @@ fn begin(shared: &Arc<Shared>) -> io::Result<()> {
     let base = aof.place().file("temp-base.rdb");
     dataset::save_as(shared, &mut shared.shards.hold_all(), &base, true).map_err(io::Error::other)?;
     tracing::info!("Creating AOF base file on server start");
+    let base = if shared.config.flag("aof-use-rdb-preamble") {
+        base
+    } else {
+        aof.as_commands(&base, shared.config.databases(), &|| true).map_err(io::Error::other)?
+    };
     aof.rewritten(base);
     while aof.status().is_rewriting.load(Relaxed) {
         std::thread::sleep(Duration::from_millis(1));

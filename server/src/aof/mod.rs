@@ -184,6 +184,7 @@ fn end(shared: &Arc<Shared>, result: Result<u64, Failure>, file: PathBuf) {
     let Some(aof) = &shared.aof else { return };
     match result {
         Ok(_) => {
+            let Some(file) = formed(shared, aof, file) else { return not_rewritten(shared) };
             tracing::info!("Background AOF rewrite terminated with success");
             if shared.journaled.load(Relaxed) {
                 aof.rewritten(file);
@@ -201,6 +202,17 @@ fn end(shared: &Arc<Shared>, result: Result<u64, Failure>, file: PathBuf) {
             not_rewritten(shared);
         }
     }
+}
+
+/// A finished snapshot in the form that is wanted for the base; `None` when that does not work, or nobody wants it any more.
+fn formed(shared: &Shared, aof: &Aof, snapshot: PathBuf) -> Option<PathBuf> {
+    if shared.config.flag("aof-use-rdb-preamble") {
+        return Some(snapshot);
+    }
+    // Called off, it is not running any more.
+    let goes_on = || shared.snapshots.running().is_some();
+    let result = aof.as_commands(&snapshot, shared.config.databases(), &goes_on);
+    result.inspect_err(|error| tracing::warn!("Background AOF rewrite terminated with error: {error}")).ok()
 }
 
 /// Nothing is journaled, but whoever turns that on at the next start finds what there is now.

@@ -59,6 +59,7 @@ mod segment;
 mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use databases::Databases;
 pub use directory::DirectoryHint;
@@ -75,3 +76,4 @@ pub use table::{
     BoxedMut, Contents, Due, Entry, Left, Loan, Members, OccupiedEntry, Original, Orphan, Step, Table, Taken,
     Taker, VacantEntry,
 };
+pub use view::View;

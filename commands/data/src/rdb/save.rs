@@ -3,53 +3,16 @@
 use super::blob::{IntSet, listpack_header};
 use super::write::{Output, Writer};
 use super::{code, stream};
-use crate::keyspace::ValueRef;
-use crate::types::collection::Collection;
-use crate::types::hash::{Field, Hash, HashRef};
-use crate::types::list::{List, ListRef};
+use crate::keyspace::{ValueRef, View};
+use crate::types::hash::{Field, HashRef};
+use crate::types::list::ListRef;
 use crate::types::packed::{self, PackedRef};
-use crate::types::set::{IntsRef, Set, SetRef};
+use crate::types::set::{IntsRef, SetRef};
 use crate::types::string::INT_LEN_MAX;
-use crate::types::zset::{Zset, ZsetRef};
-use crate::value::{TypeCode, Value};
+use crate::types::zset::ZsetRef;
 
 /// Nodes of a list are listpacks.
 const NODE_PACKED: u64 = 2;
-
-/// A value, however it is kept.
-enum View<'a> {
-    Int(i64),
-    Bytes(&'a [u8]),
-    List(ListRef<'a>),
-    Set(SetRef<'a>),
-    Zset(ZsetRef<'a>),
-    Hash(HashRef<'a>),
-    Stream(&'a crate::types::stream::Stream),
-}
-
-impl<'a> View<'a> {
-    fn of(value: ValueRef<'a>) -> Self {
-        match value {
-            ValueRef::Int(value) => View::Int(value),
-            ValueRef::Bytes { bytes, .. } => View::Bytes(bytes),
-            ValueRef::Packed { code, bytes } => match code {
-                TypeCode::List => View::List(List::inline_view(bytes)),
-                TypeCode::Set => View::Set(Set::inline_view(bytes)),
-                TypeCode::Zset => View::Zset(Zset::inline_view(bytes)),
-                TypeCode::Hash => View::Hash(Hash::inline_view(bytes)),
-                _ => unreachable!("no {} lives inside a record", code.name()),
-            },
-            ValueRef::Boxed(Value::String(string)) => View::Bytes(string.as_bytes()),
-            ValueRef::Boxed(Value::List(list)) => View::List(list.view()),
-            ValueRef::Boxed(Value::Set(set)) => View::Set(set.view()),
-            ValueRef::Boxed(Value::Zset(zset)) => View::Zset(zset.view()),
-            ValueRef::Boxed(Value::Hash(hash)) => View::Hash(hash.view()),
-            ValueRef::Boxed(Value::Stream(stream)) => View::Stream(stream),
-            #[cfg(test)]
-            ValueRef::Boxed(Value::Probe(_)) => unreachable!("only the keyspace's own tests have it"),
-        }
-    }
-}
 
 /// The encoding [`save`] gives a value. O(1), O(groups) for a stream.
 pub fn encoding_of(value: ValueRef<'_>) -> u8 {

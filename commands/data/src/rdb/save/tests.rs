@@ -6,10 +6,12 @@ use super::super::{Dialect, Reader, Rules, load};
 use super::*;
 use crate::keyspace::{Expiry, Record};
 use crate::types::encodings::Encodings;
+use crate::types::set::Set;
 use crate::types::stream::{
     Counters, Entries, Group, Groups, Idempotence, IdempotenceLimits, NodeLimits, Parts,
 };
 use crate::types::stream::{Stream, StreamId};
+use crate::{Hash, List, Zset};
 
 const ENCODINGS: Encodings = Encodings {
     hash_max_listpack_entries: 8,
