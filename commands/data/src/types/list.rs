@@ -137,6 +137,20 @@ impl List {
         }
     }
 
+    /// Removes the item with this index. False if there is none. O(nodes to the nearer end + size of one).
+    pub fn remove_at(&mut self, index: usize, limit: NodeLimit) -> bool {
+        if index >= self.view().len() {
+            return false;
+        }
+        match &mut self.0 {
+            Form::Packed(packed) => {
+                packed.remove(position(packed, index), 1);
+            }
+            Form::Chunked(chunks) => chunks.remove_at(index, limit),
+        }
+        true
+    }
+
     /// The form that can take `item` in the place of `old_size` bytes.
     fn making_room(&mut self, item: Item<'_>, old_size: usize, limit: NodeLimit) -> &mut Form {
         if let Form::Packed(packed) = &self.0 {
@@ -296,6 +310,13 @@ impl<'a> ListRef<'a> {
     pub fn find<'n>(self, needle: impl Into<Item<'n>>) -> Option<usize> {
         let needle = needle.into();
         self.iter().position(|item| item == needle)
+    }
+
+    /// Index of the last item that equals `needle`. O(items behind it).
+    pub fn find_last<'n>(self, needle: impl Into<Item<'n>>) -> Option<usize> {
+        let needle = needle.into();
+        let behind = self.iter().rev().position(|item| item == needle)?;
+        Some(self.len() - 1 - behind)
     }
 }
 

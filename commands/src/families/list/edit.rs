@@ -78,12 +78,18 @@ fn lrem(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         reply.integer(0);
         return Ok(Outcome::Same);
     };
-    if list.view().find(element).is_none() {
+    // From the end where it begins to remove: queues take out what is near it.
+    let found = if count < 0 { list.view().find_last(element) } else { list.view().find(element) };
+    let Some(index) = found else {
         reply.integer(0);
         return Ok(Outcome::Same);
-    }
-    let count_max = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
-    let removed = list.change().remove_equal(element, count_max, count < 0, node_limit(&cx.env));
+    };
+    let limit = node_limit(&cx.env);
+    let removed = match count.unsigned_abs() {
+        1 => usize::from(list.change().remove_at(index, limit)),
+        0 => list.change().remove_equal(element, usize::MAX, false, limit),
+        most => list.change().remove_equal(element, most as usize, count < 0, limit),
+    };
     list.count_changes(removed as u64 - 1);
     list.event(EventClass::List, "lrem");
     reply.integer(removed as i64);

@@ -192,6 +192,17 @@ impl Chunks {
         removed
     }
 
+    /// Removes the item with this index, which must exist.
+    pub(super) fn remove_at(&mut self, index: usize, limit: NodeLimit) {
+        let at = self.place(index);
+        self.change(at.node, |node| {
+            let pos = position(node, at.index);
+            node.remove(pos, node.view().after(pos), 1);
+        });
+        self.len -= 1;
+        self.join(at.node.saturating_sub(1)..(at.node + 2).min(self.nodes.len()), limit);
+    }
+
     /// Adds an item at a place, where the index may be the number of items of the node.
     fn insert_at(&mut self, place: Place, item: Item<'_>, limit: NodeLimit) {
         self.len += 1;

@@ -40,6 +40,7 @@ enum Change {
     RemoveFront(usize),
     RemoveBack(usize),
     RemoveEqual(prop::sample::Index, usize, bool),
+    RemoveAt(prop::sample::Index),
     /// What a write through the keyspace does to a small list.
     Inline,
 }
@@ -57,6 +58,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         2 => count().prop_map(Change::RemoveBack),
         2 => (index(), prop_oneof![Just(1usize), 1usize..8, Just(usize::MAX)], any::<bool>())
             .prop_map(|(at, count, from_back)| Change::RemoveEqual(at, count, from_back)),
+        2 => index().prop_map(Change::RemoveAt),
         1 => Just(Change::Inline),
     ]
 }
@@ -101,6 +103,18 @@ fn make(list: &mut List, model: &mut Vec<Vec<u8>>, change: &Change, limit: NodeL
             let needle = if model.is_empty() { vec![] } else { model[at.index(model.len())].clone() };
             let removed = list.remove_equal(&needle, *count, *from_back, limit);
             assert_eq!(removed, remove_equal(model, &needle, *count, *from_back));
+        }
+        Change::RemoveAt(at) => {
+            assert!(!list.remove_at(model.len(), limit));
+            if !model.is_empty() {
+                let index = at.index(model.len());
+                assert_eq!(
+                    list.view().find_last(&model[index]),
+                    model.iter().rposition(|item| *item == model[index])
+                );
+                assert!(list.remove_at(index, limit));
+                model.remove(index);
+            }
         }
         Change::Inline => {
             *list = match std::mem::take(list).into_inline() {
