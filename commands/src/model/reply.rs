@@ -104,6 +104,12 @@ impl<'a> Reply<'a> {
         self.line(&message[start..end]);
     }
 
+    /// An error that a script made: of the bytes given, only line breaks do not stay as they are.
+    pub fn error_line(&mut self, text: &[u8]) {
+        self.out.push(b'-');
+        self.line(text);
+    }
+
     /// A line of text in which line breaks cannot survive: a reply can never be split by its content.
     fn line(&mut self, text: &[u8]) {
         let start = self.out.len();
@@ -295,12 +301,13 @@ impl<'a> Reply<'a> {
     }
 
     /// A big number given by its decimal digits: a bulk string for RESP2.
-    pub fn big_number(&mut self, digits: &str) {
+    pub fn big_number(&mut self, digits: impl AsRef<[u8]>) {
+        let digits = digits.as_ref();
         match self.protocol {
-            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp2 => self.bulk(digits),
             Protocol::Resp3 => {
                 self.out.push(b'(');
-                self.line(digits.as_bytes());
+                self.line(digits);
             }
         }
     }

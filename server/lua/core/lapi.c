@@ -1178,3 +1178,55 @@ LUA_API void lua_work (lua_State *L, size_t n) {
 LUA_API void lua_charge (lua_State *L, size_t n) {
   luaG_charge(L, n);
 }
+
+
+/*
+** Tidegate: the type of an argument and, if it is a string or a number, its value.
+*/
+LUA_API int lua_argument (lua_State *L, int idx, const char **str, size_t *len, lua_Number *number) {
+  const TValue *o = L->base + (idx - 1);
+  if (o >= L->top) return LUA_TNONE;
+  if (ttisstring(o)) {
+    *str = svalue(o);
+    *len = tsvalue(o)->len;
+  }
+  else if (ttisnumber(o))
+    *number = nvalue(o);
+  return ttype(o);
+}
+
+
+/*
+** Tidegate: pushes a string as an element of the table on top, which can be written. There is room for a value.
+*/
+LUA_API void lua_addlstring (lua_State *L, int n, const char *str, size_t len) {
+  Table *t = hvalue(L->top - 1);
+  luaC_checkGC(L);
+  setsvalue2s(L, L->top, luaS_newlstr(L, str, len));
+  api_incr_top(L);
+  setobj2t(L, luaH_setnum(L, t, n), L->top - 1);
+  luaC_barriert(L, t, L->top - 1);
+  L->top--;
+}
+
+
+/*
+** Tidegate: the number of elements of a table up to the first hole.
+*/
+LUA_API int lua_elements (lua_State *L, int idx) {
+  const TValue *o = index2adr(L, idx);
+  int n = 0;
+  api_check(L, ttistable(o));
+  while (n < MAX_INT && !ttisnil(luaH_getnum(hvalue(o), n + 1))) n++;
+  return n;
+}
+
+
+/*
+** Tidegate: false for a table that surely has elements of an array only, and no field.
+*/
+LUA_API int lua_hasfields (lua_State *L, int idx) {
+  const TValue *o = index2adr(L, idx);
+  api_check(L, ttistable(o));
+  return luaH_hasnodes(hvalue(o));
+}

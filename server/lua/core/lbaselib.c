@@ -348,11 +348,11 @@ static int luaB_pcall (lua_State *L) {
   luaL_checkany(L, 1);
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
   if (status != 0 && lua_istable(L, -1)) {
-    /* Tidegate: an error table of redis.call is given to scripts as its text, as Redis 7 does it */
+    /* Tidegate: an error table of redis.call is given to scripts as its text, as Redis 7 does it; what another table
+    ** has in its place is one result more, as there */
     lua_pushliteral(L, "err");
     lua_rawget(L, -2);
     if (lua_isstring(L, -1)) lua_replace(L, -2);
-    else lua_pop(L, 1);
   }
   lua_pushboolean(L, (status == 0));
   lua_insert(L, 1);

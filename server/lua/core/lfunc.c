@@ -50,16 +50,28 @@ UpVal *luaF_newupval (lua_State *L) {
 }
 
 
+/* Tidegate: where the open upvalue of a place may be found at once */
+#define upcached(L, level)	(&(L)->upcache[((level) - (L)->stack) & (LUAI_UPCACHE - 1)])
+
+
 UpVal *luaF_findupval (lua_State *L, StkId level) {
   global_State *g = G(L);
   GCObject **pp = &L->openupval;
   UpVal *p;
   UpVal *uv;
+  /* Tidegate: a function with many local functions looks for the same few variables all the time */
+  UpVal **cached = upcached(L, level);
+  if (*cached != NULL && (*cached)->v == level) {
+    if (isdead(g, obj2gco(*cached)))
+      changewhite(obj2gco(*cached));
+    return *cached;
+  }
   while (*pp != NULL && (p = ngcotouv(*pp))->v >= level) {
     lua_assert(p->v != &p->u.value);
     if (p->v == level) {  /* found a corresponding upvalue? */
       if (isdead(g, obj2gco(p)))  /* is it dead? */
         changewhite(obj2gco(p));  /* ressurect it */
+      *cached = p;
       return p;
     }
     pp = &p->next;
@@ -75,6 +87,7 @@ UpVal *luaF_findupval (lua_State *L, StkId level) {
   uv->u.l.next->u.l.prev = uv;
   g->uvhead.u.l.next = uv;
   lua_assert(uv->u.l.next->u.l.prev == uv && uv->u.l.prev->u.l.next == uv);
+  *cached = uv;
   return uv;
 }
 
@@ -98,6 +111,8 @@ void luaF_close (lua_State *L, StkId level) {
   global_State *g = G(L);
   while (L->openupval != NULL && (uv = ngcotouv(L->openupval))->v >= level) {
     GCObject *o = obj2gco(uv);
+    UpVal **cached = upcached(L, uv->v);  /* Tidegate */
+    if (*cached == uv) *cached = NULL;
     lua_assert(!isblack(o) && uv->v != &uv->u.value);
     L->openupval = uv->next;  /* remove from `open' list */
     if (isdead(g, o))

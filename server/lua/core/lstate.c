@@ -6,6 +6,7 @@
 
 
 #include <stddef.h>
+#include <string.h>
 
 #define lstate_c
 #define LUA_CORE
@@ -92,6 +93,7 @@ static void preinit_state (lua_State *L, global_State *g) {
   L->allowhook = 1;
   resethookcount(L);
   L->openupval = NULL;
+  memset(L->upcache, 0, sizeof(L->upcache));
   L->size_ci = 0;
   L->nCcalls = L->baseCcalls = 0;
   L->status = 0;

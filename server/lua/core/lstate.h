@@ -94,6 +94,9 @@ typedef struct global_State {
 } global_State;
 
 
+/* Tidegate: open upvalues that are found without a walk through their list */
+#define LUAI_UPCACHE	32
+
 /*
 ** `per thread' state
 */
@@ -121,6 +124,7 @@ struct lua_State {
   TValue l_gt;  /* table of globals */
   TValue env;  /* temporary place for environments */
   GCObject *openupval;  /* list of open upvalues in this stack */
+  UpVal *upcache[LUAI_UPCACHE];  /* Tidegate: some of them, by their place */
   GCObject *gclist;
   struct lua_longjmp *errorJmp;  /* current error recover point */
   ptrdiff_t errfunc;  /* current error handling function (stack index) */

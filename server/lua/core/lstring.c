@@ -73,13 +73,34 @@ static TString *newlstr (lua_State *L, const char *str, size_t l,
 }
 
 
+/*
+** Tidegate: the hash of a longer string takes eight bytes a step. That of a short one decides in which order tables are
+** walked, as scripts know it from Redis; of longer ones Redis looks at some bytes only.
+*/
+#define LONGSTRING	32
+
+static unsigned int longhash (const char *str, size_t l) {
+  unsigned long long h = l, word;
+  size_t at;
+  for (at = 0; at + 8 < l; at += 8) {
+    memcpy(&word, str + at, 8);
+    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+    h ^= h >> 32;
+  }
+  memcpy(&word, str + l - 8, 8);
+  h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+  return cast(unsigned int, h ^ (h >> 32));
+}
+
+
 TString *luaS_newlstr (lua_State *L, const char *str, size_t l) {
   GCObject *o;
   unsigned int h = cast(unsigned int, l);  /* seed */
   size_t step = 1;  /* Tidegate: all of them, or long strings could be made to collide */
   size_t l1;
   size_t work = l / 32;  /* Tidegate */
-  for (l1=l; l1>=step; l1-=step)  /* compute hash */
+  if (l >= LONGSTRING) h = longhash(str, l);
+  else for (l1=l; l1>=step; l1-=step)  /* compute hash */
     h = h ^ ((h<<5)+(h>>2)+cast(unsigned char, str[l1-1]));
   for (o = G(L)->strt.hash[lmod(h, G(L)->strt.size)];
        o != NULL;

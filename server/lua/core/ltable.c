@@ -591,3 +591,11 @@ Node *luaH_mainposition (const Table *t, const TValue *key) {
 int luaH_isdummy (Node *n) { return n == dummynode; }
 
 #endif
+
+
+/*
+** Tidegate: false where all there is lies in the array part.
+*/
+int luaH_hasnodes (const Table *t) {
+  return t->node != dummynode;
+}

@@ -346,6 +346,10 @@ LUA_API lua_Hook lua_gethook (lua_State *L);
 LUA_API int lua_gethookmask (lua_State *L);
 LUA_API void lua_rawsetglobal (lua_State *L, const char *name, size_t len);  /* Tidegate */
 LUA_API int lua_wanted (lua_State *L);  /* Tidegate */
+LUA_API int lua_argument (lua_State *L, int idx, const char **str, size_t *len, lua_Number *number);  /* Tidegate */
+LUA_API void lua_addlstring (lua_State *L, int n, const char *str, size_t len);  /* Tidegate */
+LUA_API int lua_elements (lua_State *L, int idx);  /* Tidegate */
+LUA_API int lua_hasfields (lua_State *L, int idx);  /* Tidegate */
 LUA_API void lua_gcrest (lua_State *L, size_t until);  /* Tidegate */
 LUA_API void lua_passcount (lua_State *from, lua_State *to);  /* Tidegate */
 LUA_API int lua_gethookcount (lua_State *L);

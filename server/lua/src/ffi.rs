@@ -96,6 +96,16 @@ unsafe extern "C-unwind" {
     pub(crate) fn lua_pcall(l: *mut LuaState, args: c_int, results: c_int, handler: c_int) -> c_int;
     pub(crate) fn lua_dump(l: *mut LuaState, writer: Writer, data: *mut c_void) -> c_int;
     pub(crate) fn lua_rawsetglobal(l: *mut LuaState, name: *const c_char, len: usize);
+    pub(crate) fn lua_argument(
+        l: *mut LuaState,
+        index: c_int,
+        bytes: *mut *const c_char,
+        len: *mut usize,
+        number: *mut f64,
+    ) -> c_int;
+    pub(crate) fn lua_addlstring(l: *mut LuaState, n: c_int, bytes: *const c_char, len: usize);
+    pub(crate) fn lua_elements(l: *mut LuaState, index: c_int) -> c_int;
+    pub(crate) fn lua_hasfields(l: *mut LuaState, index: c_int) -> c_int;
     pub(crate) fn lua_wanted(l: *mut LuaState) -> c_int;
     pub(crate) fn lua_gcrest(l: *mut LuaState, until: usize);
     pub(crate) fn lua_charge(l: *mut LuaState, instructions: usize);

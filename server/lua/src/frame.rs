@@ -8,6 +8,7 @@ use crate::ffi::{self, LuaState};
 use crate::heap::Heap;
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
+use std::ptr;
 
 /// A Rust function that scripts can call: it takes its arguments from the frame, pushes its results and returns how many
 /// these are.
@@ -150,13 +151,14 @@ impl Frame<'_> {
     /// Argument `index`, from 1: [`Frame::bytes`] and [`Frame::number`] at once.
     #[inline]
     pub fn argument(&self, index: i32) -> Argument<'_> {
-        let index = index.max(1);
+        let (mut bytes, mut len, mut number) = (ptr::null(), 0, 0.0);
         // SAFETY: the core takes any positive index for that of a value, or of none. A string's bytes stay where they are as
         // long as the frame is borrowed: see `string_at`.
         unsafe {
-            match ffi::lua_type(self.l, index) {
-                ffi::TYPE_STRING => Argument::Text(self.string_at(index)),
-                ffi::TYPE_NUMBER => Argument::Number(ffi::lua_tonumber(self.l, index)),
+            let kind = ffi::lua_argument(self.l, index.max(1), &raw mut bytes, &raw mut len, &raw mut number);
+            match kind {
+                ffi::TYPE_STRING => Argument::Text(std::slice::from_raw_parts(bytes.cast(), len)),
+                ffi::TYPE_NUMBER => Argument::Number(number),
                 _ => Argument::Other,
             }
         }
@@ -286,13 +288,35 @@ impl Frame<'_> {
         self.push_table(values.len(), 0)?;
         self.room(1)?;
         for (n, value) in (1..).zip(values) {
-            // SAFETY: there is room for a value, and the new table is below it.
-            unsafe {
-                ffi::lua_pushlstring(self.l, value.as_ptr().cast(), value.len());
-                ffi::lua_rawseti(self.l, -2, n);
-            }
+            // SAFETY: there is room for a value, and the new table is on top.
+            unsafe { ffi::lua_addlstring(self.l, n, value.as_ptr().cast(), value.len()) };
         }
         Ok(())
+    }
+
+    /// Sets element `n` of the table on top to a string.
+    #[inline]
+    pub fn add_text(&mut self, n: usize, text: &[u8]) -> Result<(), Fault> {
+        self.writable(-1)?;
+        self.room(1)?;
+        let n = c_int::try_from(n).map_err(|_| Fault::Stack)?;
+        // SAFETY: there is room for a value, and a table that can be written is on top.
+        unsafe { ffi::lua_addlstring(self.l, n, text.as_ptr().cast(), text.len()) };
+        Ok(())
+    }
+
+    /// Number of elements of the table at `index` up to the first hole. O(elements).
+    pub fn elements(&self, index: i32) -> Result<usize, Fault> {
+        let index = self.table(index)?;
+        // SAFETY: there is a table.
+        Ok(unsafe { ffi::lua_elements(self.l, index) } as usize)
+    }
+
+    /// False if the table at `index` surely has elements of an array only, and no field.
+    pub fn has_fields(&self, index: i32) -> Result<bool, Fault> {
+        let index = self.table(index)?;
+        // SAFETY: there is a table.
+        Ok(unsafe { ffi::lua_hasfields(self.l, index) } != 0)
     }
 
     /// Takes the value on top and makes it a global variable, though globals are read-only.

@@ -5,12 +5,13 @@
 //! beyond the limit is noticed when it returns, and raised there.
 
 use crate::host::{Host, Stop};
+use crate::slots::Slots;
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
 /// The core aligns everything for pointers and doubles.
-const ALIGN: usize = 8;
+pub(crate) const ALIGN: usize = 8;
 
 /// What belongs to one state besides what the core knows.
 #[derive(Debug)]
@@ -29,11 +30,22 @@ pub(crate) struct Heap {
     pub(crate) runs: u32,
     /// Instructions between two looks at the clock.
     pub(crate) interval: i32,
+    /// Small pieces of memory that are not in use at the moment.
+    slots: Slots,
 }
 
 impl Heap {
     pub(crate) fn new(limit: usize, interval: i32) -> Self {
-        Heap { used: 0, limit, in_rust: 1, host: None, stop: None, runs: 0, interval }
+        Heap {
+            used: 0,
+            limit,
+            in_rust: 1,
+            host: None,
+            stop: None,
+            runs: 0,
+            interval,
+            slots: Slots::default(),
+        }
     }
 
     /// The script has used more than it may.
@@ -60,7 +72,7 @@ pub(crate) unsafe extern "C-unwind" fn allocate(
     if new_size == 0 {
         if !old.is_null() && old_size > 0 {
             // SAFETY: it was allocated here with this size.
-            unsafe { dealloc(old.cast(), Layout::from_size_align_unchecked(old_size, ALIGN)) };
+            unsafe { give_back(heap, old.cast(), old_size) };
         }
         // SAFETY: as above.
         unsafe { (*heap).used = rest };
@@ -72,12 +84,24 @@ pub(crate) unsafe extern "C-unwind" fn allocate(
         return ptr::null_mut();
     }
     let Ok(layout) = Layout::from_size_align(new_size, ALIGN) else { return ptr::null_mut() };
-    let fresh = if old.is_null() || old_size == 0 {
-        // SAFETY: the size is not 0.
-        unsafe { alloc(layout) }
-    } else {
-        // SAFETY: it was allocated here with this size; the new one is valid for a layout and not 0.
-        unsafe { realloc(old.cast(), Layout::from_size_align_unchecked(old_size, ALIGN), new_size) }
+    // SAFETY: the heap is nobody else's now; the sizes are not 0, and the old one is what was asked for.
+    let fresh = unsafe {
+        if old.is_null() || old_size == 0 {
+            take(heap, layout)
+        } else if Slots::holds(old_size) || Slots::holds(new_size) {
+            if Slots::holds(old_size) && Slots::class(old_size) == Slots::class(new_size) {
+                old.cast()
+            } else {
+                let fresh = take(heap, layout);
+                if !fresh.is_null() {
+                    ptr::copy_nonoverlapping(old.cast::<u8>(), fresh, old_size.min(new_size));
+                    give_back(heap, old.cast(), old_size);
+                }
+                fresh
+            }
+        } else {
+            realloc(old.cast(), Layout::from_size_align_unchecked(old_size, ALIGN), new_size)
+        }
     };
     if fresh.is_null() {
         if in_rust > 0 {
@@ -88,4 +112,30 @@ pub(crate) unsafe extern "C-unwind" fn allocate(
     // SAFETY: as above.
     unsafe { (*heap).used = wanted };
     fresh.cast()
+}
+
+/// Memory for a layout, or a null pointer.
+///
+/// # Safety
+/// `heap` is alive and nobody else's; the size is not 0.
+#[inline]
+unsafe fn take(heap: *mut Heap, layout: Layout) -> *mut u8 {
+    // SAFETY: the caller vouches for it.
+    unsafe { if Slots::holds(layout.size()) { (*heap).slots.take(layout.size()) } else { alloc(layout) } }
+}
+
+/// Takes back what [`take`] gave for this size.
+///
+/// # Safety
+/// As for [`take`], and nobody uses the memory any more.
+#[inline]
+unsafe fn give_back(heap: *mut Heap, memory: *mut u8, size: usize) {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        if Slots::holds(size) {
+            (*heap).slots.give_back(memory, size);
+        } else {
+            dealloc(memory, Layout::from_size_align_unchecked(size, ALIGN));
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod ffi;
 mod frame;
 mod heap;
 mod host;
+mod slots;
 mod state;
 mod values;
 

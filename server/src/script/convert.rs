@@ -26,8 +26,16 @@ pub(super) fn push_reply(frame: &mut Frame<'_>, reply: &[u8], at: &mut usize) ->
             Some(len @ 0..) => {
                 frame.push_table(len as usize, 0)?;
                 for n in 1..=len as usize {
-                    push_reply(frame, reply, at)?;
-                    frame.raw_set_element(-2, n)?;
+                    let mut behind = *at;
+                    if let (b'$', line) = head(reply, &mut behind)?
+                        && let Some(bytes) = bulk(reply, &mut behind, line)
+                    {
+                        frame.add_text(n, bytes)?;
+                        *at = behind;
+                    } else {
+                        push_reply(frame, reply, at)?;
+                        frame.raw_set_element(-2, n)?;
+                    }
                 }
                 frame.check_memory()
             }
@@ -114,19 +122,32 @@ fn bulk<'r>(reply: &'r [u8], at: &mut usize, line: &[u8]) -> Option<&'r [u8]> {
 /// Pushes an error as `redis.pcall` gives it: a table whose `err` is its text, with a code in front. `is_counted` when
 /// the statistics know it already.
 pub(super) fn push_error(frame: &mut Frame<'_>, text: &[u8], is_counted: bool) -> Result<(), Fault> {
-    let text = text.trim_ascii_end();
+    let text = until_zero(text);
+    // The code is what it is; of the rest line breaks at both ends go.
+    let (code, rest) = match text.iter().position(|byte| *byte == b' ') {
+        Some(space) => (&text[..space], &text[space + 1..]),
+        None => (&b"ERR"[..], text),
+    };
     frame.push_table(0, 2)?;
-    if text.contains(&b' ') {
-        frame.push(text)?;
-    } else {
-        frame.push([b"ERR ", text].concat())?;
-    }
+    frame.push([code, b" ", trim_breaks(rest)].concat())?;
     frame.raw_set_field(-2, "err")?;
     if is_counted {
         frame.push_boolean(true)?;
         frame.raw_set_field(-2, "ignore_error_stats_update")?;
     }
     Ok(())
+}
+
+/// Texts of errors and of statuses end at a zero byte: Redis takes them for strings of C.
+pub(super) fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn trim_breaks(text: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !matches!(byte, b'\r' | b'\n');
+    let start = text.iter().position(is_text).unwrap_or(text.len());
+    let end = text.iter().rposition(is_text).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 /// Writes the value on top of the frame as a reply. `typed` when the script speaks RESP3, which is about booleans only.
@@ -181,18 +202,24 @@ fn write_table(
     depth: usize,
 ) -> Result<(), Fault> {
     let table = frame.absolute(-1)?;
+    if !frame.has_fields(table)? {
+        return write_array(frame, table, reply, typed, verdict, depth);
+    }
     frame.raw_field(table, "err")?;
     if frame.kind(-1) == Kind::String {
-        let text = frame.bytes(-1).unwrap_or_default().to_vec();
+        let mut text = until_zero(frame.bytes(-1).unwrap_or_default()).to_vec();
+        text.truncate(
+            text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1),
+        );
         frame.raw_field(table, "ignore_error_stats_update")?;
         verdict.failed(&text, frame.is_true(-1));
-        reply.error(&Error::text(text));
+        reply.error_line(&text);
         return Ok(());
     }
     frame.truncate(table as usize);
     frame.raw_field(table, "ok")?;
     if let Some(text) = frame.bytes(-1) {
-        reply.status(text);
+        reply.status(until_zero(text));
         return Ok(());
     }
     frame.truncate(table as usize);
@@ -204,7 +231,9 @@ fn write_table(
     frame.truncate(table as usize);
     frame.raw_field(table, "big_number")?;
     if let Some(digits) = frame.bytes(-1) {
-        reply.big_number(&String::from_utf8_lossy(digits).replace(['\r', '\n'], " "));
+        let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let digits: Vec<u8> = digits.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect();
+        reply.big_number(digits);
         return Ok(());
     }
     frame.truncate(table as usize);
@@ -242,21 +271,26 @@ fn write_table(
         }
         frame.truncate(table as usize);
     }
-    let mut count = 0;
-    // Up to the first hole: the length says where one may be.
-    loop {
-        frame.raw_element(table, count + 1)?;
-        let is_end = frame.kind(-1) == Kind::Nil;
-        frame.pop(1);
-        if is_end {
-            break;
-        }
-        count += 1;
-    }
+    write_array(frame, table, reply, typed, verdict, depth)
+}
+
+/// Writes the elements of a table up to the first hole.
+fn write_array(
+    frame: &mut Frame<'_>,
+    table: i32,
+    reply: &mut Reply<'_>,
+    typed: bool,
+    verdict: &mut Verdict,
+    depth: usize,
+) -> Result<(), Fault> {
+    let count = frame.elements(table)?;
     reply.array(count);
     for n in 1..=count {
         frame.raw_element(table, n)?;
-        write_nested(frame, reply, typed, verdict, depth + 1)?;
+        match frame.bytes(-1) {
+            Some(text) => reply.bulk(text),
+            None => write_nested(frame, reply, typed, verdict, depth + 1)?,
+        }
         frame.pop(1);
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! One run of a script: under which shards, and what its calls of commands do.
 //!
-//! A script begins under the shards of its declared keys. It may call commands on any other key at any time: the shard
-//! of that key is then taken as well. All shards are released together at the end, so what it did is one step for
-//! everybody else. To take shards out of order it has the [`Roam`] right from its beginning, unless it is known to touch
-//! declared keys only ([`super::reach`]): then it needs no shard but those it begins under, as any command with several
-//! keys.
+//! At its first call of a command a script takes the shards of its declared keys. It may call commands on any other key at
+//! any time: the shard of that key is then taken as well. All shards are released together when it is over, so what it
+//! did is one step for everybody else. What it computes before its first command, and making a reply of what it returns,
+//! needs no shard: scripts of other threads go on meanwhile. To take shards out of order it has the [`Roam`] right from
+//! its first command on, unless it is known to touch declared keys only ([`super::reach`]): then it needs no shard but
+//! theirs, as any command with several keys.
 
 use super::api::{self, host};
 use super::busy::{Kind as Sort, Running};
@@ -74,21 +75,16 @@ pub struct Invocation<'a> {
     pub read_only: bool,
 }
 
-/// The shards of a run.
+/// The shards of a run, and the right to take more of them.
 enum Shards<'a, 's> {
-    /// Its own.
-    Own(Hold<'s>),
+    /// None yet: it has called no command. Whether it is known to touch declared keys only.
+    Later { is_confined: bool },
+    /// Its own. A script that will want no more has no right to.
+    Own(Hold<'s>, Option<Roam<'s>>),
     /// Those of the transaction it runs in.
-    Transaction(&'a mut Hold<'s>),
-}
-
-impl<'s> Shards<'_, 's> {
-    fn hold(&mut self) -> &mut Hold<'s> {
-        match self {
-            Shards::Own(hold) => hold,
-            Shards::Transaction(hold) => hold,
-        }
-    }
+    Transaction(&'a mut Hold<'s>, &'a Roam<'s>),
+    /// None any more.
+    Released,
 }
 
 /// A run of a script.
@@ -99,8 +95,6 @@ struct Run<'a, 's> {
     scratch: &'a mut Scratch,
     caller: &'a Session,
     shards: Shards<'a, 's>,
-    /// The right to take more of them; `None` for a script that will want none.
-    roam: Option<&'a Roam<'s>>,
     read_only: bool,
     allow_oom: bool,
     /// It has called a command that writes.
@@ -120,15 +114,10 @@ impl Worker {
         reply: &mut Reply<'_>,
     ) -> Result<Verdict, Error> {
         if let Some((hold, roam)) = transaction {
-            return self.run_held(caller, code, call, Shards::Transaction(hold), Some(roam), reply);
+            return self.run_under(caller, code, call, Shards::Transaction(hold, roam), reply);
         }
-        let shared: &'static Shared = self.eternal;
         let is_confined = self.engine.as_ref().is_some_and(|engine| engine.is_confined(code));
-        let roam = (!is_confined).then(|| shared.shards.roam());
-        let declared = call.args.keys().map(tidegate_data::Key::shard);
-        let hold = shared.shards.hold(declared.chain(self.exec.stream_shard()).collect());
-        let verdict = self.run_held(caller, code, call, Shards::Own(hold), roam.as_ref(), reply);
-        drop(roam);
+        let verdict = self.run_under(caller, code, call, Shards::Later { is_confined }, reply);
         self.serve_postponed();
         verdict
     }
@@ -141,13 +130,12 @@ impl Worker {
         }
     }
 
-    fn run_held<'s>(
+    fn run_under(
         &mut self,
         caller: &Session,
         code: Code<'_>,
         call: Invocation<'_>,
-        shards: Shards<'_, 's>,
-        roam: Option<&Roam<'s>>,
+        shards: Shards<'_, '_>,
         reply: &mut Reply<'_>,
     ) -> Result<Verdict, Error> {
         // A command that a script calls finds no engine: scripts do not call scripts.
@@ -172,7 +160,6 @@ impl Worker {
                     scratch,
                     caller,
                     shards,
-                    roam,
                     read_only: call.read_only || permits.declared && permits.no_writes,
                     allow_oom: permits.declared && permits.allow_oom,
                     wrote: false,
@@ -196,6 +183,7 @@ impl Worker {
                         Ok(if code.sort() == Sort::Function { 2 } else { 0 })
                     },
                     |run, frame| {
+                        run.release();
                         let typed = run.scratch.session.protocol == Protocol::Resp3;
                         convert::write_value(frame, reply, typed, &mut verdict)
                     },
@@ -212,7 +200,7 @@ impl Worker {
                         is_used_up = matches!(failure, Failure::Broken(_));
                         let (text, is_counted) = explain(failure, &code.name());
                         verdict.failed(&text, is_counted);
-                        reply.error(&Error::text(text));
+                        if is_used_up { reply.error(&Error::text(text)) } else { reply.error_line(&text) }
                     }
                 }
                 Ok(verdict)
@@ -241,7 +229,7 @@ pub(super) fn set_global<'a>(
 fn explain(failure: Failure, name: &[u8]) -> (Vec<u8>, bool) {
     match failure {
         Failure::Error { text, place, is_counted } => {
-            let mut full = text;
+            let mut full = convert::until_zero(&text).to_vec();
             if let Some((source, line)) = place {
                 full.extend_from_slice(b" script: ");
                 full.extend_from_slice(name);
@@ -254,6 +242,7 @@ fn explain(failure: Failure, name: &[u8]) -> (Vec<u8>, bool) {
             (full, is_counted)
         }
         Failure::Broken(text) => {
+            let text = convert::until_zero(&text);
             let shown = &text[..text.len().min(100)];
             ([b"ERR Error running script ", name, b", ", shown].concat(), false)
         }
@@ -331,12 +320,10 @@ impl Host for Run<'_, '_> {
         }
         let busy = &shared.scripts.busy;
         let threshold_ms = shared.config.hot().busy_reply_threshold.get();
-        if threshold_ms > 0 {
-            let elapsed_ms = worker.stopwatch.nanos(self.began, worker.stopwatch.ticks()) / 1_000_000;
-            if elapsed_ms >= threshold_ms as u64 {
-                busy.note_slow(index, || running(self.code, self.call, elapsed_ms));
-                super::attend::serve(shared, index);
-            }
+        let elapsed_ms = worker.stopwatch.nanos(self.began, worker.stopwatch.ticks()) / 1_000_000;
+        if threshold_ms > 0 && elapsed_ms >= threshold_ms as u64 {
+            busy.note_slow(index, || running(self.code, self.call, elapsed_ms));
+            super::attend::serve(shared, index);
         }
         if busy.is_killed(index) {
             tracing::warn!("Lua script killed by user with SCRIPT KILL.");
@@ -347,22 +334,38 @@ impl Host for Run<'_, '_> {
 }
 
 impl Run<'_, '_> {
-    /// The script is over, its shards are still held.
-    fn finish(self) {
+    /// The script has called its first command: it takes the shards of its keys.
+    fn begin(&mut self, is_confined: bool) {
+        let shared: &'static Shared = self.worker.eternal;
+        let roam = (!is_confined).then(|| shared.shards.roam());
+        let declared = self.call.args.keys().map(tidegate_data::Key::shard);
+        let hold = shared.shards.hold(declared.chain(self.worker.exec.stream_shard()).collect());
+        self.shards = Shards::Own(hold, roam);
+    }
+
+    /// It will call no more commands: what it did is complete, and its shards are free. Does nothing the second time.
+    fn release(&mut self) {
         let worker = &mut *self.worker;
         worker.exec.is_secret = false;
         worker.exec.is_scripted = false;
+        if let Shards::Own(hold, _) = &mut self.shards {
+            worker.exec.finish_unit(&mut Grip::Many(hold));
+            if worker.exec.needs_attention {
+                worker.serve_ready(&mut Grip::Many(hold));
+            }
+            self.scratch.keys.clear();
+        }
+        self.shards = Shards::Released;
+    }
+
+    /// The script is over.
+    fn finish(mut self) {
+        self.release();
+        let worker = &mut *self.worker;
         // Nobody can choose what the next script gets.
         self.scratch.random.end(|| worker.exec.rng().next() as u32);
         if worker.shared.scripts.busy.end(worker.index) {
             super::attend::end(worker.eternal);
-        }
-        if let Shards::Own(mut hold) = self.shards {
-            worker.exec.finish_unit(&mut Grip::Many(&mut hold));
-            if worker.exec.needs_attention {
-                worker.serve_ready(&mut Grip::Many(&mut hold));
-            }
-            self.scratch.keys.clear();
         }
     }
 
@@ -475,6 +478,16 @@ impl Run<'_, '_> {
 
     /// Takes the shards of the command, runs it, and leaves its reply in the scratch room. Tells how many nanoseconds it took.
     fn execute(&mut self, entry: &'static Entry) -> u64 {
+        if let Shards::Later { is_confined } = self.shards {
+            self.begin(is_confined);
+        }
+        let (hold, roam) = match &mut self.shards {
+            Shards::Own(hold, roam) => (hold, roam.as_ref()),
+            Shards::Transaction(hold, roam) => (&mut **hold, Some(*roam)),
+            Shards::Later { .. } | Shards::Released => {
+                unreachable!("a script takes its shards at its first command, and keeps them")
+            }
+        };
         let worker = &mut *self.worker;
         let Scratch { words, spans, keys, last_key, reply: out, session, .. } = &mut *self.scratch;
         keys.clear();
@@ -488,8 +501,7 @@ impl Run<'_, '_> {
             }
             _ => route_request(worker.eternal, entry, words, spans, keys),
         };
-        let hold = self.shards.hold();
-        match (route, self.roam) {
+        match (route, roam) {
             (Route::None, _) => {}
             (Route::All, Some(roam)) => roam.extend_to_all(hold),
             (Route::One(_) | Route::Many, Some(roam)) => roam.extend(hold, keys.iter().map(|key| key.shard)),
@@ -520,7 +532,7 @@ impl Run<'_, '_> {
                     // What counts as read are the keys that the script declared, as soon as it reads anything.
                     let (declared, id) = (self.call.args, self.caller.client.id);
                     let words = |arg: usize| declared.get(arg);
-                    worker.exec.remember(&mut Grip::Many(self.shards.hold()), declared.routed(), &words, id);
+                    worker.exec.remember(&mut Grip::Many(hold), declared.routed(), &words, id);
                 }
                 if let Some(wait) = worker.exec.take_wait() {
                     wait.refused.write(&mut reply);
