@@ -394,6 +394,30 @@ fn a_script_that_runs_for_long_is_told_about_and_ended() {
     }
 }
 
+/// Replies go out when all connections that were ready are read: one of those may call a script that runs for long.
+#[test]
+fn replies_do_not_wait_for_a_script_of_another_connection() {
+    for threads in ["1", "2"] {
+        let server = TestServer::tidegate_with(&["--io-threads", threads, "--busy-reply-threshold", "60000"]);
+        let mut quick: Vec<RespClient> = (0..8).map(|_| server.client()).collect();
+        let (mut sleeper, mut runner) = (server.client(), server.client());
+        for client in &mut quick {
+            client.set_reply_limit(Duration::from_secs(5)).unwrap();
+            client.line("PING");
+        }
+        // While their thread is busy they all become ready, the one with the script last; then it serves them in one round.
+        sleeper.send(&["DEBUG", "SLEEP", "0.2"]).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        for client in &mut quick {
+            client.send(&["PING"]).unwrap();
+        }
+        runner.send(&["EVAL", "redis.call('set', KEYS[1], 1) while true do end", "1", "k"]).unwrap();
+        for client in &mut quick {
+            assert_eq!(show(&client.read().expect("a reply that was there before the script")), "PONG");
+        }
+    }
+}
+
 #[test]
 fn monitors_see_what_scripts_call() {
     let server = TestServer::tidegate();

@@ -4,6 +4,7 @@
 //! copied aside; output is gathered in a buffer of the thread, written once per input, and only what the socket does
 //! not take is kept.
 
+use super::late;
 use super::stream::Stream;
 use crate::config::ClientClass;
 use crate::dispatch::{Progress, Worker};
@@ -64,7 +65,9 @@ pub struct Conn {
     session: Session,
     client: Arc<Client>,
     local: Rc<RefCell<Local>>,
-    /// The output waits for the other connections' turn, not for the socket.
+    /// Output that waits for the other connections' turn: where it is kept, and its size.
+    late: Option<(usize, usize)>,
+    /// The output never had to wait for the socket.
     deferred: bool,
     /// An incomplete request, or input that came while a request waits.
     partial: Vec<u8>,
@@ -120,6 +123,7 @@ impl Conn {
             session,
             client,
             local,
+            late: None,
             deferred: false,
             partial: Vec::new(),
             pending: Vec::new(),
@@ -142,6 +146,7 @@ impl Conn {
 
     /// After its end: nothing of it stays behind.
     pub fn finish(mut self, end: End) {
+        self.take_late();
         let mut local = self.local.borrow_mut();
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
@@ -156,6 +161,7 @@ impl Conn {
     /// Reads, executes and sends what can be now. `cx` is what timers wake.
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         loop {
+            self.take_late();
             if self.client.killed.load(Relaxed) {
                 return Turn::Ended(End::Ours);
             }
@@ -323,10 +329,25 @@ impl Conn {
             return false;
         }
         let spare = local.spare.pop().unwrap_or_default();
-        self.pending = std::mem::replace(&mut local.output, spare);
-        self.pending_sent = 0;
-        self.deferred = true;
+        let output = std::mem::replace(&mut local.output, spare);
+        let size = output.len();
+        self.late = Some((late::keep(self.client.id, output), size));
         true
+    }
+
+    /// The others had their turn: what waited for it is output like any other.
+    #[inline]
+    fn take_late(&mut self) {
+        let Some((slot, _)) = self.late.take() else { return };
+        let (output, sent) = late::take(slot);
+        self.deferred = true;
+        (self.pending, self.pending_sent) = (output, sent);
+        if sent > 0 {
+            self.forget_sent();
+            let stats = &self.local.borrow().worker.stats;
+            add(&stats.sent, sent as u64);
+            add(&stats.writes, 1);
+        }
     }
 
     /// Sends the thread's output buffer; what the socket does not take is kept.
@@ -365,14 +386,17 @@ impl Conn {
 
     /// Gives room back that sent output occupies, when it is most of it: a slow reader may never take everything.
     fn forget_sent(&mut self) {
-        if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
+        if self.pending_sent == self.pending.len() {
+            self.pending.clear();
+            self.pending_sent = 0;
+        } else if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
             self.pending.drain(..self.pending_sent);
             self.pending_sent = 0;
         }
     }
 
     fn output_waiting(&self) -> usize {
-        self.pending.len() - self.pending_sent
+        self.pending.len() - self.pending_sent + self.late.map_or(0, |(_, size)| size)
     }
 
     /// Sends what is waiting; `was_deferred` when it never had to wait for the socket.

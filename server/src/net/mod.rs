@@ -2,6 +2,7 @@
 
 pub mod conn;
 pub mod decode;
+pub mod late;
 pub mod listen;
 pub mod reactor;
 pub mod stream;

@@ -11,6 +11,7 @@ use super::functions::write_stats;
 use crate::clock;
 use crate::dispatch::Lookup;
 use crate::net::decode::{Decoder, Limits, Step};
+use crate::net::late;
 use crate::net::listen::{self, Arrival};
 use crate::net::stream::Accepted;
 use crate::session::Client;
@@ -41,9 +42,9 @@ thread_local! {
 pub fn begin(shared: &'static Shared, thread: usize) {
     HERE.set(Some((shared, thread)));
     set_meanwhile(|| {
-        if let Some((shared, thread)) = HERE.get()
-            && shared.scripts.busy.is_busy()
-        {
+        let Some((shared, thread)) = HERE.get() else { return };
+        late::send_now(shared);
+        if shared.scripts.busy.is_busy() {
             serve(shared, thread);
         }
     });
@@ -103,7 +104,8 @@ pub fn end(shared: &'static Shared) {
 /// Answers the requests at the front of a connection's input.
 fn attend(shared: &'static Shared, client: &Client) {
     // What it has sent before comes first, and so does what it is owed.
-    let is_amidst = client.input.load(Relaxed) > 0 || client.output_memory() > 0 || client.is_blocked();
+    let is_owed = client.output_memory() > 0 || late::is_owed(client.id);
+    let is_amidst = client.input.load(Relaxed) > 0 || is_owed || client.is_blocked();
     if is_amidst || client.is_serving.load(Relaxed) || client.killed.load(Relaxed) || client.fd < 0 {
         return;
     }

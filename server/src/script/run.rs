@@ -15,6 +15,7 @@ use super::engine::{Scratch, Verdict};
 use super::functions::Callee;
 use super::shebang::Permits;
 use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request, routed};
+use crate::net::late;
 use crate::registry::{Body, Entry};
 use crate::session::Session;
 use crate::shard::exec::{Call, Grip};
@@ -27,6 +28,9 @@ use tidegate_commands::model::{
     Args, Error, Flag, Protocol, Reply, RoutedKey, Scope, Span, format_double_17,
 };
 use tidegate_lua::{Argument, Failure, Fault, Frame, Host, Stop};
+
+/// Replies of other connections wait at most so long for a script on their thread, in milliseconds.
+const PROMPT_MS: u64 = 2;
 
 /// What runs.
 #[derive(Debug, Clone, Copy)]
@@ -321,6 +325,10 @@ impl Host for Run<'_, '_> {
         let busy = &shared.scripts.busy;
         let threshold_ms = shared.config.hot().busy_reply_threshold.get();
         let elapsed_ms = worker.stopwatch.nanos(self.began, worker.stopwatch.ticks()) / 1_000_000;
+        if elapsed_ms >= PROMPT_MS {
+            // Others were served in this round, and would wait for the end of the script.
+            late::send_now(shared);
+        }
         if threshold_ms > 0 && elapsed_ms >= threshold_ms as u64 {
             busy.note_slow(index, || running(self.code, self.call, elapsed_ms));
             super::attend::serve(shared, index);
