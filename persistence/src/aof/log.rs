@@ -21,7 +21,7 @@ pub(super) const CHUNK: usize = 256 * 1024;
 /// A unit of more bytes is handed over as it is instead of being copied.
 const MOVED: usize = 32 * 1024;
 /// Pieces of memory kept for later.
-const SPARES_MAX: usize = 64;
+const SPARES_MAX: usize = 16;
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
@@ -251,11 +251,6 @@ impl Log {
     /// The same up to the first order.
     pub(super) fn take_bytes(&self, items: &mut Vec<Item>, most: usize) {
         self.queue().take(items, most, |item| matches!(item, Item::Bytes(_)));
-    }
-
-    /// Memory for a piece.
-    pub(super) fn spare(&self) -> Vec<u8> {
-        self.queue().spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK))
     }
 
     /// Begins at this position: before anything is appended.

@@ -439,7 +439,7 @@ impl Journal for Aof {
     #[inline]
     fn advance(&self) {
         if self.core.log.written() < self.core.log.tail() {
-            self.seat.advance(&self.core);
+            self.seat.advance(&self.core.log);
         }
     }
 

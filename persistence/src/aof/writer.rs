@@ -134,6 +134,9 @@ pub(super) struct Writer {
     pub(super) give_up: fn(),
     items: Vec<Item>,
     packing: Vec<Kept>,
+    /// Memory for what is kept: about as much as was needed between the last syncs.
+    pool: Vec<Vec<u8>>,
+    pool_max: usize,
 }
 
 impl fmt::Debug for Writer {
@@ -172,6 +175,8 @@ impl Writer {
             give_up: || std::process::exit(1),
             items: Vec::new(),
             packing: Vec::new(),
+            pool: Vec::new(),
+            pool_max: 0,
         }
     }
 
@@ -441,15 +446,6 @@ impl Writer {
             open.sealed = open.size;
         }
         Ok(())
-    }
-
-    /// Forgets what is safe up to here.
-    fn drop_kept(&mut self, lsn: Lsn) {
-        while self.kept.front().is_some_and(|kept| kept.chunk.end <= lsn) {
-            if let Some(kept) = self.kept.pop_front() {
-                self.core.log.give_back(kept.chunk.bytes);
-            }
-        }
     }
 
     /// Syncs everything that was written, and waits for it.

@@ -1,31 +1,39 @@
 //! The CRC-64 that ends every file and every `DUMP` payload: Jones' polynomial, reflected, from zero.
 
-use crc::{CRC_64_REDIS, Crc, Digest, Table};
+use crc::{CRC_64_REDIS, Crc, Table};
+use crc_fast::{CrcAlgorithm, Digest};
 
 static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 /// Jones' polynomial, reflected.
 const POLYNOMIAL: u64 = CRC_64_REDIS.poly.reverse_bits();
 
-/// A checksum under way.
-#[derive(Clone)]
-pub struct Checksum(Digest<'static, u64, Table<16>>);
+/// From this many bytes on, multiplying polynomials is faster than looking bytes up: 44 KiB take 2 us instead of 20, 40
+/// bytes 70 ns instead of 20.
+const LONG: usize = 256;
 
-impl Default for Checksum {
-    fn default() -> Self {
-        Self(CRC.digest())
-    }
-}
+/// A checksum under way.
+#[derive(Clone, Default)]
+pub struct Checksum(u64);
 
 impl Checksum {
     /// Goes on with `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        // What multiplies is made for one processor each, which Miri does not know.
+        if bytes.len() < LONG || cfg!(miri) {
+            let mut digest = CRC.digest_with_initial(self.0.reverse_bits());
+            digest.update(bytes);
+            self.0 = digest.finalize();
+        } else {
+            let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc64Redis, self.0);
+            digest.update(bytes);
+            self.0 = digest.finalize();
+        }
     }
 
     /// The sum of all bytes so far.
     pub fn value(&self) -> u64 {
-        self.0.clone().finalize()
+        self.0
     }
 
     /// What the sum of some bytes becomes when `zeros` bytes of value 0 follow them. The sum of two texts of the same length,
@@ -54,7 +62,9 @@ impl Checksum {
 
     /// The sum of `bytes`.
     pub fn of(bytes: &[u8]) -> u64 {
-        CRC.checksum(bytes)
+        let mut sum = Self::default();
+        sum.update(bytes);
+        sum.value()
     }
 }
 
@@ -76,6 +86,18 @@ mod tests {
         assert_ne!(sum.value(), 0);
         sum.update(b"56789");
         assert_eq!(sum.value(), 0xe9c6_d914_c4b8_d9ca);
+    }
+
+    #[test]
+    fn long_and_short_pieces_add_up() {
+        let bytes: Vec<u8> = (0..4 * LONG).map(|at| (at * at) as u8).collect();
+        let expected = CRC.checksum(&bytes);
+        for first in [0, 1, 7, LONG - 1, LONG, LONG + 1, 3 * LONG] {
+            let mut sum = Checksum::default();
+            sum.update(&bytes[..first]);
+            sum.update(&bytes[first..]);
+            assert_eq!(sum.value(), expected, "{first}");
+        }
     }
 
     #[test]

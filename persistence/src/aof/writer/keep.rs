@@ -3,6 +3,7 @@
 
 use super::super::log::{CHUNK, Chunk};
 use super::{Kept, Writer};
+use crate::journal::Lsn;
 
 impl Writer {
     /// Puts the pieces of the batch that begins at `at` together with those before, where that saves memory.
@@ -32,10 +33,28 @@ impl Writer {
             last.chunk.bytes.extend_from_slice(&bytes);
             last.chunk.end = end;
         } else {
-            let mut kept = if is_open { Vec::with_capacity(bytes.len()) } else { self.core.log.spare() };
+            let fresh = |size| Vec::with_capacity(size);
+            let mut kept =
+                if is_open { fresh(bytes.len()) } else { self.pool.pop().unwrap_or_else(|| fresh(CHUNK)) };
             kept.extend_from_slice(&bytes);
             self.kept.push_back(Kept { chunk: Chunk { bytes: kept, end, db, is_open }, at });
         }
         self.core.log.give_back(bytes);
+    }
+
+    /// Forgets what is safe up to here.
+    pub(super) fn drop_kept(&mut self, lsn: Lsn) {
+        // As much will be needed until the next sync, and memory that the system has to clear costs more than all the rest.
+        self.pool_max = self.kept.len().max(self.pool_max / 2);
+        while self.kept.front().is_some_and(|kept| kept.chunk.end <= lsn) {
+            let Some(Kept { chunk: Chunk { mut bytes, .. }, .. }) = self.kept.pop_front() else { break };
+            if bytes.capacity() == CHUNK && self.pool.len() < self.pool_max {
+                bytes.clear();
+                self.pool.push(bytes);
+            } else {
+                self.core.log.give_back(bytes);
+            }
+        }
+        self.pool.truncate(self.pool_max);
     }
 }

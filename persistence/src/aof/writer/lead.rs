@@ -5,12 +5,13 @@
 //! disk takes it as quickly as memory would. What may take longer is left to the thread: syncs and all orders, everything
 //! with [`Fsync::Always`], whatever has failed, and for a while everything if a write has held a worker up.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::super::log::Item;
+use super::super::log::{Item, Log};
 use super::super::sync::{Background, Syncer};
 use super::super::{Core, Fsync};
 use super::{BATCH, Kept, PATIENCE, Step, Writer};
@@ -22,8 +23,10 @@ const SLOW_WRITE: Duration = Duration::from_millis(20);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// How long at most.
 const PAUSE_MAX: Duration = Duration::from_secs(64);
-/// How often a worker looks whether another one is done with writing before it leaves it to the thread.
-const LOOKS: usize = 400;
+/// How often a worker looks whether another one is done with writing before it leaves its own to that one.
+const LOOKS: usize = 50;
+/// How often a worker writes for others, too, before it has the thread do it.
+const TURNS: usize = 4;
 
 /// How the disk has treated those who had more to do than to wait for it.
 #[derive(Debug, Default)]
@@ -51,7 +54,11 @@ impl Slowness {
 
 /// Where the one who writes sits, if there is one.
 #[derive(Debug, Default)]
-pub(in super::super) struct Seat(Mutex<Option<Writer>>);
+pub(in super::super) struct Seat {
+    writer: Mutex<Option<Writer>>,
+    /// Somebody has come while it was taken, and has gone again.
+    is_missed: AtomicBool,
+}
 
 /// How often this thread has given its core away to wait for something; 0 where the system does not say.
 fn sleeps() -> i64 {
@@ -60,7 +67,35 @@ fn sleeps() -> i64 {
 
 impl Seat {
     fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The same, after some patience. If it stays taken, whoever has it will look at what there is once more.
+    fn take(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        for _ in 0..LOOKS {
+            if let Some(writer) = self.try_lock() {
+                return Some(writer);
+            }
+            std::hint::spin_loop();
+        }
+        self.is_missed.store(true, SeqCst);
+        // It may have been given back just before that.
+        fence(SeqCst);
+        self.try_lock()
+    }
+
+    /// True when somebody has come meanwhile: to be asked after giving it back.
+    fn was_missed(&self) -> bool {
+        fence(SeqCst);
+        self.is_missed.load(SeqCst) && self.is_missed.swap(false, SeqCst)
     }
 
     /// Somebody sits down, or stands up.
@@ -69,33 +104,35 @@ impl Seat {
     }
 
     /// The one who writes does what is to be done now, and is gone after the end.
-    fn step(&self) -> Step {
-        let mut seat = self.lock();
-        let step = seat.as_mut().map_or(Step::Stop, Writer::step);
+    fn step(&self, log: &Log) -> Step {
+        let mut writer = self.lock();
+        let step = writer.as_mut().map_or(Step::Stop, Writer::step);
         if step == Step::Stop {
-            *seat = None;
+            *writer = None;
+        }
+        drop(writer);
+        if self.was_missed() {
+            log.kick();
         }
         step
     }
 
     /// Writes what was appended up to now, or makes sure that it will be. Call it with nothing held.
-    pub(in super::super) fn advance(&self, core: &Core) {
-        let (log, tail) = (&core.log, core.log.tail());
+    pub(in super::super) fn advance(&self, log: &Log) {
+        let mut tail = log.tail();
         // Where nobody waits for a write nobody should.
         let is_worth_it = log.fsync() != Fsync::Always && log.waits_for_write();
-        for _ in 0..if is_worth_it { LOOKS } else { 0 } {
+        for _ in 0..if is_worth_it { TURNS } else { 0 } {
             if log.written() >= tail {
                 return;
             }
-            let mut seat = match self.0.try_lock() {
-                Ok(seat) => seat,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {
-                    std::hint::spin_loop();
-                    continue;
-                }
-            };
-            if !seat.as_mut().is_some_and(Writer::lead) {
+            let Some(mut writer) = self.take() else { return };
+            let has_led = writer.as_mut().is_some_and(Writer::lead);
+            drop(writer);
+            if self.was_missed() {
+                tail = log.tail();
+            }
+            if !has_led {
                 break;
             }
         }
@@ -146,7 +183,7 @@ pub(in super::super) fn run(core: &Arc<Core>, seat: &Seat) {
         writer.syncer = syncer;
     }
     loop {
-        match seat.step() {
+        match seat.step(&core.log) {
             Step::Wait => core.log.wait(PATIENCE),
             Step::Pause => std::thread::sleep(PATIENCE),
             Step::Stop => break,
