@@ -6,6 +6,7 @@ use crate::script::functions::{Library, Set};
 use crate::shard::Hold;
 use crate::shared::Shared;
 use crate::version::{REDIS_VERSION, TIDEGATE_VERSION};
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -298,9 +299,14 @@ fn read(
     let (config, now_ms) = (&shared.config, clock::unix_ms());
     let mut empty = 0;
     let mut libraries = Vec::new();
+    // In what came behind it, its keys may have lost their deadlines or got later ones.
+    let is_base = Cell::new(false);
     let mut note = |note| match note {
         Note::Function(code) => libraries.push(code),
-        note => log_note(note, &mut empty),
+        note => {
+            is_base.set(is_base.get() || begins_aof(&note));
+            log_note(note, &mut empty);
+        }
     };
     let verify = config.flag("rdbchecksum") && !shared.debug.skip_checksums.load(Relaxed);
     let encodings = config.hot().encodings();
@@ -310,7 +316,7 @@ fn read(
     let (mut keys, mut expired) = (0, 0);
     while let Some(entry) = loader.next_entry().map_err(LoadFailure::File)? {
         let Entry { db, record, idle_s, frequency } = entry;
-        if record.expiry_ms().is_some_and(|deadline| deadline < now_ms) {
+        if !is_base.get() && record.expiry_ms().is_some_and(|deadline| deadline < now_ms) {
             expired += 1;
             continue;
         }
@@ -329,6 +335,12 @@ fn read(
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
     }
     Ok((keys, expired, offset))
+}
+
+/// The file says that it is the first part of an append-only file.
+fn begins_aof(note: &Note) -> bool {
+    let Note::Aux { name, value } = note else { return false };
+    matches!(&name[..], b"aof-base" | b"aof-preamble") && value != b"0"
 }
 
 /// Tells the log what stands between the keys, in Redis' words.

@@ -11,6 +11,7 @@
 //! * [`registry`]: all commands by name. [`control`]: commands about the connection or the process.
 //! * [`shard`]: the sharded keyspace: locks, holds, running handlers and settling what they did, watched keys.
 //! * [`dataset`]: saving the data set as a whole, and loading it. [`snapshot`]: saving it in the background.
+//!   [`digest`]: its fingerprint.
 //! * [`migrate`]: sending keys to other servers.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dataset;
+pub mod digest;
 pub mod dispatch;
 pub mod memory;
 pub mod migrate;

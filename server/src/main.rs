@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::process::ExitCode;
 
 use tidegate::config::{Config, LoadError};
+use tidegate::digest;
 use tidegate::process::args::{self, Arguments, Invocation};
 use tidegate::process::{self, Options, warnings};
 use tidegate_persistence::aof::check;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
             Ok(Some(_)) => ExitCode::SUCCESS,
             Ok(None) | Err(_) => ExitCode::FAILURE,
         },
+        Invocation::Digest(words) => {
+            ExitCode::from(digest::tool::run(&words, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
         Invocation::Serve(serve) => match start(serve, arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(Failure::Said(text)) => fail(&text),

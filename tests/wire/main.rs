@@ -21,6 +21,7 @@ mod geo;
 mod hashes;
 mod help;
 mod hyperloglogs;
+mod interop;
 mod keyspace_events;
 mod lists;
 mod migrate;

@@ -24,6 +24,8 @@ pub enum Invocation {
     CheckAof(Vec<OsString>),
     /// Check an RDB file.
     CheckRdb(PathBuf),
+    /// Compute digests, with these arguments.
+    Digest(Vec<OsString>),
 }
 
 /// The configuration the command line names.
@@ -72,6 +74,9 @@ fn check(program: &OsStr, arguments: &[OsString]) -> Option<Invocation> {
     if is_called("check-aof") || word == b"check-aof" {
         let words = if word == b"check-aof" { &arguments[1..] } else { arguments };
         return Some(Invocation::CheckAof(words.to_vec()));
+    }
+    if word == b"digest" {
+        return Some(Invocation::Digest(arguments[1..].to_vec()));
     }
     if is_called("check-rdb") || word == b"check-rdb" {
         let words = if word == b"check-rdb" { &arguments[1..] } else { arguments };
@@ -144,6 +149,7 @@ Usage: {program} [/path/to/redis.conf] [options] [-]
        {program} --check-system
        {program} check-aof [--fix|--truncate-to-timestamp <t>] <file.manifest|file.aof>
        {program} check-rdb <file.rdb>
+       {program} digest <file.rdb|appendonlydir|host:port> ... (see {program} digest --help)
 
 Options are the directives of the configuration file, with two dashes before the name and the
 values after it. They come after the file and after standard input, so they win over both.
@@ -266,5 +272,7 @@ mod tests {
         assert_eq!(words, ["a"]);
         assert!(matches!(invoke(&["check-rdb", "a"]), Invocation::CheckRdb(path) if path.as_os_str() == "a"));
         assert!(matches!(invoke(&["check-rdb"]), Invocation::Refuse(_)));
+        let Invocation::Digest(words) = invoke(&["digest", "a", "b:1"]) else { panic!("it digests") };
+        assert_eq!(words, ["a", "b:1"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Looking at how keys and values are stored.
 
 use super::super::{ControlCtx, Flow};
-use super::digest::Digest;
+use crate::digest::{Digest, Digests};
 use tidegate_commands::model::{Encodings, Error, Reply, parse_i64};
 use tidegate_data::keyspace::size_class;
 use tidegate_data::types::set::{Set, SetRef};
@@ -157,21 +157,13 @@ pub(super) fn struct_sizes(reply: &mut Reply) -> Flow {
 /// `DEBUG DIGEST`: over all databases, at one moment.
 pub(super) fn digest(cx: &mut ControlCtx, reply: &mut Reply) -> Flow {
     let databases = cx.shared().config.databases();
-    let mut all = Digest::default();
+    let mut digests = Digests::default();
     cx.with_keyspace(|hold| {
         for db in 0..databases {
-            let (mut keys, mut any) = (Digest::default(), false);
-            hold.each(|_, data| {
-                let table = data.databases.table(db);
-                any |= !table.is_empty();
-                table.for_each(&mut |record| keys.add_entry(record));
-            });
-            if any {
-                all.add_database(db, &keys);
-            }
+            hold.each(|_, data| data.databases.table(db).for_each(&mut |record| digests.add(db, record)));
         }
     });
-    reply.simple(&all.to_string());
+    reply.simple(&digests.total().to_string());
     Flow::Done
 }
 

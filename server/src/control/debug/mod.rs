@@ -1,6 +1,5 @@
 //! `DEBUG`: what tests and people who look for faults need. Refused unless `enable-debug-command` allows it.
 
-mod digest;
 mod inspect;
 mod sample;
 

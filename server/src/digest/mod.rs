@@ -1,9 +1,14 @@
-//! `DEBUG DIGEST`: a fingerprint of the data set, the same as Redis computes for the same data, so that two servers
+//! `DEBUG DIGEST` and [`tidegate digest`](tool): a fingerprint of the data set, the same as Redis computes for the same data, so that two servers
 //! can be compared whatever they are.
 //!
 //! Unordered things are combined with exclusive or, ordered ones by hashing the digest so far.
 
+mod files;
+mod remote;
+pub mod tool;
+
 use sha1::{Digest as _, Sha1};
+use std::collections::BTreeMap;
 use std::fmt;
 use tidegate_commands::model::format_double_17;
 use tidegate_data::types::members::NEVER_MS;
@@ -14,7 +19,7 @@ use tidegate_data::{Hash, List, Record, TypeCode, Zset};
 
 /// A SHA-1 sum that things are mixed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Digest([u8; 20]);
+pub(crate) struct Digest([u8; 20]);
 
 impl Digest {
     /// Adds something whose order among others does not matter.
@@ -28,19 +33,29 @@ impl Digest {
         self.0 = Sha1::digest(self.0).into();
     }
 
+    /// The digest that this text shows.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 40 && text.is_ascii())?;
+        let mut digest = Digest::default();
+        for (at, byte) in digest.0.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(digest)
+    }
+
     /// Exclusive or with another digest.
-    pub(super) fn combine(&mut self, other: &Digest) {
+    fn combine(&mut self, other: &Digest) {
         self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine ^= theirs);
     }
 
     /// Adds the keys of a database.
-    pub(super) fn add_database(&mut self, index: usize, keys: &Digest) {
+    fn add_database(&mut self, index: usize, keys: &Digest) {
         self.mix(&(index as u32).to_be_bytes());
         self.combine(keys);
     }
 
     /// Adds a key with its value.
-    pub(super) fn add_entry(&mut self, record: &Record) {
+    fn add_entry(&mut self, record: &Record) {
         let mut entry = Digest::default();
         entry.mix(record.key());
         entry.add_value(record);
@@ -48,7 +63,7 @@ impl Digest {
     }
 
     /// The digest of a value.
-    pub(super) fn of_value(record: &Record) -> Self {
+    pub(crate) fn of_value(record: &Record) -> Self {
         let mut digest = Digest::default();
         digest.add_value(record);
         digest
@@ -105,6 +120,29 @@ impl Digest {
     }
 }
 
+/// The digest of a data set, gathered key by key in any order.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    /// By database; those without keys are not there.
+    databases: BTreeMap<usize, Digest>,
+}
+
+impl Digests {
+    /// Adds a key of a database.
+    pub(crate) fn add(&mut self, db: usize, record: &Record) {
+        self.databases.entry(db).or_default().add_entry(record);
+    }
+
+    /// The digest of all keys.
+    pub(crate) fn total(&self) -> Digest {
+        let mut all = Digest::default();
+        for (db, keys) in &self.databases {
+            all.add_database(*db, keys);
+        }
+        all
+    }
+}
+
 /// The number Redis gives a type.
 fn redis_type(code: TypeCode) -> u32 {
     match code {
@@ -152,12 +190,12 @@ mod tests {
         let hash = Record::new_boxed(b"h", Box::new(hash.into()), None);
         assert_eq!(Digest::of_value(&hash).to_string(), REDIS_HASH);
 
-        let mut keys = Digest::default();
-        keys.add_entry(&string("a", "hello", None));
-        keys.add_entry(&string("b", "world", Some(1)));
-        let mut all = Digest::default();
-        all.add_database(0, &keys);
-        assert_eq!(all.to_string(), REDIS_TWO_KEYS);
+        let mut all = Digests::default();
+        all.add(0, &string("a", "hello", None));
+        all.add(0, &string("b", "world", Some(1)));
+        assert_eq!(all.total().to_string(), REDIS_TWO_KEYS);
+        assert_eq!(Digest::parse(REDIS_TWO_KEYS.as_bytes()), Some(all.total()));
+        assert_eq!(Digest::parse(b"db38eef8017f2de0c885fb275b34b02df713a8"), None);
     }
 
     /// `SET a hello`, `DEBUG DIGEST-VALUE a`
