@@ -287,7 +287,7 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
     tokio::task::spawn_local(timers(Rc::clone(&local), index));
     let connections = async {
         let gate = Arc::clone(&shared.gates[index]);
-        let reactor = Reactor::new(Arc::clone(&shared.journal), gate);
+        let reactor = Reactor::new(Rc::clone(&local), Arc::clone(&shared.journal), gate);
         let mut reactor = reactor.expect("an event loop needs two descriptors");
         loop {
             let turn = std::future::poll_fn(|cx| {

@@ -291,3 +291,75 @@ fn unix_sockets_serve_the_same_data() {
     assert_eq!(server.client().line("SET a over-tcp").text(), "OK");
     assert_eq!(server.unix_client().line("GET a").text(), "over-tcp");
 }
+
+/// Requests that are all there when the server looks are read together; each still gets its own reply, in order, and what
+/// one of them does to another holds.
+#[test]
+fn requests_that_come_together_are_answered_each() {
+    let server = TestServer::tidegate_with(&["--io-threads", "1"]);
+    let mut clients: Vec<_> = (0..200).map(|_| server.client()).collect();
+    let signal = |name: &str| {
+        let status = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status();
+        assert!(status.expect("kill is there").success());
+    };
+    let doomed = clients[190].call(&["CLIENT", "ID"]).int().expect("an id");
+    assert_eq!(clients[60].line("SUBSCRIBE channel").kind(), "array");
+    for round in 0..5_usize {
+        signal("-STOP");
+        for (i, client) in clients.iter_mut().enumerate() {
+            let own = format!("key:{i}");
+            let value = format!("{i}:{round}");
+            match i {
+                10 => client.send_raw(b"GET key:3\r\nPING\r\n"),
+                20 => client.send(&["NOSUCH"]),
+                30 => client.send(&["GET"]),
+                40 => client.send_raw(b"*2\r\n$3\r\nGET\r\n$5\r\nkey"),
+                50 => client.send_raw(&b"*2\r\n$4\r\nINCR\r\n$3\r\nall\r\n".repeat(100)),
+                60 => Ok(()),
+                70 => client.send(&["PUBLISH", "channel", &value]),
+                80 => client.send(&["MULTI"]).and_then(|()| client.send(&["INCR", "all"])),
+                90 => client.send(&["BLPOP", "list", "0"]),
+                100 => client.send(&["RPUSH", "list", &value]),
+                110 => client.send(&["SET", &own, &"x".repeat(100_000)]),
+                180 if round == 4 => client.send(&["CLIENT", "KILL", "ID", &doomed.to_string()]),
+                _ => client.send(&["SET", &own, &value]).and_then(|()| client.send(&["GET", &own])),
+            }
+            .unwrap();
+        }
+        signal("-CONT");
+        clients[40].send_raw(b":1\r\n").unwrap();
+        for (i, client) in clients.iter_mut().enumerate() {
+            if round == 4 && i == 190 {
+                // It was killed before or after its requests.
+                while client.read().is_ok() {}
+                continue;
+            }
+            let mut reply = || client.read().unwrap();
+            let value = format!("{i}:{round}");
+            match i {
+                10 => {
+                    assert!(reply().text().starts_with("3:") || round == 0);
+                    assert_eq!(reply().text(), "PONG");
+                }
+                20 | 30 => assert!(reply().error().is_some()),
+                40 => assert!(matches!(reply(), Reply::Bulk(_) | Reply::Null) || round == 0),
+                50 => {
+                    let first = reply().int().expect("a number");
+                    for more in 1..100 {
+                        assert!(reply().int().expect("a number") >= first + more);
+                    }
+                }
+                60 => assert_eq!(reply().items().expect("a message")[2].text(), format!("70:{round}")),
+                70 | 100 => assert_eq!(reply().int(), Some(1)),
+                80 => {
+                    assert_eq!((reply().text(), reply().text()), ("OK".to_owned(), "QUEUED".to_owned()));
+                    assert_eq!(client.line("EXEC").kind(), "array");
+                }
+                90 => assert_eq!(reply().items().expect("a pair")[1].text(), format!("100:{round}")),
+                110 => assert_eq!(reply().text(), "OK"),
+                180 if round == 4 => assert_eq!(reply().int(), Some(1)),
+                _ => assert_eq!((reply().text(), reply().text()), ("OK".to_owned(), value)),
+            }
+        }
+    }
+}

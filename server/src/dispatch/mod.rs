@@ -28,7 +28,8 @@ use crate::session::{Client, Parked, ReplyMode, Session, StoredRequest};
 use crate::shard::exec::{Call, Executor, Grip};
 use crate::shard::{Hold, HoldOne, Roam};
 use crate::shared::{PauseKind, Shared, ThreadStats, add};
-use plan::{Decoded, Group};
+use plan::Decoded;
+pub use plan::Group;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use straight::Tally;
@@ -97,7 +98,8 @@ pub struct Worker {
     pub(crate) stopwatch: Stopwatch,
     /// Runs scripts; `None` while one runs.
     pub(crate) engine: Option<Box<Engine>>,
-    group: Group,
+    /// Scratch memory of groups to come.
+    spare_groups: Vec<Group>,
     /// Settings of this turn, read again after every command that may change them.
     turn: Turn,
     /// More memory is in use than `maxmemory` allows; read once per turn.
@@ -131,7 +133,7 @@ impl Worker {
             index,
             stopwatch: Stopwatch::default(),
             engine: Some(Box::default()),
-            group: Group::default(),
+            spare_groups: Vec::new(),
             turn: Turn::default(),
             out_of_memory: false,
             disk_trouble: false,
@@ -256,23 +258,38 @@ impl Worker {
         at: &mut usize,
         out: &mut Vec<u8>,
     ) -> Progress {
+        self.process_foreseen(session, buf, at, out, None)
+    }
+
+    /// The same where the commands at `*at` were [foreseen](Worker::foresee), perhaps.
+    pub fn process_foreseen(
+        &mut self,
+        session: &mut Session,
+        buf: &mut [u8],
+        at: &mut usize,
+        out: &mut Vec<u8>,
+        foreseen: Option<Group>,
+    ) -> Progress {
         self.begin_turn();
         self.exec.actor = session.client.id;
         session.client.last_ms.store(self.exec.now_ms, Relaxed);
         session.client.is_serving.store(true, Relaxed);
-        let mut group = std::mem::take(&mut self.group);
+        let mut group = foreseen.or_else(|| self.spare_groups.pop()).unwrap_or_default();
         let progress = loop {
             if session.close_after_reply || session.client.killed.load(Relaxed) {
                 *at = buf.len();
                 break Progress::Close;
             }
-            let step = self.decode_group(session, buf, *at, &mut group);
-            let last = if group.commands.is_empty() {
-                None
-            } else {
-                self.bring_nearer(session, &group);
-                self.execute(session, buf, at, &mut group, out)
-            };
+            let mut step = Decoded::Group;
+            if group.is_empty() {
+                step = self.decode_group(session, buf, *at, &mut group);
+                // One key is looked for at once.
+                if group.keys() > 1 {
+                    self.bring_nearer(std::iter::once((session.db, &group)));
+                }
+            }
+            let last = if group.is_empty() { None } else { self.execute(session, buf, at, &mut group, out) };
+            group.clear();
             match (last, step) {
                 (Some(progress), _) => {
                     // What was decoded beyond the last executed command is decoded again later.
@@ -280,6 +297,7 @@ impl Worker {
                     break progress;
                 }
                 (None, Decoded::Group) if out.len() > OUTPUT_PAUSE => break Progress::Flush,
+                (None, Decoded::Group) if *at == buf.len() => break Progress::NeedInput(1),
                 (None, Decoded::Group) => {}
                 (None, Decoded::Incomplete { end, need }) => {
                     *at = end;
@@ -299,8 +317,7 @@ impl Worker {
                 }
             }
         };
-        group.clear();
-        self.group = group;
+        self.give_back(group);
         session.client.is_serving.store(false, Relaxed);
         self.exec.free_garbage();
         self.finish_news();

@@ -8,6 +8,10 @@ use tidegate_commands::model::{RoutedKey, Span};
 
 /// Commands decoded and prefetched together.
 const GROUP: usize = 32;
+/// Groups kept for later use.
+const SPARE_GROUPS_MAX: usize = 64;
+/// Only one of them may have more room for arguments than this.
+const SPARE_SPANS_MAX: usize = 512;
 /// Room for this many arguments is kept from one group to the next.
 const SPANS_KEPT: usize = 64 * 1024;
 
@@ -28,9 +32,9 @@ pub(super) struct Planned {
 
 const _: () = assert!(size_of::<Planned>() <= 40);
 
-/// Scratch memory of one group.
+/// Commands that were decoded and looked up together, and the scratch memory for that.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub struct Group {
     spans: Vec<Span>,
     keys: Vec<RoutedKey>,
     pub(super) commands: Vec<Planned>,
@@ -43,6 +47,16 @@ impl Group {
         let spans = &self.spans[planned.first_span as usize..][..planned.args as usize];
         let keys = &self.keys[planned.first_key as usize..][..planned.keys as usize];
         Request { buf, spans, keys, lookup: planned.lookup, route: planned.route }
+    }
+
+    /// True when nothing was decoded.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// How many keys its commands name.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     /// Forgets the group; memory that only a huge request needed is given back.
@@ -78,20 +92,13 @@ impl Worker {
         at: usize,
         group: &mut Group,
     ) -> Decoded {
-        group.clear();
-        let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
-        let limits = decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len };
+        let limits = self.limits_of(session);
         // Before authentication one command may change the limits of the next.
-        let most = if authenticated { GROUP } else { 1 };
+        let most = if limits.authenticated { GROUP } else { 1 };
         let db = session.db;
-        let mut at = at;
+        let mut at = self.decode_plain(session, &limits, buf, at, most, group);
         while group.commands.len() < most {
             let first_span = group.spans.len();
-            if let Some(end) = session.decoder.decode_plain(buf, at, &limits, &mut group.spans) {
-                self.plan(db, buf, first_span, end, group);
-                at = end;
-                continue;
-            }
             let inline = buf.get(at).is_some_and(|byte| *byte != b'*');
             // An inline request is un-escaped in place, so it must not be decoded twice: it runs alone.
             if inline && !group.commands.is_empty() {
@@ -108,8 +115,53 @@ impl Worker {
                 Ok(Step::Incomplete { end, need }) => return Decoded::Incomplete { end, need },
                 Err(error) => return Decoded::Broken(error),
             }
+            at = self.decode_plain(session, &limits, buf, at, most, group);
         }
         Decoded::Group
+    }
+
+    /// The same as long as requests are plain, which leaves no trace in the decoder; returns where it stopped.
+    #[inline]
+    fn decode_plain(
+        &self,
+        session: &mut Session,
+        limits: &decode::Limits,
+        buf: &[u8],
+        mut at: usize,
+        most: usize,
+        group: &mut Group,
+    ) -> usize {
+        while group.commands.len() < most {
+            let first_span = group.spans.len();
+            let Some(end) = session.decoder.decode_plain(buf, at, limits, &mut group.spans) else { break };
+            self.plan(session.db, buf, first_span, end, group);
+            at = end;
+        }
+        at
+    }
+
+    #[inline]
+    fn limits_of(&self, session: &Session) -> decode::Limits {
+        let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
+        decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len }
+    }
+
+    /// Decodes what is plain at the start of an input and will be executed soon, so that its memory can be brought nearer
+    /// together with that of others: see [`Worker::bring_nearer`] and [`Worker::process_foreseen`]. True when that is all
+    /// of the input, and soon done with: others may be read before it is executed.
+    pub fn foresee(&mut self, session: &mut Session, buf: &[u8]) -> (Group, bool) {
+        let mut group = self.spare_groups.pop().unwrap_or_default();
+        let limits = self.limits_of(session);
+        let mut end = 0;
+        if limits.authenticated {
+            end = self.decode_plain(session, &limits, buf, 0, GROUP, &mut group);
+        }
+        let is_short = |planned: &Planned| match planned.lookup {
+            Lookup::Found(entry) => entry.short.is_some_and(|short| short.accepts(planned.args)),
+            Lookup::UnknownSubcommand | Lookup::Unknown => false,
+        };
+        let others_may_wait = end == buf.len() && group.commands.iter().all(is_short);
+        (group, others_may_wait)
     }
 
     /// Looks a command up that was decoded, routes it, and asks for the first part of what finds its keys.
@@ -143,21 +195,27 @@ impl Worker {
         });
     }
 
-    /// Brings the group's memory nearer.
+    /// Brings the memory of groups nearer that are executed next, each for a client with this database selected.
     ///
-    /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys of the
-    /// group before the next is: short loops, so that the processor waits for many of them at once.
+    /// A key's memory is a chain of three: entry of the directory, bucket, record. Each is asked for for all keys before the
+    /// next is: short loops, so that the processor waits for many of them at once.
+    pub fn bring_nearer<'g>(&self, groups: impl Iterator<Item = (usize, &'g Group)> + Clone) {
+        let shards = &self.eternal.shards;
+        for (db, group) in groups.clone() {
+            group.keys.iter().for_each(|key| shards.prefetch_bucket(key.shard, db, key.hash));
+        }
+        for (db, group) in groups {
+            group.keys.iter().for_each(|key| shards.prefetch_record(key.shard, db, key.hash));
+        }
+    }
+
+    /// Takes back what is not needed any more.
     #[inline]
-    pub(super) fn bring_nearer(&self, session: &Session, group: &Group) {
-        // One key is looked for at once.
-        if group.keys.len() > 1 {
-            let (shards, db) = (&self.eternal.shards, session.db);
-            for key in &group.keys {
-                shards.prefetch_bucket(key.shard, db, key.hash);
-            }
-            for key in &group.keys {
-                shards.prefetch_record(key.shard, db, key.hash);
-            }
+    pub(super) fn give_back(&mut self, mut group: Group) {
+        group.clear();
+        let is_small = group.spans.capacity() <= SPARE_SPANS_MAX && group.keys.capacity() <= SPARE_SPANS_MAX;
+        if self.spare_groups.is_empty() || is_small && self.spare_groups.len() < SPARE_GROUPS_MAX {
+            self.spare_groups.push(group);
         }
     }
 }

@@ -3,11 +3,14 @@
 //! An idle connection owns no buffers. Input is read into a buffer of the thread and only an incomplete request is
 //! copied aside; output is gathered in a buffer of the thread, written once per input, and only what the socket does
 //! not take is kept.
+//!
+//! Where several connections are ready, all are read before any is executed ([`Conn::receive`], [`Conn::execute`]): at
+//! pipeline 1 that is what lets the memory of many keys be on its way at once.
 
 use super::late;
 use super::stream::Stream;
 use crate::config::ClientClass;
-use crate::dispatch::{Progress, Worker};
+use crate::dispatch::{Group, Progress, Worker};
 use crate::session::{Client, Session};
 use crate::shared::add;
 use std::cell::RefCell;
@@ -23,6 +26,11 @@ use tokio::time::Sleep;
 
 /// Bytes read at once.
 const READ_SIZE: usize = 64 * 1024;
+/// Room for the input of connections that are read before any of them is executed, in bytes. The last of them may read as
+/// much as it could alone.
+const AHEAD_SIZE: usize = 2 * READ_SIZE;
+/// Keys whose memory is asked for at once. Processors have about a dozen such requests under way: more would only wait.
+const AHEAD_KEYS: usize = 64;
 /// Output up to this size waits until the other connections were read, in bytes: the replies to a pipeline of 64 values
 /// of 64 bytes, and more.
 const DEFERRED_MAX: usize = 16 * 1024;
@@ -46,6 +54,9 @@ pub struct Local {
     /// Executes commands.
     pub worker: Worker,
     input: Vec<u8>,
+    /// What was received and not executed yet.
+    ahead: Vec<u8>,
+    ahead_len: usize,
     output: Vec<u8>,
     /// Output buffers without an owner.
     spare: Vec<Vec<u8>>,
@@ -54,7 +65,55 @@ pub struct Local {
 impl Local {
     /// The buffers of one thread.
     pub fn new(worker: Worker) -> Self {
-        Local { worker, input: vec![0; READ_SIZE], output: Vec::with_capacity(READ_SIZE), spare: Vec::new() }
+        Local {
+            worker,
+            input: vec![0; READ_SIZE],
+            ahead: vec![0; AHEAD_SIZE],
+            ahead_len: 0,
+            output: Vec::with_capacity(READ_SIZE),
+            spare: Vec::new(),
+        }
+    }
+
+    /// True when what was received, which names so many keys, has to be executed before more is.
+    pub fn is_full(&self, keys: usize) -> bool {
+        keys >= AHEAD_KEYS || self.ahead_len > AHEAD_SIZE - READ_SIZE
+    }
+
+    /// Brings the memory nearer of what is executed next, which is all that was received.
+    pub fn bring_nearer<'r>(&mut self, received: impl Iterator<Item = &'r Received> + Clone) {
+        self.ahead_len = 0;
+        // One key is looked for at once.
+        if received.clone().map(Received::keys).sum::<usize>() > 1 {
+            self.worker.bring_nearer(received.map(|received| (received.db, &received.group)));
+        }
+    }
+}
+
+/// Input that was received and not executed yet.
+#[derive(Debug)]
+pub struct Received {
+    /// Where it lies in the thread's room for that.
+    at: usize,
+    len: usize,
+    /// The database that was selected.
+    db: usize,
+    /// What was plain about the beginning.
+    group: Group,
+    /// It is done with in no time. While something else is executed, nobody may be read and not executed yet: a script that
+    /// runs for long answers others from their sockets, and is ended from there.
+    is_short: bool,
+}
+
+impl Received {
+    /// True when others may be read before it is executed.
+    pub fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// How many keys its first commands name.
+    pub fn keys(&self) -> usize {
+        self.group.keys()
     }
 }
 
@@ -207,6 +266,52 @@ impl Conn {
         }
     }
 
+    /// Reads and decodes, where nothing else is to be done for this connection. `None` when it has to take its
+    /// [turn](Conn::turn); otherwise [`Conn::execute`] comes next, before anything else is done with it.
+    pub fn receive(&mut self) -> Option<Received> {
+        let is_plain = self.partial.is_empty()
+            && self.output_waiting() == 0
+            && self.session.parked.is_none()
+            && !self.session.close_after_reply
+            && !self.client.killed.load(Relaxed)
+            && self.client.mailbox.is_empty()
+            && self.waits_for_journal().is_none();
+        if !is_plain {
+            return None;
+        }
+        let local = Rc::clone(&self.local);
+        let local = &mut *local.borrow_mut();
+        if local.worker.eternal.scripts.busy.is_busy() {
+            return None;
+        }
+        let at = local.ahead_len;
+        // The end of the stream, or an error, is there to be read again.
+        let Poll::Ready(Ok(len @ 1..)) = self.stream.read(&mut local.ahead[at..at + READ_SIZE]) else {
+            return None;
+        };
+        self.received(local, len, len);
+        local.ahead_len = at + len;
+        let (group, is_short) = local.worker.foresee(&mut self.session, &local.ahead[at..at + len]);
+        Some(Received { at, len, db: self.session.db, group, is_short })
+    }
+
+    /// Executes what was received.
+    pub fn execute(&mut self, received: Received) -> Turn {
+        let local = Rc::clone(&self.local);
+        let local = &mut *local.borrow_mut();
+        let mut ahead = std::mem::take(&mut local.ahead);
+        let input = &mut ahead[received.at..received.at + received.len];
+        if let Some(rest) = self.process(local, input, Some(received.group)) {
+            self.partial = input[rest..].to_vec();
+        }
+        local.ahead = ahead;
+        self.note_buffers(local);
+        match self.check_limits(local) {
+            Ok(()) => Turn::Again,
+            Err(end) => Turn::Ended(end),
+        }
+    }
+
     /// What is to be sent has to wait, or so much has to be written that nothing more should be read.
     #[inline]
     fn waits_for_journal(&self) -> Option<Lsn> {
@@ -237,7 +342,7 @@ impl Conn {
             };
             self.received(local, n, n);
             let mut input = std::mem::take(&mut local.input);
-            let rest = self.process(local, &mut input[..n]);
+            let rest = self.process(local, &mut input[..n], None);
             if let Some(rest) = rest {
                 self.partial = input[rest..n].to_vec();
             }
@@ -249,7 +354,7 @@ impl Conn {
             };
             self.received(local, n, self.partial.len());
             let mut input = std::mem::take(&mut self.partial);
-            if let Some(rest) = self.process(local, &mut input) {
+            if let Some(rest) = self.process(local, &mut input, None) {
                 input.drain(..rest);
                 self.partial = input;
             }
@@ -295,7 +400,8 @@ impl Conn {
     }
 
     /// Executes the complete requests in `input` and sends the replies; returns where the unprocessed rest begins.
-    fn process(&mut self, local: &mut Local, input: &mut [u8]) -> Option<usize> {
+    /// Its first commands were decoded already, perhaps.
+    fn process(&mut self, local: &mut Local, input: &mut [u8], mut foreseen: Option<Group>) -> Option<usize> {
         let mut at = 0;
         // What was to be sent when this input was read comes before the replies to it: whoever knows of a change when it
         // asks for something has heard by then which of its keys are stale.
@@ -306,7 +412,8 @@ impl Conn {
         loop {
             let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
             self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);
-            let progress = local.worker.process(&mut self.session, input, &mut at, &mut local.output);
+            let (session, out) = (&mut self.session, &mut local.output);
+            let progress = local.worker.process_foreseen(session, input, &mut at, out, foreseen.take());
             if matches!(progress, Progress::NeedInput(_)) && self.defer(local) {
                 break;
             }
@@ -530,7 +637,7 @@ impl Conn {
             // What was received in the meantime is complete already, maybe.
             if !self.partial.is_empty() && !self.session.close_after_reply {
                 let mut input = std::mem::take(&mut self.partial);
-                if let Some(rest) = self.process(local, &mut input) {
+                if let Some(rest) = self.process(local, &mut input, None) {
                     input.drain(..rest);
                     self.partial = input;
                 }

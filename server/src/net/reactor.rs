@@ -5,13 +5,15 @@
 //! read and execute, and then sends all replies. This epoll is itself a descriptor that tokio watches, so timers,
 //! listeners and signals share the thread as before.
 
-use super::conn::{Conn, End, Turn};
+use super::conn::{Conn, End, Local, Received, Turn};
 use crate::session::{Gate, Notified, Wakeups};
 use mio::{Events, Token};
 use slab::Slab;
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -32,6 +34,10 @@ pub struct Reactor {
     poll: AsyncFd<mio::Poll>,
     events: Events,
     conns: Slab<Served>,
+    /// What they share.
+    local: Rc<RefCell<Local>>,
+    /// Who was read and is executed next.
+    received: Vec<(usize, Received)>,
     /// Who was woken by other threads, timers or other connections.
     wakeups: Arc<Wakeups>,
     /// Those of them who are still to be served.
@@ -62,7 +68,7 @@ impl Reactor {
     ///
     /// # Errors
     /// The process has no descriptors left.
-    pub fn new(journal: Arc<dyn Journal>, gate: Arc<Gate>) -> io::Result<Self> {
+    pub fn new(local: Rc<RefCell<Local>>, journal: Arc<dyn Journal>, gate: Arc<Gate>) -> io::Result<Self> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe for types that may change their descriptor: mio's do not"
@@ -72,6 +78,8 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS),
             conns: Slab::new(),
+            local,
+            received: Vec::new(),
             wakeups: Arc::default(),
             woken: VecDeque::new(),
             again: Vec::new(),
@@ -132,17 +140,42 @@ impl Reactor {
             return EVENTS;
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        let mut count = 0;
+        let (mut count, mut keys) = (0, 0);
         for event in &events {
             count += 1;
             let key = event.token().0;
-            if let Some(served) = self.conns.get_mut(key) {
-                served.conn.stream_mut().note(event);
+            let Some(served) = self.conns.get_mut(key) else { continue };
+            served.conn.stream_mut().note(event);
+            if let Some(received) = served.conn.receive() {
+                keys += received.keys();
+                let is_last = !received.is_short() || self.local.borrow().is_full(keys);
+                self.received.push((key, received));
+                if is_last {
+                    self.execute_received();
+                    keys = 0;
+                }
+            } else {
+                self.execute_received();
+                keys = 0;
                 self.step(key);
             }
         }
         self.events = events;
+        self.execute_received();
         count
+    }
+
+    /// Executes what was received, in order.
+    fn execute_received(&mut self) {
+        let mut received = std::mem::take(&mut self.received);
+        self.local.borrow_mut().bring_nearer(received.iter().map(|(_, received)| received));
+        for (key, received) in received.drain(..) {
+            if let Some(served) = self.conns.get_mut(key) {
+                let turn = served.conn.execute(received);
+                self.follow(key, turn);
+            }
+        }
+        self.received = received;
     }
 
     /// Serves whoever was woken, but not more than `most`, in the order in which they were woken. What others want sent
@@ -186,11 +219,20 @@ impl Reactor {
     #[inline]
     fn step(&mut self, key: usize) {
         let Some(served) = self.conns.get_mut(key) else { return };
-        match served.conn.turn(&mut Context::from_waker(&served.waker)) {
+        let turn = served.conn.turn(&mut Context::from_waker(&served.waker));
+        self.follow(key, turn);
+    }
+
+    /// Sees to what a connection does next.
+    #[inline]
+    fn follow(&mut self, key: usize, turn: Turn) {
+        match turn {
             Turn::Idle => {}
             Turn::Again => self.again.push(key),
             Turn::After(lsn) => {
-                if !std::mem::replace(&mut served.is_gated, true) {
+                if let Some(served) = self.conns.get_mut(key)
+                    && !std::mem::replace(&mut served.is_gated, true)
+                {
                     self.gated.push(Reverse((lsn, key)));
                 }
             }
