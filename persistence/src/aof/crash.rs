@@ -278,7 +278,7 @@ impl World {
         let writer = if is_new {
             self.is_beginning = true;
             self.snapshot = Some(0);
-            self.aof.prepare(loaded.manifest).map(|prepared| self.aof.begun(prepared))
+            self.aof.prepare(|| Ok(loaded.manifest)).map(|prepared| self.aof.begun(prepared))
         } else {
             self.aof.resumed(loaded)
         };
@@ -377,9 +377,9 @@ impl World {
                 Some(units) => match self.write_snapshot(units) {
                     Ok(path) if self.lot.pick(5) > 0 => {
                         self.snapshots += 1;
-                        self.aof.rewritten(path);
+                        self.aof.rewritten(path, self.aof.turn());
                     }
-                    _ => self.aof.not_rewritten(),
+                    _ => self.aof.not_rewritten(self.aof.turn()),
                 },
             },
             90..92 => {

@@ -23,6 +23,8 @@ mod log;
 mod manifest;
 pub mod read;
 mod sync;
+#[cfg(test)]
+mod turns;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +32,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 pub use self::base::BaseError;
@@ -202,7 +204,13 @@ pub struct Aof {
     core: Arc<Core>,
     seat: Arc<Seat>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held while files are begun, or made without being begun.
+    turn: Mutex<Turn>,
 }
+
+/// How often it was begun and ended: what a snapshot is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn(u64);
 
 impl Aof {
     /// Not in use yet.
@@ -219,7 +227,7 @@ impl Aof {
     ) -> Self {
         let (log, settings, status) = Default::default();
         let core = Core { log, settings, status, disk, clock, place, replication_id };
-        Aof { core: Arc::new(core), seat: Arc::default(), thread: Mutex::default() }
+        Aof { core: Arc::new(core), seat: Arc::default(), thread: Mutex::default(), turn: Mutex::default() }
     }
 
     /// What was appended, and how far it was written.
@@ -272,15 +280,27 @@ impl Aof {
         Ok(writer)
     }
 
-    /// Gets ready to begin: makes the directory and a first file. `manifest` is what is there from earlier. Waits for the
-    /// end of what was written before, so no shard may be held.
+    fn turns(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a snapshot of this moment is of. Call it with all shards held.
+    pub fn turn(&self) -> Turn {
+        *self.turns()
+    }
+
+    /// Gets ready to begin: makes the directory and a first file. `manifest` tells what is there from earlier, when all that
+    /// was written before has come to its end, which this waits for.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn prepare(&self, manifest: Manifest) -> std::io::Result<Prepared> {
+    pub fn prepare(&self, manifest: impl FnOnce() -> std::io::Result<Manifest>) -> std::io::Result<Prepared> {
+        let mut turn = self.turns();
         self.join();
-        let mut writer = self.writer(Loaded { manifest, ..Loaded::default() });
+        let mut writer = self.writer(Loaded { manifest: manifest()?, ..Loaded::default() });
         writer.begin()?;
+        // A snapshot from before does not know this file.
+        turn.0 += 1;
         Ok(Prepared(writer))
     }
 
@@ -296,6 +316,7 @@ impl Aof {
 
     /// The same without a thread.
     fn begun(&self, prepared: Prepared) -> Writer {
+        self.turns().0 += 1;
         self.core.log.set_failure(None);
         self.core.log.begin_anew();
         self.note_rewriting();
@@ -317,12 +338,24 @@ impl Aof {
         self.core.status.rewrite_began_s.store(self.core.clock.unix_s(), Relaxed);
     }
 
-    /// Makes this snapshot the base where nothing is journaled: whoever turns that on at the next start finds it.
+    /// Makes this snapshot the base where nothing is journaled: whoever turns that on at the next start finds it. If that
+    /// was turned on since, the snapshot lacks what happened before, and is removed.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn rewritten_alone(&self, manifest: Manifest, snapshot: PathBuf) -> std::io::Result<()> {
-        let mut writer = self.writer(Loaded { manifest, ..Loaded::default() });
+    pub fn rewritten_alone(
+        &self,
+        manifest: impl FnOnce() -> std::io::Result<Manifest>,
+        snapshot: PathBuf,
+        turn: Turn,
+    ) -> std::io::Result<()> {
+        let turns = self.turns();
+        if *turns != turn {
+            return self.remove_late(&snapshot);
+        }
+        // What was ended may still be writing.
+        self.join();
+        let mut writer = self.writer(Loaded { manifest: manifest()?, ..Loaded::default() });
         writer.begin()?;
         writer.obey(Order::Rewritten(snapshot));
         Ok(())
@@ -356,8 +389,15 @@ impl Aof {
     }
 
     /// There will be no such snapshot.
-    pub fn not_rewritten_alone(&self) {
-        self.writer(Loaded::default()).obey(Order::NotRewritten);
+    pub fn not_rewritten_alone(&self, turn: Turn) {
+        if *self.turns() == turn {
+            self.writer(Loaded::default()).obey(Order::NotRewritten);
+        }
+    }
+
+    fn remove_late(&self, snapshot: &std::path::Path) -> std::io::Result<()> {
+        tracing::info!("The append-only file was turned on or off since: this rewrite is not used");
+        self.core.disk.remove(snapshot)
     }
 
     /// Makes the directory of the files, if it is not there.
@@ -368,20 +408,31 @@ impl Aof {
         self.core.disk.create_dir(&self.core.place.dir)
     }
 
-    /// The snapshot is in this file, written and synced.
-    pub fn rewritten(&self, snapshot: PathBuf) {
-        self.core.log.order(Order::Rewritten(snapshot));
+    /// The snapshot is in this file, written and synced. If it was ended or begun anew since `turn`, the snapshot is of a
+    /// moment that nothing was written from on, and is removed.
+    pub fn rewritten(&self, snapshot: PathBuf, turn: Turn) {
+        let turns = self.turns();
+        if *turns == turn {
+            self.core.log.order(Order::Rewritten(snapshot));
+        } else if let Err(error) = self.remove_late(&snapshot) {
+            tracing::warn!("The file of a rewrite that is not used cannot be removed: {error}");
+        }
     }
 
     /// There will be no snapshot.
-    pub fn not_rewritten(&self) {
-        self.core.log.order(Order::NotRewritten);
+    pub fn not_rewritten(&self, turn: Turn) {
+        if *self.turns() == turn {
+            self.core.log.order(Order::NotRewritten);
+        }
     }
 
-    /// Takes no more units: call it with all shards held. What was appended is still written and synced.
+    /// Takes no more units: call it with all shards held. What was appended is still written and synced, and no snapshot
+    /// replaces it any more.
     pub fn end(&self) {
+        self.turns().0 += 1;
         self.core.log.enable(false);
         self.core.log.order(Order::Stop);
+        self.core.status.is_rewriting.store(false, SeqCst);
     }
 
     /// Removes replaced files, if they are no longer to be kept.

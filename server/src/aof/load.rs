@@ -211,7 +211,7 @@ fn begin(shared: &Arc<Shared>) -> io::Result<()> {
     if has_snapshot {
         dataset::load_at_start(shared).map_err(io::Error::other)?;
     }
-    aof.begin(aof.prepare(Manifest::default())?)?;
+    aof.begin(aof.prepare(|| Ok(Manifest::default()))?)?;
     let base = aof.place().file("temp-base.rdb");
     dataset::save_as(shared, &mut shared.shards.hold_all(), &base, true).map_err(io::Error::other)?;
     tracing::info!("Creating AOF base file on server start");
@@ -220,7 +220,7 @@ fn begin(shared: &Arc<Shared>) -> io::Result<()> {
     } else {
         aof.as_commands(&base, shared.config.databases(), &|| true).map_err(io::Error::other)?
     };
-    aof.rewritten(base);
+    aof.rewritten(base, aof.turn());
     while aof.status().is_rewriting.load(Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
     }

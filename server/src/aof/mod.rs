@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_persistence::aof::load::read_manifest;
-use tidegate_persistence::aof::{Aof, Fsync, Place, Prepared};
+use tidegate_persistence::aof::{Aof, Fsync, Manifest, Place, Prepared, Turn};
 use tidegate_persistence::disk::Disk;
 
 /// The append-only file of a process with this configuration, not in use yet.
@@ -69,8 +69,11 @@ pub fn prepare(shared: &Shared) -> Result<Prepared, String> {
         return Err("Unable to turn on AOF: there is another journal.".to_owned());
     };
     follow(shared);
-    let manifest = read_manifest(&*shared.disk, aof.place()).map_err(|error| failed(&error))?;
-    aof.prepare(manifest).map_err(|error| failed(&error))
+    aof.prepare(|| manifest(shared, aof)).map_err(|error| failed(&error))
+}
+
+fn manifest(shared: &Shared, aof: &Aof) -> std::io::Result<Manifest> {
+    read_manifest(&*shared.disk, aof.place()).map_err(std::io::Error::other)
 }
 
 /// Everything is journaled from now on, and a snapshot of this moment will come before it. `hold` must hold all shards.
@@ -160,46 +163,64 @@ fn begin_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Begun {
     if let Refusal::Thread(error) = refusal {
         tracing::warn!("Can't rewrite append only file in background: {error}");
     }
-    not_rewritten(shared);
+    if let Some(aof) = &shared.aof {
+        not_rewritten(aof, Snapshot::of(shared, aof));
+    }
     shared.rewriting.schedule();
     Begun::Later
 }
 
+/// What a snapshot is of.
+#[derive(Debug, Clone, Copy)]
+struct Snapshot {
+    turn: Turn,
+    /// Nothing was journaled.
+    is_alone: bool,
+}
+
+impl Snapshot {
+    /// Of this moment. All shards must be held.
+    fn of(shared: &Shared, aof: &Aof) -> Self {
+        Snapshot { turn: aof.turn(), is_alone: !shared.journaled.load(Relaxed) }
+    }
+}
+
 fn try_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Result<(), Refusal> {
     let Some(aof) = &shared.aof else { return Ok(()) };
+    let snapshot = Snapshot::of(shared, aof);
     let target = aof.place().file(&format!("temp-rewriteaof-bg-{}.aof", std::process::id()));
     let file = target.clone();
     let request = Request {
         kind: Kind::Rewrite,
         target,
         header: dataset::header(shared, true),
-        done: Box::new(move |shared, result| end(shared, result, file)),
+        done: Box::new(move |shared, result| end(shared, snapshot, result, file)),
     };
     snapshot::begin(shared, hold, request)?;
     tracing::info!("Background append only file rewriting started by pid {}", std::process::id());
     Ok(())
 }
 
-fn end(shared: &Arc<Shared>, result: Result<u64, Failure>, file: PathBuf) {
+fn end(shared: &Arc<Shared>, snapshot: Snapshot, result: Result<u64, Failure>, file: PathBuf) {
     let Some(aof) = &shared.aof else { return };
     match result {
         Ok(_) => {
-            let Some(file) = formed(shared, aof, file) else { return not_rewritten(shared) };
+            let Some(file) = formed(shared, aof, file) else { return not_rewritten(aof, snapshot) };
             tracing::info!("Background AOF rewrite terminated with success");
-            if shared.journaled.load(Relaxed) {
-                aof.rewritten(file);
+            if snapshot.is_alone {
+                rewritten_alone(shared, aof, snapshot, file);
             } else {
-                rewritten_alone(shared, file);
+                aof.rewritten(file, snapshot.turn);
             }
         }
         Err(Failure::Cancelled) => {
             tracing::warn!("Background AOF rewrite terminated by signal 10");
-            not_rewritten(shared);
+            not_rewritten(aof, snapshot);
         }
         Err(failure) => {
             tracing::warn!("{failure}");
             tracing::warn!("Background AOF rewrite terminated with error");
-            not_rewritten(shared);
+            not_rewritten(aof, snapshot);
         }
     }
 }
@@ -216,21 +237,16 @@ fn formed(shared: &Shared, aof: &Aof, snapshot: PathBuf) -> Option<PathBuf> {
 }
 
 /// Nothing is journaled, but whoever turns that on at the next start finds what there is now.
-fn rewritten_alone(shared: &Shared, file: PathBuf) {
-    let Some(aof) = &shared.aof else { return };
-    let result = read_manifest(&*shared.disk, aof.place())
-        .map_err(std::io::Error::other)
-        .and_then(|manifest| aof.rewritten_alone(manifest, file));
-    if let Err(error) = result {
+fn rewritten_alone(shared: &Shared, aof: &Aof, snapshot: Snapshot, file: PathBuf) {
+    if let Err(error) = aof.rewritten_alone(|| manifest(shared, aof), file, snapshot.turn) {
         tracing::warn!("Error trying to put the rewritten AOF in place: {error}");
-        aof.not_rewritten_alone();
+        aof.not_rewritten_alone(snapshot.turn);
     }
 }
 
 /// There is no snapshot for the append-only file.
-fn not_rewritten(shared: &Shared) {
-    let Some(aof) = &shared.aof else { return };
-    if shared.journaled.load(Relaxed) { aof.not_rewritten() } else { aof.not_rewritten_alone() }
+fn not_rewritten(aof: &Aof, snapshot: Snapshot) {
+    if snapshot.is_alone { aof.not_rewritten_alone(snapshot.turn) } else { aof.not_rewritten(snapshot.turn) }
 }
 
 /// Rewrites the append-only file if it is time: somebody asked for it, or it has grown enough.
