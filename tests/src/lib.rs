@@ -3,6 +3,7 @@
 //! Tidegate and on a real Redis and compares everything it can see.
 
 pub mod clock;
+pub mod ledger;
 pub mod oracle;
 pub mod random;
 pub mod resp;

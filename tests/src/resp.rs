@@ -341,9 +341,16 @@ impl RespClient {
             self.start = 0;
         }
         let mut chunk = [0; 16_384];
-        let count = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(&mut chunk)?,
-            Stream::Unix(stream) => stream.read(&mut chunk)?,
+        let count = loop {
+            let result = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(&mut chunk),
+                Stream::Unix(stream) => stream.read(&mut chunk),
+            };
+            match result {
+                // This process was stopped and goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
         };
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
