@@ -2,6 +2,7 @@
 
 use super::functions::{FCALL, FCALL_RO, FUNCTION};
 use super::help::help;
+use super::pubsub::deliver;
 use super::{Control, ControlCtx, Flow, control};
 use crate::dispatch::monitor_line;
 use crate::script::{Code, Invocation, Kind, Permits, Script, Sha, parse_sha, sha_of};
@@ -153,7 +154,12 @@ pub(super) fn run(
         (Some(_), None) => return Err(Error::new("ERR This Redis command is not allowed from script")),
         (None, _) => None,
     };
+    let (is_alone, mark) = (transaction.is_none(), reply.mark());
     let verdict = cx.worker.run_script(cx.session, code, call, transaction, reply)?;
+    if is_alone && !cx.session.client.mailbox.is_empty() {
+        // What it published to its own connection comes before the reply, as with PUBLISH.
+        reply.before(mark, |reply| deliver(cx, reply));
+    }
     if verdict.failed {
         add(&cx.worker.stats.commands[cx.entry.id].failed, 1);
         for text in &verdict.uncounted {

@@ -29,7 +29,9 @@ impl Author<'_> {
     }
 
     fn key(&mut self) -> String {
-        match self.below(12) {
+        match self.below(14) {
+            12 => self.one(&["(next(t))", "select(2, unpack(KEYS))", "unpack(KEYS, 2, 3)", "a"]).into(),
+            13 => format!("({} and {})", self.variable(), self.one(&["KEYS[1]", "a", "b"])),
             0 => self.variable().into(),
             1 => "unpack(KEYS)".into(),
             2 => format!("{} or KEYS[2]", self.variable()),
@@ -43,7 +45,17 @@ impl Author<'_> {
 
     fn call(&mut self) -> String {
         let key = self.key();
-        match self.below(14) {
+        match self.below(17) {
+            14 => format!(
+                "redis.call('sintercard', {}, KEYS[1], {key})",
+                self.one(&["1", "2", "'2'", "d", "#t"])
+            ),
+            15 => format!(
+                "redis.call('msetex', {}, {key}, 'v', {}, 'w')",
+                self.one(&["1", "2", "3"]),
+                self.key()
+            ),
+            16 => format!("redis.call('rename', {key}, {})", self.key()),
             0 => format!("c('get', {key})"),
             1 => format!("{}('get', {key})", self.variable()),
             2 => format!("r.call('get', {key})"),
@@ -107,7 +119,37 @@ impl Author<'_> {
 
     fn statement(&mut self) {
         let name = self.variable();
-        match self.below(if self.depth < 4 { 20 } else { 10 }) {
+        match self.below(if self.depth < 4 { 27 } else { 10 }) {
+            20 => {
+                let other = self.variable();
+                self.write(&format!("{name}, {other} = {other}, {name};"));
+            }
+            21 => self.nested("local n = 0 while n < 2 do n = n + 1", "end;"),
+            22 => {
+                let condition = self.call();
+                self.nested(
+                    "for i = 1, 2 do repeat local a, b = b, a",
+                    &format!("until {condition} or true end;"),
+                );
+            }
+            23 => {
+                // Somebody assigns to what others see.
+                let value = self.value();
+                self.write(&format!("local function set() {name} = {value} end"));
+                self.block();
+                self.write("set();");
+            }
+            24 => self.nested("for a = 1, 2 do", "end;"),
+            25 => {
+                let (one, other) = (self.value(), self.value());
+                self.write(&format!(
+                    "do local {name} = {one}; f = function(a) {name} = {other}; return {name} end end;"
+                ));
+            }
+            26 => {
+                let value = self.value();
+                self.write(&format!("local {name} {name} = {value};"));
+            }
             0 | 1 => {
                 let value = self.value();
                 self.write(&format!("local {name} = {value};"));
