@@ -38,6 +38,15 @@ fn tidegate_agrees_with_redis() {
     assert_agrees(&run(&options));
 }
 
+/// Among all families scripts are rare.
+#[test]
+fn scripts_agree_with_redis() {
+    let mut options = Options::new(tidegate_binary(), 41, 30_000);
+    options.families = vec!["scripts".to_owned()];
+    options.differences_max = 5;
+    assert_agrees(&run(&options));
+}
+
 fn keep_request(_: &mut Vec<Vec<u8>>) {}
 
 fn keep_reply(_: &Op, _: &mut Vec<u8>) {}

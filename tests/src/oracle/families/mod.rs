@@ -10,6 +10,7 @@ mod hyperloglogs;
 mod introspection;
 mod keyspace;
 mod lists;
+mod scripts;
 mod sets;
 mod sort;
 mod streams;
@@ -52,6 +53,7 @@ pub static FAMILIES: &[&Family] = &[
     &geo::FAMILY,
     &streams::FAMILY,
     &sort::FAMILY,
+    &scripts::FAMILY,
 ];
 
 /// Keys that mostly hold hashes.
