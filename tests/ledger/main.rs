@@ -3,6 +3,7 @@
 
 use tidegate_tests::ledger::Server;
 use tidegate_tests::ledger::anchors::{self, Anchor};
+use tidegate_tests::ledger::lane::{self, Order};
 use tidegate_tests::server::{REDIS_SERVER, tidegate_binary};
 
 fn check(anchor: &Anchor) {
@@ -18,6 +19,25 @@ fn check(anchor: &Anchor) {
     std::fs::remove_dir_all(&dir).expect("nothing is left but an empty directory");
     assert!(target.is_fine, "{}: {}", anchor.name, target.text);
     assert!(!anchor.is_certain || !control.is_fine, "the control shows nothing: {}", control.text);
+}
+
+/// The mistake that all of this is about, for which there is a setting: the ledger has to see it.
+#[test]
+fn a_reply_before_the_write_is_noticed() {
+    let dir = std::env::temp_dir().join(format!("tidegate-mistake-{}", std::process::id()));
+    let figures = lane::run(&Order {
+        program: tidegate_binary(),
+        mode: "everysec",
+        options: vec!["--appendonly-ack", "none"],
+        is_slow: true,
+        // Nothing is kept of what is meant to be lost.
+        is_control: true,
+        kills: 4,
+        seed: 7,
+        dir: dir.clone(),
+    });
+    let figures = figures.unwrap_or_else(|error| panic!("the server cannot be killed: {error}"));
+    assert!(figures.sum.lost > 0, "{figures:?}");
 }
 
 #[test]

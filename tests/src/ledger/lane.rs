@@ -31,6 +31,8 @@ pub struct Order {
     pub program: PathBuf,
     /// `appendfsync`.
     pub mode: &'static str,
+    /// More options, as separate words.
+    pub options: Vec<&'static str>,
     /// On a slow disk.
     pub is_slow: bool,
     /// What it loses is expected, and not kept.
@@ -147,7 +149,7 @@ struct Lane<'a> {
 pub fn run(order: &Order) -> io::Result<Figures> {
     fs::create_dir_all(&order.dir)?;
     let disk = if order.is_slow { Some(SlowDisk::new(&order.dir)?) } else { None };
-    let options = [
+    let mut options = vec![
         "--appendfsync",
         order.mode,
         "--auto-aof-rewrite-min-size",
@@ -155,6 +157,7 @@ pub fn run(order: &Order) -> io::Result<Figures> {
         "--auto-aof-rewrite-percentage",
         "100",
     ];
+    options.extend(&order.options);
     let mut lane = Lane {
         server: Installed::new(&order.program, &order.dir.join("data"), &options),
         order,

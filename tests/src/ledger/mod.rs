@@ -155,6 +155,7 @@ fn run_disk(
             Order {
                 program: server.program.clone(),
                 mode,
+                options: Vec::new(),
                 is_slow,
                 is_control: server.is_control,
                 kills: options.kills / lanes + usize::from(lane < options.kills % lanes),
