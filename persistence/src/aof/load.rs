@@ -289,6 +289,13 @@ impl Loading {
         }
     }
 
+    /// Takes the memory of a piece back, for others.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        if let Stage::Commands(reader) = &mut self.stage {
+            reader.give_back(buffer);
+        }
+    }
+
     /// The snapshot was loaded: it took so many bytes of its file.
     ///
     /// # Errors

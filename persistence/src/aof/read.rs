@@ -20,7 +20,7 @@ use crate::journal::Lsn;
 /// Bytes read at once.
 const READ_SIZE: usize = 1 << 20;
 /// So much of what others appended is gathered before it is handed out.
-const PIECE_MAX: usize = 16 << 20;
+const PIECE_MAX: usize = 1 << 20;
 /// A longer comment is none, in bytes.
 const COMMENT_MAX: usize = 1024;
 /// A longer count is none, in bytes.
@@ -150,6 +150,8 @@ pub struct Reader {
     /// Stop before what is later than this, Unix seconds.
     until_s: Option<i64>,
     end: Option<End>,
+    /// Memory for buffers to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -179,6 +181,7 @@ impl Reader {
             has_batches: false,
             until_s: None,
             end: None,
+            spare: Vec::new(),
         }
     }
 
@@ -194,6 +197,11 @@ impl Reader {
     pub fn begun_by_us(mut self, has_batches: bool) -> Self {
         self.has_batches = has_batches;
         self
+    }
+
+    /// Takes the memory of a piece back.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.spare.push(buffer);
     }
 
     fn at(&self, index: usize) -> u64 {
@@ -295,7 +303,9 @@ impl Reader {
 
     /// Takes the first `end` bytes of the buffer.
     fn take(&mut self, end: usize) -> Piece {
-        let rest = self.buf[end..].to_vec();
+        let mut rest = self.spare.pop().unwrap_or_default();
+        rest.clear();
+        rest.extend_from_slice(&self.buf[end..]);
         let mut bytes = std::mem::replace(&mut self.buf, rest);
         bytes.truncate(end);
         let offset = self.offset;
@@ -319,16 +329,9 @@ impl Reader {
     fn fill(&mut self) -> io::Result<()> {
         let len = self.buf.len();
         // As much again as there is, so that a large command is not copied over and over.
-        self.buf.resize(len + len.clamp(READ_SIZE, 64 << 20), 0);
-        let result = loop {
-            match self.file.read(&mut self.buf[len..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
-        let read = *result.as_ref().unwrap_or(&0);
-        self.buf.truncate(len + read);
-        self.is_over = result? == 0;
+        let wanted = len.clamp(READ_SIZE, 64 << 20);
+        let read = self.file.by_ref().take(wanted as u64).read_to_end(&mut self.buf)?;
+        self.is_over = read < wanted;
         Ok(())
     }
 

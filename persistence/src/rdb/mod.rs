@@ -12,13 +12,15 @@
 //! by its number, before they touch their data.
 
 mod chunk;
+mod part;
 mod read;
 mod save;
 #[cfg(test)]
 mod tests;
 
 pub use chunk::{Chunk, ChunkWriter, put_large};
-pub use read::{Entry, LoadError, Loader, Note};
+pub use part::Part;
+pub use read::{Entry, Found, LoadError, Loader, Note};
 pub use save::{Header, SaveError, Saver, put_in_place, save, temporary};
 
 /// Opcodes, which count downwards where the encodings of values count upwards.

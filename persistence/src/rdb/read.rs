@@ -6,6 +6,7 @@ use tidegate_data::rdb::{self, Checksum, Dialect, Reader, Rules, Source, is_know
 use tidegate_data::{Encodings, Record};
 
 use super::opcode;
+use super::part::{Attributes, Part, whole_keys};
 
 const MAGIC_LEN: usize = 9;
 /// The first version that ends with a checksum.
@@ -97,6 +98,15 @@ pub struct Entry {
     pub frequency: Option<u8>,
 }
 
+/// What is next in a file.
+#[derive(Debug)]
+pub enum Found {
+    /// Keys that were not decoded yet.
+    Part(Part),
+    /// A key that was.
+    Entry(Entry),
+}
+
 /// Reads the keys of a file one after the other.
 pub struct Loader<'f> {
     reader: Reader<FileSource>,
@@ -142,17 +152,13 @@ impl<'f> Loader<'f> {
         if self.is_done {
             return Ok(None);
         }
-        let (mut expiry_ms, mut idle_s, mut frequency) = (None, None, None);
+        let mut attributes = Attributes::default();
         loop {
             let code = self.read(Reader::byte)?;
+            if self.read(|reader| attributes.read(code, reader))? {
+                continue;
+            }
             match code {
-                opcode::EXPIRE_TIME => {
-                    let seconds = self.read(Reader::array).map(i32::from_le_bytes)?;
-                    expiry_ms = Some(i64::from(seconds) * 1000);
-                }
-                opcode::EXPIRE_TIME_MS => expiry_ms = Some(self.read(Reader::millis)?),
-                opcode::IDLE => idle_s = Some(self.read(Reader::number)?),
-                opcode::FREQ => frequency = Some(self.read(Reader::byte)?),
                 opcode::EOF => {
                     self.is_done = true;
                     self.check_sum()?;
@@ -161,18 +167,42 @@ impl<'f> Loader<'f> {
                 opcode::LOWEST.. => self.between(code)?,
                 code => {
                     let key = self.read(|reader| reader.bytes().map(<[u8]>::to_vec))?;
-                    // Redis writes -1 for a key that never expires, where it writes anything.
-                    let expiry_ms = expiry_ms.take().filter(|expiry_ms| *expiry_ms != -1);
-                    let record = rdb::load(code, &mut self.reader, &key, expiry_ms, &self.rules);
+                    let attributes = std::mem::take(&mut attributes);
+                    let record = rdb::load(code, &mut self.reader, &key, attributes.expiry_ms(), &self.rules);
+                    let Attributes { idle_s, frequency, .. } = attributes;
                     match record {
                         Ok(record) => return Ok(Some(Entry { db: self.db, record, idle_s, frequency })),
                         Err(rdb::Error::Empty) => (self.note)(Note::Empty(key)),
                         Err(error) => return Err(LoadError::at(&mut self.reader, error)),
                     }
-                    (idle_s, frequency) = (None, None);
                 }
             }
         }
+    }
+
+    /// What comes next: keys that somebody else may decode, as many as are at hand, or one key that has to be decoded in
+    /// its turn. `None` after the last, as with [`next_entry`](Self::next_entry).
+    pub fn next_found(&mut self) -> Result<Option<Found>, LoadError> {
+        while !self.is_done {
+            let source = self.reader.source_mut();
+            let len = whole_keys(source.at_hand());
+            if len > 0 {
+                let (db, rules) = (self.db, self.rules);
+                let offset = source.before;
+                let (bytes, start) = source.split(len);
+                return Ok(Some(Found::Part(Part { db, rules, bytes, start, end: start + len, offset })));
+            }
+            // A key that is not whole after this is so large that it is decoded while it is read.
+            if source.at_hand().len() >= CHUNK || !source.read_on() {
+                return Ok(self.next_entry()?.map(Found::Entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes memory back that [`Part::into_buffer`] gave.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.reader.source_mut().spare.push(buffer);
     }
 
     /// How many bytes were read.
@@ -287,6 +317,8 @@ struct FileSource {
     /// Bytes before the buffer.
     before: u64,
     failure: Option<io::Error>,
+    /// Memory for buffers to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl FileSource {
@@ -300,7 +332,33 @@ impl FileSource {
             checksum: Checksum::default(),
             before: 0,
             failure: None,
+            spare: Vec::new(),
         }
+    }
+
+    /// What is in the buffer and was not taken.
+    fn at_hand(&self) -> &[u8] {
+        &self.buffer[self.taken..]
+    }
+
+    /// Has more at hand, if there is more: true then.
+    fn read_on(&mut self) -> bool {
+        let len = self.at_hand().len();
+        // A failure shows when somebody wants what could not be read.
+        self.unread > 0 && (self.fill(len + 1).is_ok() || self.at_hand().len() > len)
+    }
+
+    /// Gives the buffer away with the next `len` bytes, which begin at the place that comes with it.
+    fn split(&mut self, len: usize) -> (Vec<u8>, usize) {
+        let start = self.taken;
+        self.taken += len;
+        self.sum();
+        let mut rest = self.spare.pop().unwrap_or_default();
+        rest.clear();
+        rest.extend_from_slice(&self.buffer[self.taken..]);
+        self.before += self.taken as u64;
+        (self.taken, self.summed) = (0, 0);
+        (std::mem::replace(&mut self.buffer, rest), start)
     }
 
     fn offset(&self) -> u64 {

@@ -127,18 +127,58 @@ fn fill(saver: &mut Saver) {
     saver.entry(&(&Record::new_int(b"n", -5, None)).into(), None, Some(200));
 }
 
-/// Everything in a file, one line each.
+fn line(Entry { db, record, idle_s, frequency }: Entry) -> String {
+    let key = String::from_utf8_lossy(record.key()).into_owned();
+    let size = record.value().string(&mut [0; 20]).map_or(0, <[u8]>::len);
+    let expiry_ms = record.expiry_ms();
+    format!("{db} {key} {size} {expiry_ms:?} {idle_s:?} {frequency:?}")
+}
+
+/// Everything in a file, one line each, whether it is read key by key or in parts.
 fn lines(content: &[u8]) -> Result<Vec<String>, LoadError> {
+    let whole = lines_of_keys(content);
+    let parts = lines_of_parts(content);
+    assert_eq!(format!("{whole:?}"), format!("{parts:?}"));
+    whole
+}
+
+fn lines_of_parts(content: &[u8]) -> Result<Vec<String>, LoadError> {
+    let mut notes = Vec::new();
+    let mut note = |note: Note| notes.push(format!("{note:?}"));
+    let file = Box::new(io::Cursor::new(content.to_vec()));
+    let mut loader = Loader::new(file, content.len() as u64, 16, Encodings::default(), true, &mut note)?;
+    let (mut lines, mut empty) = (Vec::new(), Vec::new());
+    while let Some(found) = loader.next_found()? {
+        match found {
+            Found::Entry(entry) => lines.push(line(entry)),
+            Found::Part(part) => {
+                let mut each = |entry| {
+                    lines.push(line(entry));
+                    true
+                };
+                part.decode(&mut each, &mut |key| {
+                    empty.push(format!("{:?}", Note::Empty(key.to_vec())));
+                })?;
+                loader.give_back(part.into_buffer());
+            }
+        }
+    }
+    assert!(loader.next_found()?.is_none());
+    assert!(loader.offset() <= content.len() as u64);
+    drop(loader);
+    notes.append(&mut empty);
+    notes.append(&mut lines);
+    Ok(notes)
+}
+
+fn lines_of_keys(content: &[u8]) -> Result<Vec<String>, LoadError> {
     let mut notes = Vec::new();
     let mut note = |note: Note| notes.push(format!("{note:?}"));
     let file = Box::new(io::Cursor::new(content.to_vec()));
     let mut loader = Loader::new(file, content.len() as u64, 16, Encodings::default(), true, &mut note)?;
     let mut lines = Vec::new();
-    while let Some(Entry { db, record, idle_s, frequency }) = loader.next_entry()? {
-        let key = String::from_utf8_lossy(record.key()).into_owned();
-        let size = record.value().string(&mut [0; 20]).map_or(0, <[u8]>::len);
-        let expiry_ms = record.expiry_ms();
-        lines.push(format!("{db} {key} {size} {expiry_ms:?} {idle_s:?} {frequency:?}"));
+    while let Some(entry) = loader.next_entry()? {
+        lines.push(line(entry));
     }
     assert!(loader.next_entry()?.is_none());
     drop(loader);
@@ -161,6 +201,37 @@ fn what_is_saved_is_loaded() {
         "9 n 2 None None Some(200)",
     ];
     assert_eq!(lines(&content).unwrap(), expected);
+}
+
+#[test]
+fn many_keys_come_in_parts_and_large_ones_alone() {
+    let disk = MemoryDisk::default();
+    let large: Vec<u8> = (0..1u32 << 19).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut fill = |saver: &mut Saver| {
+        saver.database(0, 9, 0);
+        for number in 0..30_000 {
+            let expiry_ms = (number % 3 == 0).then_some(1_700_000_000_000 + number);
+            saver.entry(&(&string(&format!("key {number}"), "value", expiry_ms)).into(), None, Some(7));
+            if number % 10_000 == 0 {
+                let key = format!("large {number}");
+                let record = Record::new_bytes(key.as_bytes(), &large, StringEncoding::Raw, None);
+                saver.entry(&(&record).into(), None, None);
+            }
+        }
+    };
+    save(&disk, Path::new("dump.rdb"), &Header { compress: false, ..header() }, &mut fill).unwrap();
+    let content = disk.content("dump.rdb").unwrap();
+    assert_eq!(lines(&content).unwrap().len(), 30_004);
+    let mut note = |_| {};
+    let file = Box::new(io::Cursor::new(content.clone()));
+    let mut loader =
+        Loader::new(file, content.len() as u64, 16, Encodings::default(), true, &mut note).unwrap();
+    let (mut parts, mut alone) = (0, 0);
+    while let Some(found) = loader.next_found().unwrap() {
+        if matches!(found, Found::Part(_)) { parts += 1 } else { alone += 1 }
+    }
+    // The first key of the database comes with what stands before it.
+    assert_eq!((parts > 2, parts < 20, alone), (true, true, 4));
 }
 
 #[test]

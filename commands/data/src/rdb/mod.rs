@@ -16,7 +16,7 @@
 //! * `lzf`: the compression of strings. `checksum`: CRC-64.
 //! * `blob`: the packed encodings: listpack, ziplist, zipmap, intset.
 //! * `code`: the numbers of the encodings. `decode`: each of them, element by element;
-//!   `module`: what can be said of modules' values.
+//!   `skip`: where they end; `module`: what can be said of modules' values.
 //! * `load`, `save`: from them to our own records, and back; `stream`: both for streams. `payload`: `DUMP` and `RESTORE`.
 //! * `library`: functions as a release candidate wrote them.
 
@@ -28,6 +28,7 @@ mod lzf;
 mod payload;
 mod read;
 mod save;
+mod skip;
 mod stream;
 mod write;
 
@@ -43,6 +44,7 @@ pub use load::{Rules, load};
 pub use payload::{PayloadError, VERSION_OWN, dump, is_known_version, restore, version_of};
 pub use read::{Reader, Source};
 pub use save::{encoding_of, save};
+pub use skip::skip;
 pub use write::{Output, Writer};
 
 use std::fmt;

@@ -164,6 +164,23 @@ impl<S: Source> Reader<S> {
         }
     }
 
+    /// Goes past a string.
+    pub fn skip_string(&mut self) -> Result<(), Error> {
+        let len = match self.length()? {
+            Length::Plain(len) => len,
+            Length::Special(INT8) => 1,
+            Length::Special(INT16) => 2,
+            Length::Special(INT32) => 4,
+            Length::Special(LZF) => {
+                let packed_len = self.number()?;
+                self.number()?;
+                packed_len
+            }
+            Length::Special(_) => return Err(Error::Corrupt("unknown form of a string")),
+        };
+        self.sized(len).map(|_| ())
+    }
+
     fn sized(&mut self, len: u64) -> Result<&[u8], Error> {
         self.take(usize::try_from(len).map_err(|_| Error::Truncated)?)
     }
