@@ -10,7 +10,8 @@
 //! * [`dispatch`]: look up, gate, route, run. [`dispatch::Worker::process`] is the engine, and does no I/O.
 //! * [`registry`]: all commands by name. [`control`]: commands about the connection or the process.
 //! * [`shard`]: the sharded keyspace: locks, holds, running handlers and settling what they did, watched keys.
-//! * [`dataset`]: saving the data set as a whole, and loading it. [`snapshot`]: saving it in the background.
+//! * [`dataset`]: saving the data set as a whole, and loading it. [`loading`]: that at the start. [`snapshot`]: saving it in
+//!   the background.
 //!   [`digest`]: its fingerprint.
 //! * [`migrate`]: sending keys to other servers.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
@@ -35,6 +36,7 @@ pub mod control;
 pub mod dataset;
 pub mod digest;
 pub mod dispatch;
+pub mod loading;
 pub mod memory;
 pub mod migrate;
 pub mod net;
@@ -77,6 +79,10 @@ pub fn renamed_commands(config: &Config) -> Result<Vec<(String, String)>, LoadEr
 pub fn run(config: Config, renamed: &[(String, String)], process: &Process) -> std::io::Result<()> {
     let server = Server::start(config, renamed)?;
     let config = &server.shared().config;
+    if server.shared().shutdown.is_requested() {
+        server.join();
+        return Ok(());
+    }
     if config.port() != 0 || config.tls_port() != 0 {
         tracing::info!("Ready to accept connections");
     }

@@ -3,8 +3,9 @@
 use crate::aof;
 use crate::clock;
 use crate::config::Config;
-use crate::dataset::{self, LoadFailure};
+use crate::dataset;
 use crate::dispatch::Worker;
+use crate::loading;
 use crate::memory;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
@@ -136,8 +137,14 @@ impl Handle {
 
     /// Waits until all threads have stopped.
     pub fn join(self) {
+        self.shared.shutdown.wait();
+        self.end();
+        tracing::warn!("Redis is now ready to exit, bye bye...");
+    }
+
+    /// Waits for the threads, which were asked to stop, and leaves nothing behind.
+    fn end(self) {
         let shutdown = &self.shared.shutdown;
-        shutdown.wait();
         for thread in self.threads {
             let mut waited = Duration::ZERO;
             while !thread.is_finished() {
@@ -159,7 +166,6 @@ impl Handle {
             // It may be gone already, and nothing can be done about it now.
             let _ = std::fs::remove_file(path);
         }
-        tracing::warn!("Redis is now ready to exit, bye bye...");
     }
 }
 
@@ -199,18 +205,19 @@ impl Server {
         let _ = shared.oom_score.apply(&shared.config);
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
-        // Who connects meanwhile waits in the kernel's queue.
-        if shared.config.flag("appendonly") && shared.aof.is_some() {
-            aof::load::start(&shared)?;
-            return spawn_threads(&shared, listeners, handed);
-        }
-        dataset::load_at_start(&shared).map_err(|failure| {
-            if !matches!(failure, LoadFailure::Open(_)) {
-                tracing::warn!("Terminating server after rdb file reading failure.");
+        // Whoever connects before everything is there is told so, from the first moment on.
+        shared.loading.begin(clock::unix_ms() / 1000);
+        let handle = spawn_threads(&shared, listeners, handed)?;
+        match loading::at_start(&shared) {
+            // The caller will see that it was asked to stop meanwhile.
+            Err(_) if shared.shutdown.is_requested() => Ok(handle),
+            Err(error) => {
+                shared.shutdown.request();
+                handle.end();
+                Err(error)
             }
-            io::Error::other(failure)
-        })?;
-        spawn_threads(&shared, listeners, handed)
+            Ok(()) => Ok(handle),
+        }
     }
 }
 
@@ -336,7 +343,11 @@ async fn signals(shared: Arc<Shared>) {
             dataset::remove_temporary(&shared);
             std::process::exit(1);
         }
-        tracing::warn!("Received {name} scheduling shutdown...");
+        if shared.loading.is_on() {
+            tracing::warn!("Received shutdown signal during loading, scheduling shutdown.");
+        } else {
+            tracing::warn!("Received {name} scheduling shutdown...");
+        }
         shared.shutdown.schedule(shared.config.choice(directive));
     }
 }
@@ -386,6 +397,10 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         }
         if index == 0 && turn.is_multiple_of(2) {
             crate::control::cron(&shared);
+        }
+        if shared.loading.is_on() {
+            // Whoever loads has most shards, and finds no key missing.
+            continue;
         }
         tend_tracked(&local, &shared, index);
         local.borrow_mut().worker.tidy_scripts();

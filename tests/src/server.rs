@@ -58,7 +58,7 @@ impl TestServer {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let mut failure = io::Error::other("no port tried");
         for _ in 0..5 {
-            match spawn(program, &options, &dir) {
+            match spawn(program, &options, &dir, is_loaded) {
                 Ok((child, port)) => {
                     return Ok(Self { child, program: program.to_owned(), options, port, dir });
                 }
@@ -136,10 +136,26 @@ impl TestServer {
     /// Kills the process if it still runs and starts it again in the same directory with the same options.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let (child, port) = spawn(&self.program, &self.options, &self.dir)?;
+        let (child, port) = spawn(&self.program, &self.options, &self.dir, is_loaded)?;
         self.child = child;
         self.port = port;
         Ok(())
+    }
+
+    /// The same with more options from now on, and it may still be loading its data set when this returns.
+    pub fn restart_loading(&mut self, options: &[&str]) -> io::Result<()> {
+        self.kill();
+        self.options.extend(options.iter().map(ToString::to_string));
+        let (child, port) = spawn(&self.program, &self.options, &self.dir, |_| true)?;
+        self.child = child;
+        self.port = port;
+        Ok(())
+    }
+
+    /// Waits until the process has ended by itself; its exit code, if that is what it ended with in time.
+    pub fn exit_code(&mut self, limit: Duration) -> Option<i32> {
+        clock::wait_until(limit, || !self.is_alive());
+        self.child.try_wait().ok().flatten()?.code()
     }
 
     fn kill(&mut self) {
@@ -179,7 +195,13 @@ pub fn tidegate_binary() -> PathBuf {
         .unwrap_or_else(|| panic!("no tidegate binary near {}: build it or set TIDEGATE_BIN", exe.display()))
 }
 
-fn spawn(program: &Path, options: &[String], dir: &Path) -> io::Result<(Child, u16)> {
+/// Starts a process and waits until `is_ready` says so of its first reply.
+fn spawn(
+    program: &Path,
+    options: &[String],
+    dir: &Path,
+    is_ready: fn(&[u8]) -> bool,
+) -> io::Result<(Child, u16)> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let log = fs::File::create(dir.join("log"))?;
     let mut child = Command::new(program)
@@ -195,7 +217,7 @@ fn spawn(program: &Path, options: &[String], dir: &Path) -> io::Result<(Child, u
         .current_dir(dir)
         .spawn()?;
     let ready = clock::wait_until(START_LIMIT, || {
-        matches!(child.try_wait(), Ok(Some(_))) || (answers(port) && dir.join("socket").exists())
+        matches!(child.try_wait(), Ok(Some(_))) || (answers(port, is_ready) && dir.join("socket").exists())
     });
     match child.try_wait()? {
         Some(status) => Err(io::Error::other(format!("exited at start: {status}"))),
@@ -209,11 +231,15 @@ fn spawn(program: &Path, options: &[String], dir: &Path) -> io::Result<(Child, u
 }
 
 /// Any reply to PING other than "loading" means that the server is up (a password makes it answer NOAUTH).
-fn answers(port: u16) -> bool {
+fn is_loaded(reply: &[u8]) -> bool {
+    !reply.starts_with(b"-LOADING")
+}
+
+fn answers(port: u16, is_ready: fn(&[u8]) -> bool) -> bool {
     let Ok(mut client) = RespClient::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) else {
         return false;
     };
-    client.send(&["PING"]).is_ok() && client.read_raw().is_ok_and(|reply| !reply.starts_with(b"-LOADING"))
+    client.send(&["PING"]).is_ok() && client.read_raw().is_ok_and(is_ready)
 }
 
 fn scratch_dir() -> io::Result<PathBuf> {

@@ -24,6 +24,7 @@ mod hyperloglogs;
 mod interop;
 mod keyspace_events;
 mod lists;
+mod loading;
 mod migrate;
 mod notify_stream;
 mod observe;

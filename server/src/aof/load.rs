@@ -8,8 +8,8 @@ use crate::shared::{Shared, random_u64};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 use tidegate_persistence::aof::load::{LoadError, Loading, Step};
 use tidegate_persistence::aof::read::Piece;
@@ -27,6 +27,8 @@ pub enum Failure {
     Base(LoadFailure),
     /// A command that there is not, and the file it is in.
     Unknown(Vec<u8>, String),
+    /// The process is to stop.
+    Stopped,
 }
 
 impl fmt::Display for Failure {
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
                 let name = String::from_utf8_lossy(name);
                 write!(f, "Unknown command '{name}' reading the append only file {file}")
             }
+            Failure::Stopped => LoadFailure::Stopped.fmt(f),
         }
     }
 }
@@ -53,14 +56,18 @@ struct Replay {
 
 impl Replay {
     fn new(shared: &Arc<Shared>) -> Self {
-        let mut worker = Worker::new(Arc::clone(shared), 0, random_u64());
-        worker.begin_replay();
+        let worker = Worker::for_replay(Arc::clone(shared), random_u64());
         Replay { worker, session: session(), out: Vec::new() }
     }
 
     /// Another file begins: in the first database, outside of any transaction.
     fn begin_file(&mut self) {
         self.session = session();
+    }
+
+    /// How many commands it has run so far. O(commands there are).
+    fn executed(&self) -> u64 {
+        self.worker.stats.commands.iter().map(|command| command.calls.load(Relaxed)).sum()
     }
 
     /// Runs whole units. The first command that there is not ends it.
@@ -90,7 +97,11 @@ impl Drop for Replay {
     fn drop(&mut self) {
         self.worker.unwatch(&mut self.session);
         self.worker.unsubscribe_all(&mut self.session);
-        self.worker.end_replay();
+        // What a command of a file answers goes nowhere.
+        let shared = &self.worker.shared;
+        if let Some(select) = shared.registry.lookup(b"select") {
+            shared.loading.note_strays(self.worker.stats.commands[select.id].failed.load(Relaxed));
+        }
     }
 }
 
@@ -109,12 +120,14 @@ pub fn load(shared: &Arc<Shared>) -> Result<Option<Loaded>, Failure> {
     let may_truncate = shared.config.flag("aof-load-truncated");
     let loading = Loading::begin(Arc::clone(&shared.disk), aof.place().clone(), may_truncate);
     let Some(mut loading) = loading.map_err(Failure::Files)? else { return Ok(None) };
+    shared.loading.expect(loading.size());
     let started_ms = clock::unix_ms();
     let loaded = std::thread::scope(|scope| {
         let (steps, next) = sync_channel(READ_AHEAD);
         let (ended, offset) = sync_channel(1);
-        scope.spawn(move || read_ahead(&mut loading, &steps, &offset));
-        replay(shared, &next, &ended)
+        let (buffers, spare) = channel();
+        scope.spawn(move || read_ahead(&mut loading, &steps, &offset, &spare));
+        replay(shared, &next, &ended, &buffers)
     })?;
     let seconds = (clock::unix_ms() - started_ms) as f64 / 1000.0;
     tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
@@ -122,8 +135,16 @@ pub fn load(shared: &Arc<Shared>) -> Result<Option<Loaded>, Failure> {
 }
 
 /// Reads and checks while others replay.
-fn read_ahead(loading: &mut Loading, steps: &SyncSender<Result<Step, LoadError>>, offset: &Receiver<u64>) {
+fn read_ahead(
+    loading: &mut Loading,
+    steps: &SyncSender<Result<Step, LoadError>>,
+    offset: &Receiver<u64>,
+    spare: &Receiver<Vec<u8>>,
+) {
     loop {
+        for buffer in spare.try_iter() {
+            loading.give_back(buffer);
+        }
         let step = loading.next_step();
         let is_snapshot = matches!(step, Ok(Step::Snapshot { .. }));
         let is_last = matches!(step, Err(_) | Ok(Step::Done(_)));
@@ -146,6 +167,7 @@ fn replay(
     shared: &Arc<Shared>,
     steps: &Receiver<Result<Step, LoadError>>,
     ended: &SyncSender<u64>,
+    buffers: &Sender<Vec<u8>>,
 ) -> Result<Loaded, Failure> {
     let mut replay = Replay::new(shared);
     let mut present = String::new();
@@ -155,6 +177,7 @@ fn replay(
                 let kind = if is_base { "base" } else { "incr" };
                 tracing::info!("Loading the AOF {kind} file {name} ({size} bytes)");
                 replay.begin_file();
+                shared.loading.begin_file(size);
                 present = name;
             }
             Step::Snapshot { file, size, is_preamble } => {
@@ -163,8 +186,7 @@ fn replay(
                 } else {
                     tracing::info!("Reading RDB base file on AOF loading...");
                 }
-                let mut hold = shared.shards.hold_all();
-                let offset = dataset::load_file(shared, &mut hold, Present::Kept, file, size);
+                let offset = dataset::load_file(shared, None, Present::Kept, file, size);
                 // Whoever reads has failed if it does not listen.
                 let _ = ended.send(offset.map_err(Failure::Base)?);
                 if is_preamble {
@@ -172,7 +194,19 @@ fn replay(
                 }
             }
             Step::Units(mut piece) => {
+                if shared.shutdown.is_requested() {
+                    return Err(Failure::Stopped);
+                }
+                shared.loading.reach(piece.offset);
+                let executed = replay.executed();
                 replay.run(&mut piece).map_err(|name| Failure::Unknown(name, present.clone()))?;
+                if shared.config.hot().key_load_delay.get() > 0
+                    && !dataset::rest(shared, replay.executed() - executed)
+                {
+                    return Err(Failure::Stopped);
+                }
+                // Whoever reads may be done.
+                let _ = buffers.send(piece.bytes);
             }
             Step::Done(loaded) => return Ok(loaded),
         }
@@ -190,7 +224,6 @@ pub fn start(shared: &Arc<Shared>) -> io::Result<()> {
     super::follow(shared);
     // Whoever starts the process logs what is wrong.
     let loaded = load(shared).map_err(io::Error::other)?;
-    forget_replay(shared);
     match loaded {
         Some(loaded) => aof.resume(loaded)?,
         None => begin(shared)?,
@@ -231,20 +264,13 @@ fn begin(shared: &Arc<Shared>) -> io::Result<()> {
     }
 }
 
-/// What was replayed counts neither as requests nor as changes.
-fn forget_replay(shared: &Shared) {
-    shared.stats.reset();
-    let changes = shared.stats.total(|thread| &thread.changes);
-    shared.saving.note_unchanged(changes);
-}
-
 /// Throws all keys away and loads the files again: `DEBUG LOADAOF`. Others are told to wait meanwhile. No shard may be held.
 ///
 /// # Errors
 /// As for [`load`].
 pub fn reload(shared: &Arc<Shared>) -> Result<(), Failure> {
     let Some(aof) = &shared.aof else { return Ok(()) };
-    shared.is_loading.store(true, SeqCst);
+    shared.loading.begin(clock::unix_ms() / 1000);
     let mut thrown = Vec::new();
     shared.shards.hold_all().each(|_, data| {
         for db in 0..data.databases.count() {
@@ -259,6 +285,8 @@ pub fn reload(shared: &Arc<Shared>) -> Result<(), Failure> {
         }
     }
     let result = load(shared);
-    shared.is_loading.store(false, SeqCst);
+    // What was loaded is in the files.
+    shared.saving.note_unchanged(shared.stats.total(|thread| &thread.changes));
+    shared.loading.end();
     result.map(|_| ())
 }

@@ -201,6 +201,7 @@ hot! {
     appendonly_ack: AppendAck,
     no_appendfsync_on_rewrite: bool,
     stop_writes_on_bgsave_error: bool,
+    key_load_delay: i64,
     sanitize_dump_payload: SanitizeDumpPayload,
     rdbcompression: bool,
     /// Whether this server replicates another one.

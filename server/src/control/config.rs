@@ -59,7 +59,7 @@ fn set(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, 
             cx.session.redacted.push(first + index + 1);
         }
     }
-    let caller = Caller { local: cx.session.client.is_local, loading: false };
+    let caller = Caller { local: cx.session.client.is_local, loading: cx.shared().loading.is_on() };
     let shared = Arc::clone(&cx.worker.shared);
     // Before anything of the configuration is locked: a transaction comes here with its shards held.
     let is_cut = pairs.iter().step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"));

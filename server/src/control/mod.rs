@@ -172,8 +172,10 @@ pub fn cron(shared: &Arc<Shared>) {
     {
         shut_down_on_signal(shared, words);
     }
-    crate::snapshot::save::cron(shared);
-    crate::aof::cron(shared);
+    if !shared.loading.is_on() {
+        crate::snapshot::save::cron(shared);
+        crate::aof::cron(shared);
+    }
     sample(shared);
     close_idle_clients(shared);
 }

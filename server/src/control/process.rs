@@ -110,6 +110,8 @@ fn shutdown(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<F
 ///
 /// After saving, no shard is released any more: what somebody would change then would be lost, though acknowledged.
 pub(super) fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), SaveError> {
+    // What is half loaded must not take the place of the whole.
+    let save = if shared.loading.is_on() { Save::No } else { save };
     tracing::warn!("User requested shutdown...");
     if shared.snapshots.cancel(Kind::Save) {
         tracing::warn!("There is a child saving an .rdb. Killing it!");

@@ -100,9 +100,7 @@ fn replay(place: Place, disk: ReadOnly, limits: Limits) -> Result<Digest, String
     if loaded.is_none() {
         return Err("There is nothing in the manifest".to_owned());
     }
-    // What a command of a file answers goes nowhere.
-    let select = shared.registry.lookup(b"select").map(|entry| entry.id);
-    if select.is_some_and(|id| shared.stats.total(|thread| &thread.commands[id].failed) > 0) {
+    if shared.loading.strays() > 0 {
         let databases = limits.databases;
         return Err(format!("The files use more than {databases} databases: say how many with --databases"));
     }

@@ -19,6 +19,9 @@ pub(super) enum Refusal {
     Close,
 }
 
+/// The answer to nearly everything while the data set is loaded.
+pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Refusal::Error(error)
@@ -35,6 +38,10 @@ impl Worker {
         };
         if !entry.accepts(request.spans.len()) || entry.is_container() {
             return Err(Error::Arity(entry.name.clone().into()).into());
+        }
+        if self.replayed.is_some() {
+            // Nothing stands in the way of what was done already.
+            return Ok(entry);
         }
         if entry.flags.has(Flag::Protected) {
             self.check_protected(session, entry)?;
@@ -57,14 +64,14 @@ impl Worker {
         if session.subscriptions.is_some() {
             check_subscriber(session, entry)?;
         }
-        if self.shared.clients.is_monitored() {
-            self.check_monitor(session, entry)?;
-        }
-        if self.is_loading_elsewhere && !entry.flags.has(Flag::Loading) {
-            return Err(Error::new("LOADING Redis is loading the dataset in memory").into());
+        if self.is_loading_elsewhere {
+            self.check_loading(session, entry)?;
         }
         if self.shared.scripts.busy.is_busy() && !entry.flags.has(Flag::AllowBusy) {
             return Err(self.shared.scripts.busy.refusal().into());
+        }
+        if self.shared.clients.is_monitored() {
+            self.check_monitor(session, entry)?;
         }
         match self.shared.pause.kind(self.exec.now_ms) {
             PauseKind::None => Ok(entry),
@@ -125,6 +132,17 @@ impl Worker {
             if let Some(trouble) = self.shared.disk_trouble() {
                 return Err(trouble.refusal().into());
             }
+        }
+        Ok(())
+    }
+
+    /// While the data set is loaded, only what has nothing to do with it is allowed.
+    #[cold]
+    fn check_loading(&self, session: &Session, entry: &Entry) -> Result<(), Refusal> {
+        let is_refused = |entry: &Entry| !entry.flags.has(Flag::Loading);
+        if is_refused(entry) || entry.name == "exec" && self.any_queued(session, |entry, _| is_refused(entry))
+        {
+            return Err(Error::new(LOADING).into());
         }
         Ok(())
     }

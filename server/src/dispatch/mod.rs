@@ -15,6 +15,7 @@ mod straight;
 mod track;
 mod transact;
 
+pub(crate) use gate::LOADING;
 pub use lookup::Lookup;
 pub(crate) use moving::Begun;
 pub use moving::Moving;
@@ -122,6 +123,17 @@ impl Worker {
     /// The worker of thread `index`.
     pub fn new(shared: Arc<Shared>, index: usize, seed: u64) -> Self {
         let stats = Arc::clone(&shared.stats.threads[index]);
+        Self::with_stats(shared, index, stats, seed)
+    }
+
+    /// A worker that runs what a journal says. It is no thread that serves clients: what it does counts neither as requests
+    /// nor as changes.
+    pub fn for_replay(shared: Arc<Shared>, seed: u64) -> Self {
+        let stats = Arc::new(ThreadStats::new(shared.registry.ids()));
+        Worker { replayed: Some(Replayed::default()), ..Self::with_stats(shared, 0, stats, seed) }
+    }
+
+    fn with_stats(shared: Arc<Shared>, index: usize, stats: Arc<ThreadStats>, seed: u64) -> Self {
         let mut exec = Executor::new(Arc::clone(&shared), Arc::clone(&stats), seed);
         exec.limits.databases = shared.config.databases();
         let eternal: &'static Arc<Shared> = Box::leak(Box::new(Arc::clone(&shared)));
@@ -147,6 +159,8 @@ impl Worker {
 
     /// Reads the clock and the settings: at the start of every turn.
     pub fn begin_turn(&mut self) {
+        // First: when loading is over, everything else is as it left it.
+        self.is_loading_elsewhere = self.shared.loading.is_on();
         self.stats.follow(self.shared.stats.epoch());
         let hot = self.shared.config.hot();
         let policy = hot.maxmemory_policy.get();
@@ -186,36 +200,29 @@ impl Worker {
         self.exec.read_stream();
         self.exec.read_events();
         self.exec.delete_expired = self.shared.pause.kind(now_ms) == PauseKind::None;
-        self.is_loading_elsewhere = self.shared.is_loading.load(Relaxed);
-        if self.replayed.is_some() {
-            self.begin_replay_turn();
+        if self.is_loading_elsewhere | self.replayed.is_some() {
+            self.begin_loading_turn();
         }
     }
 
-    /// What is replayed was allowed when it was journaled, whatever the settings of today say.
+    /// While the data set is loaded nobody adds to it but whoever loads. And what is replayed was allowed when it was
+    /// journaled, whatever the settings of today say; how long it takes is nobody's fault.
     #[cold]
-    fn begin_replay_turn(&mut self) {
-        self.is_loading_elsewhere = false;
+    fn begin_loading_turn(&mut self) {
         self.out_of_memory = false;
+        if self.replayed.is_none() {
+            return;
+        }
+        self.is_loading_elsewhere = false;
         self.disk_trouble = false;
+        self.snapshotting = false;
+        (self.turn.slow_nanos, self.turn.spike_nanos) = (u64::MAX, u64::MAX);
         self.exec.limits.max_bulk_len = u64::MAX;
         self.exec.limits.verify_dumps = false;
         self.exec.expired_before_ms = i64::MIN;
         self.exec.delete_expired = false;
         self.exec.is_loading = true;
         self.exec.stop_recording();
-    }
-
-    /// From now on this worker runs what a journal says.
-    pub fn begin_replay(&mut self) {
-        self.replayed = Some(Replayed::default());
-    }
-
-    /// The end of that.
-    pub fn end_replay(&mut self) {
-        self.replayed = None;
-        self.exec.is_loading = false;
-        self.begin_turn();
     }
 
     /// The first command of the journal that there is not, if any.
@@ -448,7 +455,10 @@ impl Worker {
             *held = None;
             return Flow::Park(Parked::for_pause(self.exec.now_ms + 1, request.to_stored()));
         }
-        if shared.mover.is_busy() && self.names_moving(shared, session, request, entry, held) {
+        if shared.mover.is_busy()
+            && self.replayed.is_none()
+            && self.names_moving(shared, session, request, entry, held)
+        {
             return self.give_way(request);
         }
         if session.transaction.is_some() && !entry.flags.has(Flag::Unqueued) {
@@ -715,7 +725,7 @@ impl Worker {
 
     #[cold]
     fn feed_monitors(&self, session: &Session, request: &Request<'_>, entry: &Entry) {
-        if entry.flags.has(Flag::SkipMonitor) || entry.flags.has(Flag::Admin) {
+        if self.replayed.is_some() || entry.flags.has(Flag::SkipMonitor) || entry.flags.has(Flag::Admin) {
             return;
         }
         let line = monitor_line(session, &request.visible_words(entry, &session.redacted));
@@ -753,6 +763,9 @@ impl Worker {
     /// Counts an error reply with this code.
     pub fn count_error(&self, code: &str) {
         add(&self.stats.errors, 1);
+        if self.replayed.is_some() {
+            return;
+        }
         self.shared.stats.errors.count(code);
     }
 

@@ -3,6 +3,7 @@
 
 mod clients;
 mod latency;
+mod loading;
 mod pause;
 mod pubsub;
 mod rates;
@@ -16,6 +17,7 @@ mod ttl;
 
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
+pub use loading::{LoadProgress, Loading};
 pub use pause::{Pause, PauseKind};
 pub use pubsub::{PubSub, Published, Topic};
 pub use rates::{Rate, Rates};
@@ -88,8 +90,8 @@ pub struct Shared {
     pub aof: Option<Arc<Aof>>,
     /// Whether that is to be rewritten.
     pub rewriting: Rewriting,
-    /// The data set is being loaded while connections are served.
-    pub is_loading: AtomicBool,
+    /// Whether the data set is being loaded while connections are served, and how far.
+    pub loading: Loading,
     /// By thread: whose replies wait for the journal.
     pub gates: Box<[Arc<Gate>]>,
     /// Where files are.
@@ -211,7 +213,7 @@ impl Shared {
             journal,
             aof: None,
             rewriting: Rewriting::default(),
-            is_loading: AtomicBool::new(false),
+            loading: Loading::default(),
             gates: (0..threads).map(|_| Arc::default()).collect(),
             disk: Arc::new(RealDisk),
             saving: Saving::new(clock::unix_ms() / 1000),

@@ -162,7 +162,8 @@ pub struct ThreadStats {
 }
 
 impl ThreadStats {
-    fn new(commands: usize) -> Self {
+    /// Zeros, for a thread that knows so many commands.
+    pub fn new(commands: usize) -> Self {
         ThreadStats {
             commands: (0..commands).map(|_| CommandStats::default()).collect(),
             hits: AtomicU64::new(0),

@@ -16,7 +16,7 @@ pub(super) static ROWS: &[Directive] = &[
     yes_no("rdb-del-sync-files", false),
     yes_no("rdb-save-incremental-fsync", true),
     number("rdb-key-save-delay", INT_MIN..=INT_MAX, 0).hidden(),
-    number("key-load-delay", INT_MIN..=INT_MAX, 0).hidden(),
+    number("key-load-delay", INT_MIN..=INT_MAX, 0).hidden().hot(|hot, value| hot.key_load_delay.store(value)),
     number("loading-process-events-interval-bytes", 1024..=INT_MAX, 2 * MIB).hidden(),
     choice("sanitize-dump-payload", SanitizeDumpPayload::WORDS, SanitizeDumpPayload::No as i64)
         .debug()

@@ -6,8 +6,10 @@ mod sample;
 use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
 use crate::aof;
+use crate::clock;
 use crate::config::{Extent, value};
 use crate::dataset::{self, Present};
+use crate::dispatch::LOADING;
 use crate::shared::random_hex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -24,6 +26,10 @@ pub(super) static DEBUG: Command<Control> = control("DEBUG", "", debug)
 
 fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let name = args.next()?.to_ascii_lowercase();
+    if cx.shared().loading.is_on() && matches!(&*name, b"reload" | b"loadaof" | b"populate") {
+        // What they would load or create is in the way of what is loaded already.
+        return Err(Error::new(LOADING));
+    }
     let words: Vec<&[u8]> = args.rest().collect();
     match (&*name, &words[..]) {
         (b"help", []) => {
@@ -101,7 +107,10 @@ fn reload(cx: &mut ControlCtx, options: &[&[u8]]) -> Result<(), Error> {
         if save {
             dataset::save(&shared, hold).map_err(|_| Error::new("ERR"))?;
         }
-        let loaded = dataset::load(&shared, hold, present);
+        // Those who do not wait for a shard already are told so.
+        shared.loading.begin(clock::unix_ms() / 1000);
+        let loaded = dataset::load(&shared, Some(hold), present);
+        shared.loading.end();
         loaded.map_err(|_| Error::new("ERR Error trying to load the RDB dump"))
     })?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");

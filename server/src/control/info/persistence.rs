@@ -15,7 +15,9 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     let percent = progress.keys as f64 * 100.0 / progress.keys_total.max(1) as f64;
     let is_saving = matches!(running, Some((Kind::Save, _)));
     let (last_took_s, last_copied) = saving.last_background();
-    page.zeros(&["loading", "async_loading"]);
+    let is_loading = shared.loading.is_on();
+    page.field("loading", u8::from(is_loading));
+    page.field("async_loading", 0);
     page.field("current_cow_peak", progress.copied);
     page.field("current_cow_size", progress.copied);
     page.field("current_cow_size_age", 0);
@@ -36,6 +38,20 @@ pub(super) fn persistence(view: &View<'_>, page: &mut Page) {
     page.field("rdb_last_load_keys_expired", expired);
     page.field("rdb_last_load_keys_loaded", loaded);
     append_only(shared, page);
+    if is_loading {
+        loading(shared, page);
+    }
+}
+
+/// How far loading the data set is.
+fn loading(shared: &Shared, page: &mut Page) {
+    let progress = shared.loading.progress();
+    page.field("loading_start_time", progress.started_s);
+    page.field("loading_total_bytes", progress.total);
+    page.field("loading_rdb_used_mem", progress.used_memory);
+    page.field("loading_loaded_bytes", progress.loaded);
+    page.field("loading_loaded_perc", format_args!("{:.2}", progress.percent()));
+    page.field("loading_eta_seconds", progress.rest_s(crate::clock::unix_ms() / 1000));
 }
 
 fn append_only(shared: &Shared, page: &mut Page) {
