@@ -28,8 +28,8 @@ use tidegate_persistence::rdb::{ChunkWriter, Header, SaveError, put_in_place};
 /// A taker hands over what it has when it is so many bytes.
 const CHUNK: usize = 32 * 1024;
 
-/// Changes wait while so many bytes do: twice what stops the walk.
-const OVERFULL: usize = 128 << 20;
+/// Changes wait while so many bytes do, which is more than what stops the walk: so much a snapshot may take.
+const OVERFULL: usize = 60 << 20;
 
 /// What a snapshot is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

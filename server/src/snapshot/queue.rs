@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tidegate_persistence::rdb::Chunk;
 
 /// The walk stops while so many bytes wait. What users change meanwhile is still taken.
-const WAITING_MAX: usize = 64 << 20;
+const WAITING_MAX: usize = 24 << 20;
 /// So many bytes of a large value may wait, whatever else does: who writes it wants nothing else.
 const PARTS_MAX: usize = 4 << 20;
 
