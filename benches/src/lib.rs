@@ -2,6 +2,7 @@
 //!
 //! * [`workload`] builds the request batches before anything is measured, [`load`] drives them over many
 //!   connections and counts the replies, [`histogram`] keeps the latencies.
+//! * [`client`] is a single connection, for what is not load.
 //! * [`process`] starts, pauses, pins and always stops the servers that are compared, [`cores`] divides the machine
 //!   between them and the generator, [`stock`] runs `redis-benchmark`.
 //! * [`machine`] says where it was measured; [`report`] and [`chart`] turn the figures into Markdown, CSV and SVG.
@@ -11,6 +12,7 @@
 use std::time::Instant;
 
 pub mod chart;
+pub mod client;
 pub mod cores;
 pub mod flags;
 pub mod histogram;

@@ -73,9 +73,14 @@ pub struct Server {
 impl Server {
     /// Starts the server and waits until it answers PING.
     pub fn start(recipe: &Recipe) -> io::Result<Self> {
+        Self::start_within(recipe, START_LIMIT)
+    }
+
+    /// The same for a server that may have much to load.
+    pub fn start_within(recipe: &Recipe, limit: Duration) -> io::Result<Self> {
         let mut failure = io::Error::other("not started");
         for _ in 0..START_ATTEMPTS {
-            match Self::attempt(recipe) {
+            match Self::attempt(recipe, limit) {
                 Ok(server) => return Ok(server),
                 Err(error) => failure = error,
             }
@@ -83,7 +88,7 @@ impl Server {
         Err(io::Error::new(failure.kind(), format!("{}: {failure}", recipe.name)))
     }
 
-    fn attempt(recipe: &Recipe) -> io::Result<Self> {
+    fn attempt(recipe: &Recipe, limit: Duration) -> io::Result<Self> {
         let port = free_port()?;
         let directory = std::env::temp_dir().join(format!("tidegate-bench-{}-{port}", std::process::id()));
         fs::create_dir_all(&directory)?;
@@ -101,12 +106,12 @@ impl Server {
         cores::pin(&ours)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Self { name: recipe.name.clone(), address, child: started? };
-        server.wait_ready(&log_path)?;
+        server.wait_ready(&log_path, limit)?;
         Ok(server)
     }
 
-    fn wait_ready(&mut self, log: &Path) -> io::Result<()> {
-        let deadline = now() + START_LIMIT;
+    fn wait_ready(&mut self, log: &Path, limit: Duration) -> io::Result<()> {
+        let deadline = now() + limit;
         while now() < deadline {
             if let Some(status) = self.child.exited()? {
                 let said = fs::read_to_string(log).unwrap_or_default();
@@ -151,11 +156,20 @@ impl Server {
 
     /// Resident memory in bytes, from /proc.
     pub fn resident_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory it has had, in bytes.
+    pub fn peak_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib =
             line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
-        kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("no VmRSS in /proc"))
+        kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no {field} in /proc")))
     }
 
     /// Processor time the server has used so far, user and kernel, all threads.

@@ -4,14 +4,15 @@
 //! removes a value of millions of members, overwrites it, lets it expire, or empties a keyspace of millions of keys; what
 //! the others measure from then until the memory is free again is shown beside what they measured before.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_benches::client::{Client, write_command};
 use tidegate_benches::cores::{self, Division};
 use tidegate_benches::flags::{self, Flags};
 use tidegate_benches::histogram::Histogram;
@@ -32,8 +33,6 @@ Measures the latencies of other clients while something huge is removed.
   --seconds N             how long they do so before [3]
 ";
 
-/// Requests that fill the server, sent together.
-const LOAD_BATCH: u64 = 1_000;
 /// Small keys that the probes read and write.
 const PROBE_KEYS: u64 = 1_000;
 /// The memory of what was removed counts as free when at most this share of it is left.
@@ -136,13 +135,13 @@ fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Me
     for key in 0..PROBE_KEYS {
         client.call(&["SET", &format!("probe:{key}"), "value"])?;
     }
-    let empty = client.used_memory()?;
+    let empty = used_memory(&mut client)?;
     if removal.starts_with("flushall") {
         fill_keyspace(&mut client, settings.keys)?;
     } else {
         fill_value(&mut client, &settings.kind, settings.members)?;
     }
-    let full = client.used_memory()?;
+    let full = used_memory(&mut client)?;
     let stop = AtomicBool::new(false);
     let (began, mut answered, mut freed) = (now(), Duration::ZERO, None);
     let mut removed_at = began;
@@ -173,7 +172,7 @@ fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Me
             answered = removed_at.elapsed();
             let floor = empty + ((full - empty) as f64 * LEFT) as u64;
             while removed_at.elapsed() < FREED_LIMIT {
-                if client.used_memory()? <= floor {
+                if used_memory(&mut client)? <= floor {
                     freed = Some(removed_at.elapsed());
                     break;
                 }
@@ -250,73 +249,7 @@ fn fill_value(client: &mut Client, kind: &str, members: u64) -> io::Result<()> {
     })
 }
 
-fn write_command(request: &mut Vec<u8>, words: &[&str]) {
-    request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-    for word in words {
-        request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
-    }
-}
-
-/// One connection that waits for each reply.
-struct Client {
-    stream: BufReader<TcpStream>,
-    request: Vec<u8>,
-    line: Vec<u8>,
-    bulk: Vec<u8>,
-}
-
-impl Client {
-    fn connect(server: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(server)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), request: Vec::new(), line: Vec::new(), bulk: Vec::new() })
-    }
-
-    fn call(&mut self, words: &[&str]) -> io::Result<()> {
-        self.request.clear();
-        write_command(&mut self.request, words);
-        self.stream.get_mut().write_all(&self.request)?;
-        self.read()
-    }
-
-    /// Sends `count` requests in pipelines.
-    fn pipeline(&mut self, count: u64, mut write: impl FnMut(u64, &mut Vec<u8>)) -> io::Result<()> {
-        for first in (0..count).step_by(LOAD_BATCH as usize) {
-            let batch = first..(first + LOAD_BATCH).min(count);
-            self.request.clear();
-            for number in batch.clone() {
-                write(number, &mut self.request);
-            }
-            self.stream.get_mut().write_all(&self.request)?;
-            for _ in batch {
-                self.read()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads one reply that is no array; a bulk string is left in `bulk`.
-    fn read(&mut self) -> io::Result<()> {
-        self.line.clear();
-        self.stream.read_until(b'\n', &mut self.line)?;
-        match self.line.first() {
-            Some(b'+' | b':') => Ok(()),
-            Some(b'$') => {
-                let len = String::from_utf8_lossy(&self.line[1..]).trim().parse::<i64>().unwrap_or(-1);
-                if len >= 0 {
-                    self.bulk.resize(len as usize + 2, 0);
-                    self.stream.read_exact(&mut self.bulk)?;
-                }
-                Ok(())
-            }
-            _ => Err(io::Error::other(String::from_utf8_lossy(&self.line).into_owned())),
-        }
-    }
-
-    fn used_memory(&mut self) -> io::Result<u64> {
-        self.call(&["INFO", "memory"])?;
-        let text = String::from_utf8_lossy(&self.bulk);
-        let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
-        used.ok_or_else(|| io::Error::other("INFO names no used_memory"))
-    }
+fn used_memory(client: &mut Client) -> io::Result<u64> {
+    let used = client.info("memory", "used_memory")?;
+    used.parse().map_err(|_| io::Error::other(format!("used_memory:{used}")))
 }
