@@ -464,6 +464,11 @@ impl Entry {
     pub fn writes(&self) -> bool {
         self.flags.has(Flag::Write)
     }
+
+    /// True when it may change the libraries of functions.
+    pub fn changes_libraries(&self) -> bool {
+        self.writes() && self.name.starts_with("function|")
+    }
 }
 
 #[cfg(test)]

@@ -148,6 +148,21 @@ fn libraries_of_functions_are_journaled() {
 }
 
 #[test]
+fn functions_are_journaled_with_their_transaction() {
+    let server = TestServer::tidegate_with(&with(&["--appendfsync", "always"]));
+    let mut client = server.client();
+    let library = "#!lua name=one\nredis.register_function('one', function() return 1 end)";
+    converse(&mut client, "> MULTI\nOK\n> SET before 1\nQUEUED");
+    client.call(&["FUNCTION", "LOAD", library]);
+    converse(&mut client, "> FUNCTION DELETE one\nQUEUED\n> SET after 1\nQUEUED\n> EXEC\n[OK \"one\" OK OK]");
+    let path = files(&server).join("appendonly.aof.1.incr.aof");
+    let text = fs::read_to_string(path).expect("the file is there");
+    let words = ["MULTI", "before", "LOAD", "DELETE", "after", "EXEC"];
+    let places: Vec<_> = words.iter().filter_map(|word| text.find(&format!("\r\n{word}\r\n"))).collect();
+    assert!(places.len() == words.len() && places.is_sorted(), "{text}");
+}
+
+#[test]
 fn redis_reads_what_was_written_here() {
     let server = TestServer::tidegate_with(&ON);
     fill(&mut server.client());

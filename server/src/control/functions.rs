@@ -6,6 +6,7 @@ use super::{Control, ControlCtx, Flow, control};
 use crate::script::functions::{Declared, Policy, Set, dump, write_stats};
 use crate::script::{Code, Invocation, Kind};
 use crate::shared::add;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::families::{Case, glob_matches};
 use tidegate_commands::model::{Acl, Args, Command, Error, Flag, KeySpec, Reply, container, parse_i64};
@@ -80,10 +81,16 @@ pub(super) static FUNCTION: Command<Control> = container(
 .about("7.0.0", "Depends on subcommand.", "Manages functions.");
 
 /// Every change of the libraries is one of the data set, which these words repeat whatever was there before. Call it before
-/// anybody else changes them: under [`Libraries::in_order`](crate::script::functions::Libraries::in_order).
+/// anybody else changes them: under [`in_order`].
 fn changed(cx: &mut ControlCtx, words: &[&[u8]]) {
     add(&cx.worker.stats.changes, 1);
-    cx.worker.exec.journal_apart(cx.session.db, words);
+    let within = cx.in_transaction();
+    cx.worker.exec.journal_words(cx.session.db, words, within);
+}
+
+/// Keeps others from changing libraries until the change is journaled. A transaction does so itself, up to its end.
+fn in_order(cx: &ControlCtx) -> Option<MutexGuard<'static, ()>> {
+    (!cx.in_transaction()).then(|| cx.worker.eternal.libraries.in_order())
 }
 
 static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-code", |cx, args, reply| {
@@ -97,7 +104,7 @@ static FUNCTION_LOAD: Command<Control> = control("LOAD", "[REPLACE] function-cod
     }
     let code = args.next()?;
     let libraries = &cx.worker.eternal.libraries;
-    let order = libraries.in_order();
+    let order = in_order(cx);
     let name = libraries.load(code, replaces, LOAD_MS_MAX)?;
     changed(cx, &[b"FUNCTION", b"LOAD", b"REPLACE", code]);
     drop(order);
@@ -114,7 +121,7 @@ static FUNCTION_DELETE: Command<Control> = control("DELETE", "library-name", |cx
     let name = args.next()?;
     let not_found = Err(Error::new("ERR Library not found"));
     let libraries = &cx.worker.eternal.libraries;
-    let order = libraries.in_order();
+    let order = in_order(cx);
     libraries.change(|set| if set.remove(name) { Ok(()) } else { not_found })?;
     changed(cx, &[b"FUNCTION", b"DELETE", name]);
     drop(order);
@@ -135,7 +142,7 @@ static FUNCTION_FLUSH: Command<Control> = control("FLUSH", "[async: ASYNC|SYNC]"
         return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     let libraries = &cx.worker.eternal.libraries;
-    let order = libraries.in_order();
+    let order = in_order(cx);
     libraries.replace(Set::default());
     changed(cx, &[b"FUNCTION", b"FLUSH"]);
     drop(order);
@@ -249,7 +256,7 @@ static FUNCTION_RESTORE: Command<Control> =
         };
         let shared = cx.worker.eternal;
         let verify = !shared.debug.skip_checksums.load(Relaxed);
-        let order = shared.libraries.in_order();
+        let order = in_order(cx);
         shared.libraries.restore(payload, policy, verify, LOAD_MS_MAX)?;
         let policy: &[u8] = if matches!(policy, Policy::Flush) { b"FLUSH" } else { b"REPLACE" };
         changed(cx, &[b"FUNCTION", b"RESTORE", payload, policy]);

@@ -106,6 +106,9 @@ impl Worker {
                 Some(Step { request, entry })
             })
             .collect();
+        // Libraries belong to no shard: others change them when the unit of this one is journaled.
+        let in_order =
+            steps.iter().any(|step| step.entry.changes_libraries()).then(|| shared.libraries.in_order());
         // A script may want more shards in the middle: the right to take them comes before the first shard.
         let roam = steps.iter().any(|step| step.entry.is_script).then(|| shared.shards.roam());
         let whole = steps.iter().any(|step| step.request.route == Route::All);
@@ -137,6 +140,7 @@ impl Worker {
         }
         self.exec.is_amidst = false;
         self.exec.finish_unit(&mut Grip::Many(&mut hold));
+        drop(in_order);
         if !session.before_exec.is_empty() {
             let sent = std::mem::take(&mut session.before_exec);
             reply.before(start, |reply| reply.raw(&sent));

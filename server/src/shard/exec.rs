@@ -681,9 +681,14 @@ impl Executor {
         }
     }
 
-    /// Tells the journal of what is no change of keys, as a unit of its own.
-    pub fn journal_apart(&mut self, db: usize, words: &[&[u8]]) {
-        if !self.is_loading && self.shared.journaled.load(Relaxed) {
+    /// Tells the journal of what is no change of keys: as a unit of its own, or `within` the present one.
+    pub fn journal_words(&mut self, db: usize, words: &[&[u8]], within: bool) {
+        if self.is_loading || !self.shared.journaled.load(Relaxed) {
+            return;
+        }
+        if within {
+            self.unit.push(db as u16, words.iter().copied());
+        } else {
             let mut unit = Unit::default();
             unit.push(db as u16, words.iter().copied());
             self.need = self.shared.journal.append(&mut unit);
