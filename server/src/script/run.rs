@@ -264,6 +264,16 @@ fn running(code: Code<'_>, call: Invocation<'_>, elapsed_ms: u64) -> Option<Runn
     })
 }
 
+#[cold]
+fn log_slow(code: Code<'_>, elapsed_ms: u64) {
+    let kill = if code.sort() == Sort::Function { "FUNCTION KILL" } else { "SCRIPT KILL" };
+    tracing::warn!(
+        "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using the \
+         {kill} command. Script name is: {}.",
+        String::from_utf8_lossy(&code.name())
+    );
+}
+
 impl Host for Run<'_, '_> {
     fn call(&mut self, which: u8, frame: &mut Frame<'_>) -> Result<usize, Fault> {
         match which {
@@ -330,7 +340,10 @@ impl Host for Run<'_, '_> {
             late::send_now(shared);
         }
         if threshold_ms > 0 && elapsed_ms >= threshold_ms as u64 {
-            busy.note_slow(index, || running(self.code, self.call, elapsed_ms));
+            busy.note_slow(index, || {
+                log_slow(self.code, elapsed_ms);
+                running(self.code, self.call, elapsed_ms)
+            });
             super::attend::serve(shared, index);
         }
         if busy.is_killed(index) {
