@@ -195,9 +195,12 @@ impl Manifest {
     /// Replaces the base, and all files before number `from`: they are history now.
     pub fn set_base(&mut self, base: File, from: u64) {
         self.base_seq = self.base_seq.max(base.seq);
-        self.history.extend(self.base.replace(base));
         let later = self.incr.iter().position(|file| file.seq >= from).unwrap_or(self.incr.len());
-        self.history.extend(self.incr.drain(..later));
+        // What was replaced last comes first, as Redis writes it.
+        let mut history: Vec<File> = self.incr.drain(..later).collect();
+        history.extend(self.base.replace(base));
+        history.append(&mut self.history);
+        self.history = history;
     }
 }
 
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!(base, file("x.2.base.aof", 2));
         manifest.add_incr(file("i2", 2));
         manifest.set_base(base, 2);
-        assert_eq!(manifest.history, [file("appendonly.aof", 1), file("i1", 1)]);
+        assert_eq!(manifest.history, [file("i1", 1), file("appendonly.aof", 1)]);
         assert_eq!(manifest.incr, [file("i2", 2)]);
     }
 

@@ -101,6 +101,8 @@ pub struct Settings {
     pub exit_after_s: AtomicU64,
     /// Bytes that may be appended and not written yet before changes have to wait.
     pub unwritten_max: AtomicU64,
+    /// For tests: whoever writes sleeps so long before, in microseconds.
+    pub write_nap_us: AtomicU64,
 }
 
 impl Default for Settings {
@@ -111,6 +113,7 @@ impl Default for Settings {
             keep_history: AtomicBool::new(false),
             exit_after_s: AtomicU64::new(30),
             unwritten_max: AtomicU64::new(64 << 20),
+            write_nap_us: AtomicU64::new(0),
         }
     }
 }
@@ -124,6 +127,10 @@ pub struct Status {
     pub base_size: AtomicU64,
     /// A snapshot is being made that will replace the files.
     pub is_rewriting: AtomicBool,
+    /// The manifest names replaced files.
+    pub has_history: AtomicBool,
+    /// There is a state that what is appended follows. Without one nothing of it can be loaded.
+    pub has_base: AtomicBool,
     /// When that began, Unix seconds.
     pub rewrite_began_s: AtomicI64,
     /// How long the last one took in seconds; -1 before the first.
@@ -136,6 +143,8 @@ pub struct Status {
     pub rewrites_failed: AtomicU64,
     /// Not before this moment is one begun by itself, Unix seconds: after several failed.
     pub rewrite_not_before_s: AtomicI64,
+    /// Somebody was told that one is due and has to wait for that moment.
+    pub limit_told: AtomicBool,
     /// The last write worked.
     pub write_worked: AtomicBool,
     /// A sync is under way.
@@ -150,12 +159,15 @@ impl Default for Status {
             size: AtomicU64::new(0),
             base_size: AtomicU64::new(0),
             is_rewriting: AtomicBool::new(false),
+            has_history: AtomicBool::new(false),
+            has_base: AtomicBool::new(true),
             rewrite_began_s: AtomicI64::new(0),
             rewrite_took_s: AtomicI64::new(-1),
             rewrite_worked: AtomicBool::new(true),
             rewrites: AtomicU64::new(0),
             rewrites_failed: AtomicU64::new(0),
             rewrite_not_before_s: AtomicI64::new(0),
+            limit_told: AtomicBool::new(true),
             write_worked: AtomicBool::new(true),
             is_syncing: AtomicBool::new(false),
             delayed_syncs: AtomicU64::new(0),
@@ -356,7 +368,7 @@ impl Aof {
         // What was ended may still be writing.
         self.join();
         let mut writer = self.writer(Loaded { manifest: manifest()?, ..Loaded::default() });
-        writer.begin()?;
+        writer.begin_alone()?;
         writer.obey(Order::Rewritten(snapshot));
         Ok(())
     }

@@ -244,6 +244,15 @@ impl Writer {
         self.cut = Some(name.seq);
         self.begun.push(name);
         self.is_beginning = true;
+        self.core.status.has_base.store(false, Relaxed);
+        Ok(())
+    }
+
+    /// The same where nothing will be appended: the snapshot takes the place of all files.
+    pub(super) fn begin_alone(&mut self) -> io::Result<()> {
+        self.core.disk.create_dir(&self.core.place.dir)?;
+        self.core.disk.sync_dir(&directory_of(&self.core.place.dir))?;
+        self.cut = Some(u64::MAX);
         Ok(())
     }
 
@@ -290,6 +299,7 @@ impl Writer {
             return Err(Unput { error, is_in_doubt: true });
         }
         self.manifest = manifest;
+        self.core.status.has_history.store(!self.manifest.history.is_empty(), Relaxed);
         for name in std::mem::take(&mut self.doubtful) {
             if !self.manifest.files().any(|file| file.name == name) {
                 let _ = disk.remove(&place.file(&name));
@@ -394,6 +404,10 @@ impl Writer {
         parts: &[&[u8]],
         end: Lsn,
     ) -> io::Result<()> {
+        let nap_us = self.core.settings.write_nap_us.load(Relaxed);
+        if nap_us > 0 {
+            std::thread::sleep(Duration::from_micros(nap_us));
+        }
         let seals = self.core.settings.checksums.load(Relaxed);
         let mut head = Vec::new();
         let Open { size, sealed, synced, .. } = *open;
@@ -644,6 +658,13 @@ impl Writer {
         if self.trouble.is_some() {
             return Err(io::Error::other("the one before could not be synced"));
         }
+        if self.is_beginning {
+            // Nothing comes before what these hold, so nobody will ever load them.
+            for file in std::mem::take(&mut self.begun) {
+                tracing::info!("Removing the temp incr aof file {} in the background", file.name);
+                let _ = self.core.disk.remove(&self.core.place.file(&file.name));
+            }
+        }
         let (open, name) = self.create_file()?;
         let seq = name.seq;
         tracing::info!("Creating AOF incr file {} on background rewrite", name.name);
@@ -693,6 +714,7 @@ impl Writer {
         })?;
         self.begun.clear();
         self.is_beginning = false;
+        self.core.status.has_base.store(true, Relaxed);
         let size = base_size + self.open.as_ref().map_or(0, |open| open.size);
         self.core.status.size.store(size, Relaxed);
         self.core.status.base_size.store(size, Relaxed);
@@ -715,9 +737,7 @@ impl Writer {
                 let minutes = 1i64.checked_shl((failed - FAILURES_FREE) as u32).unwrap_or(PAUSE_MAX_MINUTES);
                 let minutes = minutes.clamp(1, PAUSE_MAX_MINUTES);
                 status.rewrite_not_before_s.store(now_s + minutes * 60, Relaxed);
-                tracing::warn!(
-                    "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {minutes} minutes"
-                );
+                status.limit_told.store(false, Relaxed);
             }
         }
         status.is_rewriting.store(false, SeqCst);

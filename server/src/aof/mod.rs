@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tidegate_persistence::aof::load::read_manifest;
 use tidegate_persistence::aof::{Aof, Fsync, Manifest, Place, Prepared, Turn};
 use tidegate_persistence::disk::Disk;
@@ -53,6 +54,13 @@ pub fn follow(shared: &Shared) {
     let keeps = config.flag("aof-disable-auto-gc");
     if settings.keep_history.swap(keeps, Relaxed) && !keeps {
         aof.remove_history();
+        // Whoever has asked for it looks for the files right away; a slow disk is not waited for.
+        for _ in 0..1000 {
+            if !aof.status().has_history.load(Relaxed) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -164,7 +172,7 @@ fn begin_snapshot(shared: &Arc<Shared>, hold: &mut Hold<'_>) -> Begun {
         tracing::warn!("Can't rewrite append only file in background: {error}");
     }
     if let Some(aof) = &shared.aof {
-        not_rewritten(aof, Snapshot::of(shared, aof));
+        not_rewritten(shared, aof, Snapshot::of(shared, aof));
     }
     shared.rewriting.schedule();
     Begun::Later
@@ -205,7 +213,7 @@ fn end(shared: &Arc<Shared>, snapshot: Snapshot, result: Result<u64, Failure>, f
     let Some(aof) = &shared.aof else { return };
     match result {
         Ok(_) => {
-            let Some(file) = formed(shared, aof, file) else { return not_rewritten(aof, snapshot) };
+            let Some(file) = formed(shared, aof, file) else { return not_rewritten(shared, aof, snapshot) };
             tracing::info!("Background AOF rewrite terminated with success");
             if snapshot.is_alone {
                 rewritten_alone(shared, aof, snapshot, file);
@@ -215,12 +223,16 @@ fn end(shared: &Arc<Shared>, snapshot: Snapshot, result: Result<u64, Failure>, f
         }
         Err(Failure::Cancelled) => {
             tracing::warn!("Background AOF rewrite terminated by signal 10");
-            not_rewritten(aof, snapshot);
+            not_rewritten(shared, aof, snapshot);
+        }
+        Err(Failure::Killed) => {
+            tracing::warn!("Background AOF rewrite terminated by signal 9");
+            not_rewritten(shared, aof, snapshot);
         }
         Err(failure) => {
             tracing::warn!("{failure}");
             tracing::warn!("Background AOF rewrite terminated with error");
-            not_rewritten(aof, snapshot);
+            not_rewritten(shared, aof, snapshot);
         }
     }
 }
@@ -245,8 +257,15 @@ fn rewritten_alone(shared: &Shared, aof: &Aof, snapshot: Snapshot, file: PathBuf
 }
 
 /// There is no snapshot for the append-only file.
-fn not_rewritten(aof: &Aof, snapshot: Snapshot) {
-    if snapshot.is_alone { aof.not_rewritten_alone(snapshot.turn) } else { aof.not_rewritten(snapshot.turn) }
+fn not_rewritten(shared: &Shared, aof: &Aof, snapshot: Snapshot) {
+    if snapshot.is_alone {
+        return aof.not_rewritten_alone(snapshot.turn);
+    }
+    aof.not_rewritten(snapshot.turn);
+    if shared.journaled.load(Relaxed) && !aof.status().has_base.load(Relaxed) {
+        // What is journaled is of no use before there is one.
+        shared.rewriting.schedule();
+    }
 }
 
 /// Rewrites the append-only file if it is time: somebody asked for it, or it has grown enough.
@@ -261,27 +280,35 @@ pub fn cron(shared: &Arc<Shared>) {
         return;
     }
     let now_s = crate::clock::unix_ms() / 1000;
-    if now_s < status.rewrite_not_before_s.load(Relaxed) {
-        return;
-    }
-    let is_wanted = shared.rewriting.is_scheduled();
-    if is_wanted || shared.journaled.load(Relaxed) && has_grown(shared, aof) {
+    let growth = if shared.journaled.load(Relaxed) { growth(shared, aof) } else { None };
+    if shared.rewriting.is_scheduled() || growth.is_some() {
+        let wait_s = status.rewrite_not_before_s.load(Relaxed) - now_s;
+        if wait_s > 0 {
+            if !status.limit_told.swap(true, Relaxed) {
+                tracing::warn!(
+                    "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {} minutes",
+                    (wait_s + 59) / 60
+                );
+            }
+            return;
+        }
+        if let Some(percent) = growth {
+            tracing::info!("Starting automatic rewriting of AOF on {percent}% growth");
+        }
         shared.rewriting.unschedule();
         // What goes wrong is in the log.
         let _ = rewrite(shared, &mut shared.shards.hold_all());
     }
 }
 
-fn has_grown(shared: &Shared, aof: &Aof) -> bool {
+/// By how many percent it has grown, if that is enough to rewrite it.
+fn growth(shared: &Shared, aof: &Aof) -> Option<u64> {
     let percentage = shared.config.number("auto-aof-rewrite-percentage") as u64;
     let size_min = shared.config.number("auto-aof-rewrite-min-size") as u64;
     let (size, base) = (aof.status().size.load(Relaxed), aof.status().base_size.load(Relaxed).max(1));
     let growth = size.saturating_mul(100) / base;
     let grows = percentage > 0 && size > size_min && growth >= percentage.saturating_add(100);
-    if grows {
-        tracing::info!("Starting automatic rewriting of AOF on {}% growth", growth - 100);
-    }
-    grows
+    grows.then(|| growth - 100)
 }
 
 /// Whether the append-only file is to be rewritten as soon as that is possible.

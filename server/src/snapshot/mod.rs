@@ -49,6 +49,8 @@ pub enum Failure {
     Incomplete(u64, u64),
     /// It was called off.
     Cancelled,
+    /// It was made to fail.
+    Killed,
 }
 
 impl std::fmt::Display for Failure {
@@ -59,6 +61,7 @@ impl std::fmt::Display for Failure {
                 write!(f, "The snapshot is thrown away: it has {taken} keys, and there were {expected}")
             }
             Failure::Cancelled => f.write_str("The snapshot was called off"),
+            Failure::Killed => f.write_str("The snapshot was made to fail"),
         }
     }
 }
@@ -132,6 +135,11 @@ impl Snapshots {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many were begun since the start of the process.
+    pub fn begun(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
     /// True while a snapshot is under way, or being called off.
     #[inline]
     pub fn is_active(&self) -> bool {
@@ -169,6 +177,17 @@ impl Snapshots {
         run.inspect(|run| run.queue.turn_off()).is_some()
     }
 
+    /// Lets the present snapshot fail, whatever it is for: for tests. True when there was one.
+    pub fn kill(&self) -> bool {
+        let present = self.lock();
+        let run = present.as_ref().filter(|run| !run.queue.is_off());
+        run.inspect(|run| {
+            run.is_killed.store(true, Relaxed);
+            run.queue.turn_off();
+        })
+        .is_some()
+    }
+
     /// Waits until nothing is under way; false when it takes longer than `patience`. Call it with no shard held.
     pub fn wait_idle(&self, patience: Duration) -> bool {
         let waited = self.ended.wait_timeout_while(self.lock(), patience, |present| present.is_some());
@@ -203,6 +222,8 @@ struct Run {
     copied: AtomicUsize,
     /// Who walks.
     walker: OnceLock<ThreadId>,
+    /// It was turned off to fail.
+    is_killed: AtomicBool,
     /// How accesses are told, if they are to be saved.
     access: Option<Access>,
     started_ms: i64,
@@ -328,6 +349,7 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>, request: Request) -> Res
         keys: AtomicU64::new(0),
         copied: AtomicUsize::new(0),
         walker: OnceLock::new(),
+        is_killed: AtomicBool::new(false),
         access: policy.by_access().then(|| crate::dataset::access(shared)),
         started_ms: clock::unix_ms(),
     });
@@ -372,7 +394,10 @@ fn finish(shared: &Shared, run: &Run, written: Result<u64, Failure>) -> Result<u
         let _ = shared.disk.remove(&run.temporary);
     }
     drop(present);
-    result
+    match result {
+        Err(Failure::Cancelled) if run.is_killed.load(Relaxed) => Err(Failure::Killed),
+        result => result,
+    }
 }
 
 /// Where a snapshot is written before it takes its place: not where `SAVE` writes.

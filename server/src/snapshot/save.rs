@@ -55,6 +55,10 @@ fn end(shared: &Shared, result: Result<u64, Failure>, changes: u64) {
         }
         // Whoever does that knows what it does.
         Err(Failure::Cancelled) => tracing::warn!("Background saving terminated by signal 10"),
+        Err(Failure::Killed) => {
+            tracing::warn!("Background saving terminated by signal 9");
+            saving.note_failed();
+        }
         Err(failure) => {
             tracing::warn!("{failure}");
             tracing::warn!("Background saving error");

@@ -52,11 +52,13 @@ fn walk(shared: &Shared, run: &Run, compress: bool) {
     let _ = rustix::thread::set_current_timer_slack(REST_SLACK);
     let mut reads = 0;
     let mut told_ms = clock::unix_ms();
+    // Keys that it has rested for.
+    let mut rested = 0;
     while !open.is_empty() {
         // One after the other, so that nobody waits for the same shard again and again.
         open.retain(|&shard| {
             run.queue.wait_for_room();
-            let goes_on = visit(shared, run, shard, compress, &clock);
+            let goes_on = visit(shared, run, shard, compress, &clock, &mut rested);
             let reads_now = shared.stats.total(|thread| &thread.reads);
             if std::mem::replace(&mut reads, reads_now) != reads_now {
                 std::thread::sleep(REST);
@@ -71,14 +73,19 @@ fn walk(shared: &Shared, run: &Run, compress: bool) {
     }
     // Whatever left the keyspace did so before its shard was done.
     take_rest(run, compress);
+    rest(shared, run, &mut rested);
 }
 
 /// Takes a little of one shard; true when there may be more.
-fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwatch) -> bool {
-    // For tests that want to look at a snapshot under way: the time that a key takes.
-    let delay_us = u64::try_from(shared.config.number("rdb-key-save-delay")).unwrap_or(0);
-    let slice_nanos = if delay_us == 0 { SLICE_NANOS } else { 0 };
-    let taken = run.keys.load(Relaxed);
+fn visit(
+    shared: &Shared,
+    run: &Run,
+    shard: u16,
+    compress: bool,
+    clock: &Stopwatch,
+    rested: &mut u64,
+) -> bool {
+    let slice_nanos = if delay_us(shared) == 0 { SLICE_NANOS } else { 0 };
     let mut hold = shared.shards.hold_one(shard);
     let started = clock.ticks();
     if run.queue.is_off() {
@@ -91,7 +98,7 @@ fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwat
             Some(Step::Lent(loan)) => break loan,
             Some(Step::Taken) if clock.nanos(started, clock.ticks()) >= slice_nanos => {
                 drop(hold);
-                rest(run, delay_us, taken);
+                rest(shared, run, rested);
                 return true;
             }
             Some(Step::Taken) => {}
@@ -99,7 +106,7 @@ fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwat
     };
     drop(hold);
     put_value(run, loan.db, &loan.taken(), compress);
-    rest(run, delay_us, taken);
+    rest(shared, run, rested);
     // What it was changed to is in the table; what it was before is freed without the shard.
     let mut hold = shared.shards.hold_one(shard);
     let original = hold.data_mut().databases.give_back(loan);
@@ -108,13 +115,20 @@ fn visit(shared: &Shared, run: &Run, shard: u16, compress: bool, clock: &Stopwat
     true
 }
 
-/// Sleeps for so long per key since there were `taken`.
-fn rest(run: &Run, delay_us: u64, taken: u64) {
+/// For tests that want to look at a snapshot under way: the time that a key takes.
+fn delay_us(shared: &Shared) -> u64 {
+    u64::try_from(shared.config.number("rdb-key-save-delay")).unwrap_or(0)
+}
+
+/// Sleeps for every key that was taken, by whomever, and not slept for yet.
+fn rest(shared: &Shared, run: &Run, rested: &mut u64) {
     const NAP: Duration = Duration::from_millis(20);
+    let delay_us = delay_us(shared);
+    let taken = run.keys.load(Relaxed);
+    let keys = taken.saturating_sub(std::mem::replace(rested, taken));
     if delay_us == 0 {
         return;
     }
-    let keys = run.keys.load(Relaxed) - taken;
     let mut left = Duration::from_micros(delay_us.saturating_mul(keys));
     while !left.is_zero() && !run.queue.is_off() {
         std::thread::sleep(left.min(NAP));
