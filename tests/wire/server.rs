@@ -1,9 +1,38 @@
 //! What the server says about itself, and how it is configured while it runs.
 
+use std::time::Duration;
+
+use tidegate_tests::clock::wait_until;
 use tidegate_tests::resp::Reply;
 use tidegate_tests::server::TestServer;
 
 use crate::transcript::check;
+
+/// What ends the process is in its log, with the stack of the thread it hit.
+#[test]
+fn a_crash_is_reported() {
+    for (request, expected) in [
+        ("DEBUG SEGFAULT", "crashed by signal: 11"),
+        ("DEBUG PANIC", "==> panicked at server/src/control/debug/mod.rs"),
+        ("DEBUG ASSERT", "=== ASSERTION FAILED ==="),
+    ] {
+        let mut server = TestServer::tidegate_with(&["--enable-debug-command", "yes"]);
+        server.client().send(&request.split(' ').collect::<Vec<_>>()).expect("it is sent");
+        assert!(wait_until(Duration::from_secs(30), || !server.is_alive()), "{request}");
+        let log = server.log();
+        for text in
+            [expected, "crashed by signal", "------ STACK TRACE ------", "tidegate::", "BUG REPORT END"]
+        {
+            assert!(log.contains(text), "{request}: {log}");
+        }
+    }
+    // Switched off, it ends without a word.
+    let mut server =
+        TestServer::tidegate_with(&["--enable-debug-command", "yes", "--crash-log-enabled", "no"]);
+    server.client().send(&["DEBUG", "SEGFAULT"]).expect("it is sent");
+    assert!(wait_until(Duration::from_secs(30), || !server.is_alive()));
+    assert!(!server.log().contains("STACK TRACE"), "{}", server.log());
+}
 
 #[test]
 fn configuration() {

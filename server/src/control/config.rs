@@ -4,7 +4,7 @@ use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
 use crate::aof;
 use crate::config::{Apply, Caller, Config, Effect, Extent, Flags, RewriteError, SetError, directives};
-use crate::process::{set_title, warnings};
+use crate::process::{crash, set_title, warnings};
 use crate::shard::Hold;
 use crate::shared::Shared;
 use std::cell::RefCell;
@@ -190,17 +190,23 @@ impl Apply for Running<'_, '_, '_> {
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
             Effect::NotifyStream => self.shared.event_stream.follow(self.shared),
             Effect::AppendOnly => self.append_only(config),
+            Effect::AofHistory => {
+                aof::follow(self.shared);
+                Ok(())
+            }
+            Effect::CrashLog => {
+                crash::enable(config.flag("crash-log-enabled"));
+                Ok(())
+            }
             // Read where they are used, or about parts that are not there.
             Effect::Hz
             | Effect::MaxMemory
             | Effect::Password
             | Effect::ClientMemory
-            | Effect::AofHistory
             | Effect::ClusterFlags
             | Effect::ClusterHostname
             | Effect::ClusterIp
             | Effect::ClusterPorts
-            | Effect::CrashLog
             | Effect::GoodReplicas
             | Effect::ReplBacklog
             | Effect::Tls

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod cores;
+pub mod crash;
 pub mod daemon;
 pub mod logging;
 pub mod oom;
@@ -89,6 +90,7 @@ pub fn prepare(options: &Options) -> Result<Process, String> {
     warnings::log_backlog(config);
     tracing::warn!("Server initialized");
     warnings::log(config);
+    crash::enable(config.flag("crash-log-enabled"));
     Ok(Process { supervisor, pid_file })
 }
 

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::config::{Extent, value};
 use crate::dataset::{self, Present};
 use crate::dispatch::LOADING;
+use crate::process::crash;
 use crate::shared::random_hex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -76,6 +77,22 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         }
         (b"reload", options) => reload(cx, options)?,
         (b"loadaof", _) => load_aof(cx)?,
+        (b"aof-flush-sleep", [micros]) => {
+            let micros = value::parse_lenient(micros, 10).unwrap_or(0);
+            if let Some(aof) = &cx.shared().aof {
+                aof.settings().write_nap_us.store(u64::try_from(micros).unwrap_or(0), Relaxed);
+            }
+        }
+        (b"segfault", []) => crash::segfault(),
+        (b"panic", []) => panic!("Panic requested by the DEBUG command"),
+        (b"assert", []) => {
+            assert!(words.len() > 1, "an assertion that fails was asked for by the DEBUG command");
+        }
+        (b"kill-snapshot", []) => {
+            if !cx.shared().snapshots.kill() {
+                return Err(Error::new("ERR There is no snapshot under way"));
+            }
+        }
         _ => return Err(unknown_form(args)),
     }
     reply.ok();
@@ -183,7 +200,11 @@ fn match_at_random(rng: &mut Rng) {
     }
 }
 
-const HELP: [&str; 50] = [
+const HELP: [&str; 60] = [
+    "AOF-FLUSH-SLEEP <microseconds>",
+    "    Sleeps so long before the append-only file is written; 0 turns that off.",
+    "ASSERT",
+    "    Lets an assertion fail, which ends the server.",
     "CHANGE-REPL-ID",
     "    Begins another replication history.",
     "CONFIG-REWRITE-FORCE-ALL",
@@ -198,10 +219,14 @@ const HELP: [&str; 50] = [
     "    Describes the tables of a database.",
     "HTSTATS-KEY <key>",
     "    Describes the table inside a value.",
+    "KILL-SNAPSHOT",
+    "    Lets the snapshot that is under way fail, as if somebody had killed its process.",
     "LOG <message>",
     "    Writes a message into the log.",
     "OBJECT <key>",
     "    Tells how a value is stored.",
+    "PANIC",
+    "    Panics, which ends the server.",
     "PAUSE-CRON <0|1>",
     "    Stops the periodic work.",
     "POPULATE <count> [<prefix>] [<size>]",
@@ -220,6 +245,8 @@ const HELP: [&str; 50] = [
     "    Accepted, too.",
     "SDSLEN <key>",
     "    Tells the sizes of a key and its string.",
+    "SEGFAULT",
+    "    Ends the server with SIGSEGV.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stops or starts the deletion of expired keys that nobody asks for.",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
