@@ -659,8 +659,10 @@ impl Writer {
             return Err(io::Error::other("the one before could not be synced"));
         }
         if self.is_beginning {
-            // Nothing comes before what these hold, so nobody will ever load them.
-            for file in std::mem::take(&mut self.begun) {
+            // Nothing comes before what these hold, so nobody will ever load them, unless a manifest names them that may be
+            // there after a crash.
+            let begun = std::mem::take(&mut self.begun);
+            for file in begun.iter().filter(|file| !self.doubtful.contains(&file.name)) {
                 tracing::info!("Removing the temp incr aof file {} in the background", file.name);
                 let _ = self.core.disk.remove(&self.core.place.file(&file.name));
             }
