@@ -154,7 +154,9 @@ impl Snapshots {
     /// What is under way. One that was called off is not.
     pub fn running(&self) -> Option<(Kind, Progress)> {
         let present = self.lock();
-        let run = present.as_ref().filter(|run| !run.queue.is_off())?;
+        // One that was made to fail is under way until it has.
+        let is_over = |run: &&Arc<Run>| run.queue.is_off() && !run.is_killed.load(Relaxed);
+        let run = present.as_ref().filter(|run| !is_over(run))?;
         Some((run.kind, run.progress()))
     }
 
