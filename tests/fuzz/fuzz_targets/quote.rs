@@ -3,8 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidegate::config::quoted;
-use tidegate_persistence::quote::split_args;
+use tidegate_persistence::quote::{quoted, split_args};
 
 fuzz_target!(|data: &[u8]| {
     if let Some(args) = split_args(data) {
