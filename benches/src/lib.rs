@@ -16,6 +16,7 @@ pub mod client;
 pub mod cores;
 pub mod flags;
 pub mod histogram;
+pub mod hitratio;
 pub mod load;
 pub mod machine;
 pub mod members;

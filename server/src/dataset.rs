@@ -7,12 +7,14 @@ pub(crate) use load::rest;
 pub use load::{LoadFailure, Present, load, load_at_start, load_file};
 
 use crate::clock;
+use crate::config::Hot;
+use crate::config::choices::MaxmemoryPolicy;
 use crate::shard::Hold;
 use crate::shared::Shared;
 use crate::version::{REDIS_VERSION, TIDEGATE_VERSION};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tidegate_data::Access;
+use tidegate_data::{Access, Moment};
 use tidegate_persistence::rdb::{self, Header, SaveError, Saver};
 
 /// The file, in the working directory.
@@ -22,13 +24,29 @@ pub fn path(shared: &Shared) -> PathBuf {
 
 /// How accesses are remembered under the present policy.
 pub fn access(shared: &Shared) -> Access {
-    let (hot, now_s) = (shared.config.hot(), clock::unix_ms() / 1000);
-    if hot.maxmemory_policy.get().lfu() {
+    access_at(shared.config.hot(), clock::unix_ms())
+}
+
+/// The same at a Unix time in milliseconds. An LFU counter is not raised by this: whoever counts puts in a random number.
+#[inline]
+pub(crate) fn access_at(hot: &Hot, now_ms: i64) -> Access {
+    let policy = hot.maxmemory_policy.get();
+    if policy.lfu() {
         let (log_factor, decay_minutes) = (hot.lfu_log_factor.get(), hot.lfu_decay_time.get());
-        Access::Lfu { minute: (now_s / 60) as u32 & 0xffff, luck: u32::MAX, log_factor, decay_minutes }
-    } else {
-        Access::Lru(now_s as u32 & 0x00ff_ffff)
+        return Access::Lfu {
+            minute: (now_ms / 60_000) as u32 & 0xffff,
+            luck: u32::MAX,
+            log_factor,
+            decay_minutes,
+        };
     }
+    if policy == MaxmemoryPolicy::AllkeysS3Fifo {
+        return Access::fifo(now_ms);
+    }
+    let moment = Moment::of_ms(now_ms);
+    // Only eviction wants to know more than the second.
+    let moment = if hot.maxmemory.get() > 0 && policy.by_access() { moment } else { moment.whole_second() };
+    if policy.lrm() { Access::Lrm(moment) } else { Access::Lru(moment) }
 }
 
 /// Removes what an interrupted save has left behind, if anything.
@@ -41,15 +59,17 @@ pub fn remove_temporary(shared: &Shared) {
 /// What stands before the keys of a file; `is_base` says that it is part of an AOF.
 pub fn header(shared: &Shared, is_base: bool) -> Header {
     let config = &shared.config;
+    let mut aux = vec![
+        ("redis-ver", REDIS_VERSION.to_owned()),
+        ("redis-bits", usize::BITS.to_string()),
+        ("ctime", (clock::unix_ms() / 1000).to_string()),
+        ("used-mem", crate::memory::used().to_string()),
+        ("aof-base", u8::from(is_base).to_string()),
+        ("tidegate-ver", TIDEGATE_VERSION.to_owned()),
+    ];
+    aux.extend(shared.native.aux());
     Header {
-        aux: vec![
-            ("redis-ver", REDIS_VERSION.to_owned()),
-            ("redis-bits", usize::BITS.to_string()),
-            ("ctime", (clock::unix_ms() / 1000).to_string()),
-            ("used-mem", crate::memory::used().to_string()),
-            ("aof-base", u8::from(is_base).to_string()),
-            ("tidegate-ver", TIDEGATE_VERSION.to_owned()),
-        ],
+        aux,
         compress: config.hot().rdbcompression.get(),
         checksum: config.flag("rdbchecksum"),
         sync_often: config.flag("rdb-save-incremental-fsync"),

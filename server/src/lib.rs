@@ -15,6 +15,7 @@
 //!   [`digest`]: its fingerprint.
 //! * [`migrate`]: sending keys to other servers.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
+//! * [`metrics`]: figures for Prometheus.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
 //!
 //! # Invariants
@@ -29,6 +30,7 @@
 //! * What an ordinary command touches outside its shard is owned by its thread, is a relaxed atomic, or is the journal.
 //! * No request bytes outlive their buffer: what must be kept (a queued or parked request) is copied.
 
+pub mod acl;
 pub mod aof;
 pub mod clock;
 pub mod config;
@@ -38,7 +40,9 @@ pub mod digest;
 pub mod dispatch;
 pub mod loading;
 pub mod memory;
+pub mod metrics;
 pub mod migrate;
+pub mod native;
 pub mod net;
 pub mod process;
 pub mod registry;

@@ -76,6 +76,7 @@ fn start(serve: Arguments, mut arguments: Vec<OsString>) -> Result<(), Failure> 
         config.load(&sources)?;
     }
     let renamed = tidegate::renamed_commands(&config)?;
+    tidegate::acl::check_configured(&config)?;
     let program = if arguments.is_empty() { OsString::new() } else { arguments.swap_remove(0) };
     let options = Options { config, program, configured };
     let process = process::prepare(&options).map_err(log_failure)?;

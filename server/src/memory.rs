@@ -8,7 +8,7 @@
 
 mod owners;
 
-pub use owners::{Own, Returns, any_waiting};
+pub use owners::{Own, Returns, any_waiting, discard, discard_chunk};
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -54,8 +54,18 @@ fn count_slowly(index: usize, bytes: isize) {
 
 /// Bytes allocated now, each allocation rounded up to its size class. 0 when the process does not use [`Counting`].
 pub fn used() -> usize {
-    let sum: isize = COUNTS.iter().map(|counter| counter.0.load(Relaxed)).sum();
+    let counters = THREADS.load(Relaxed).min(COUNTERS);
+    let sum: isize = COUNTS[..counters].iter().map(|counter| counter.0.load(Relaxed)).sum();
     sum.max(0) as usize
+}
+
+/// What this thread has allocated more than it has freed, in bytes: to learn how much that changed since some time ago,
+/// which costs next to nothing.
+#[inline]
+pub fn own() -> isize {
+    let index = COUNTER.get();
+    // A thread that never allocated.
+    if index == usize::MAX { 0 } else { COUNTS[index].0.load(Relaxed) }
 }
 
 /// An allocator that counts what another one gives out. With the feature `mimalloc` that has to be mimalloc.

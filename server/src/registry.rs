@@ -4,6 +4,7 @@
 
 use crate::control::{self, Control};
 use hashbrown::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tidegate_commands::families;
 use tidegate_commands::model::{
     Acl, BeginSearch, Command, Family, FindKeys, Flag, Flags, Group, Handler, Judge, KeyFinder, KeyFlags,
@@ -48,6 +49,8 @@ pub struct Entry {
     pub single_key: Option<usize>,
     /// It runs a script.
     pub is_script: bool,
+    /// `GUARD`: `EXEC` looks at it before it runs anything.
+    pub is_guard: bool,
     /// How a short call of it runs: one that needs constant or logarithmic time for each of its few arguments, and never
     /// waits. `None` if no call is one.
     pub short: Option<Short>,
@@ -59,10 +62,33 @@ pub struct Entry {
     pub words: usize,
     /// Its subcommands by lower-case name, in declared order.
     pub subcommands: Vec<Entry>,
+    /// Which of its arguments are channels.
+    pub channels: Option<Channels>,
     /// Arguments from here on are secrets.
     pub secret_from: Option<usize>,
     /// Its documentation.
     pub docs: Docs,
+}
+
+/// Arguments that are channels, of a command that publishes or subscribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channels {
+    /// They are patterns of channels.
+    pub is_pattern: bool,
+    /// All arguments are, not just the first.
+    pub many: bool,
+}
+
+impl Channels {
+    fn of(name: &str) -> Option<Self> {
+        let (is_pattern, many) = match name {
+            "publish" | "spublish" => (false, false),
+            "subscribe" | "ssubscribe" => (false, true),
+            "psubscribe" => (true, true),
+            _ => return None,
+        };
+        Some(Channels { is_pattern, many })
+    }
 }
 
 /// Calls of a command that are short.
@@ -214,7 +240,10 @@ pub struct KeyRange {
 const PLACES: usize = 2048;
 /// The index of an empty place.
 const NOBODY: u16 = u16::MAX;
-const EMPTY: Place = Place { folded: Folded { first: 0, last: 0, len: 0 }, index: NOBODY, exact: false };
+const EMPTY: Place =
+    Place { folded: Folded { first: 0, last: 0, len: 0 }, index: NOBODY, exact: false, dot: NO_DOT };
+/// No place for a dot in a name of which two words tell all.
+const NO_DOT: u8 = u8::MAX;
 
 /// A name in lower case, as two words and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +260,17 @@ struct Place {
     /// The name has letters only and at most sixteen of them: whatever folds to the same is the same but for case.
     /// Folding confuses some control characters with punctuation, and does not see the middle of longer names.
     exact: bool,
+    /// Where the only byte stands that is no letter, if that is a dot and the name is no longer than that: when there is a
+    /// dot as well, it is the same but for case.
+    dot: u8,
+}
+
+impl Place {
+    /// The same name but for case, which folds to the same.
+    #[inline]
+    fn is_dotted(&self, name: &[u8]) -> bool {
+        name.get(usize::from(self.dot)) == Some(&b'.')
+    }
 }
 
 impl Folded {
@@ -273,6 +313,10 @@ pub struct Registry {
     /// An open-addressed table with the folded names inline: a look-up touches one cache line before its entry.
     places: Box<[Place]>,
     ids: usize,
+    /// What only whoever loads the journal may call.
+    effects: Vec<Entry>,
+    /// `native-enabled no`: the commands that Redis does not have are not found.
+    hides_native: AtomicBool,
 }
 
 impl Registry {
@@ -282,9 +326,17 @@ impl Registry {
         for family in families::ALL {
             builder.add(family, Body::Data);
         }
+        for family in families::NATIVE {
+            builder.add(family, Body::Data);
+        }
         for family in control::ALL {
             builder.add(family, Body::Control);
         }
+        let callable = builder.entries.len();
+        for family in families::EFFECTS {
+            builder.add(family, Body::Data);
+        }
+        let effects = builder.entries.split_off(callable);
         let mut renames: HashMap<String, String> = HashMap::default();
         for (from, to) in renamed {
             let from = from.to_ascii_lowercase();
@@ -293,8 +345,13 @@ impl Registry {
             }
             renames.insert(from, to.to_ascii_lowercase());
         }
-        let mut registry =
-            Registry { entries: builder.entries, places: vec![EMPTY; PLACES].into(), ids: builder.ids };
+        let mut registry = Registry {
+            entries: builder.entries,
+            places: vec![EMPTY; PLACES].into(),
+            ids: builder.ids,
+            effects,
+            hides_native: AtomicBool::new(false),
+        };
         for index in 0..registry.entries.len() {
             let name = registry.entries[index].name.clone();
             match renames.get(&name) {
@@ -316,8 +373,14 @@ impl Registry {
         while self.places[at].index != NOBODY {
             at = (at + 1) % PLACES;
         }
-        let exact = name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-        self.places[at] = Place { folded, index: index as u16, exact };
+        let mut others = name.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_alphabetic());
+        let (other, more) = (others.next(), others.next());
+        let is_seen = name.len() <= 16;
+        let dot = match other {
+            Some((at, b'.')) if is_seen && more.is_none() => at as u8,
+            _ => NO_DOT,
+        };
+        self.places[at] = Place { folded, index: index as u16, exact: is_seen && other.is_none(), dot };
     }
 
     /// The command with this name, in any case. Containers are found by their own name.
@@ -342,7 +405,7 @@ impl Registry {
     }
 
     /// Goes on at a place where the two words do not tell.
-    #[cold]
+    #[inline(never)]
     fn search(&self, name: &[u8], folded: Folded, mut at: usize) -> Option<&Entry> {
         loop {
             let place = &self.places[at];
@@ -351,8 +414,11 @@ impl Registry {
             }
             if place.folded == folded {
                 let entry = &self.entries[place.index as usize];
-                if place.exact || entry.called.as_bytes().eq_ignore_ascii_case(name) {
-                    return Some(entry);
+                let is_same = place.exact || place.is_dotted(name);
+                if is_same || entry.called.as_bytes().eq_ignore_ascii_case(name) {
+                    // Their names have a dot, so that this is asked of no other.
+                    let is_hidden = entry.is_native() && self.hides_native.load(Relaxed);
+                    return (!is_hidden).then_some(entry);
                 }
             }
             at = (at + 1) % PLACES;
@@ -361,7 +427,19 @@ impl Registry {
 
     /// The commands that can be called: all but those which `rename-command` took away.
     pub fn callable(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| !entry.called.is_empty())
+        let hides = self.hides_native.load(Relaxed);
+        self.entries.iter().filter(move |entry| !(entry.called.is_empty() || hides && entry.is_native()))
+    }
+
+    /// `native-enabled`: whether the commands that Redis does not have are found.
+    pub fn enable_native(&self, enabled: bool) {
+        self.hides_native.store(!enabled, Relaxed);
+    }
+
+    /// An effect of a command of our own, for whoever loads the journal.
+    #[cold]
+    pub fn effect(&self, name: &[u8]) -> Option<&Entry> {
+        self.effects.iter().find(|entry| entry.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// All commands, not their subcommands.
@@ -378,6 +456,7 @@ impl Registry {
     pub fn by_id(&self, id: usize) -> Option<&Entry> {
         self.entries
             .iter()
+            .chain(&self.effects)
             .flat_map(|entry| std::iter::once(entry).chain(&entry.subcommands))
             .find(|e| e.id == id)
     }
@@ -423,11 +502,18 @@ impl Builder {
         };
         let body = command.handler.map_or(Body::Container, body);
         let is_script = matches!(own.trim_end_matches("_ro"), "eval" | "evalsha" | "fcall");
-        let short =
-            Short::of(body, command.arity, command.complexity).filter(|_| !command.flags.has(Flag::Blocking));
+        let short = Short::of(body, command.arity, command.complexity).and_then(|short| {
+            match (command.flags.has(Flag::Blocking), command.name.contains('.')) {
+                (false, _) => Some(short),
+                // Those of our own wait only if an option says so.
+                (true, true) => Some(Short { argc_more: 0, ..short }),
+                (true, false) => None,
+            }
+        });
         Entry {
             id,
             is_script,
+            is_guard: own == "guard",
             name: parent.map_or_else(|| own.clone(), |parent| format!("{parent}|{own}")),
             called: String::new(),
             body,
@@ -443,6 +529,7 @@ impl Builder {
             whole_if: command.whole_if,
             words: 1 + usize::from(parent.is_some()),
             subcommands: Vec::new(),
+            channels: Channels::of(&own).filter(|_| parent.is_none()),
             secret_from: command.secret_from,
             docs: Docs {
                 summary: command.summary,
@@ -463,6 +550,11 @@ impl Entry {
     #[inline]
     pub fn writes(&self) -> bool {
         self.flags.has(Flag::Write)
+    }
+
+    /// True for commands that Redis does not have.
+    pub fn is_native(&self) -> bool {
+        self.name.contains('.')
     }
 
     /// True when it may change the libraries of functions.

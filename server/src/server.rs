@@ -7,6 +7,7 @@ use crate::dataset;
 use crate::dispatch::Worker;
 use crate::loading;
 use crate::memory;
+use crate::native::soft;
 use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
 use crate::net::reactor::Reactor;
@@ -155,10 +156,13 @@ impl Handle {
                 waited += JOIN_STEP;
             }
         }
+        if !shutdown.is_sealed() {
+            soft::flush_all(&self.shared);
+        }
         if let Some(aof) = self.shared.aof.as_ref().filter(|_| self.shared.journaled.load(Relaxed)) {
             tracing::info!("Calling fsync() on the AOF file.");
             if !aof.stop() {
-                tracing::error!("Not everything could be written to the AOF file.");
+                tracing::error!("Not everything could be written to the AOF file and synced.");
             }
         }
         if let Some(path) = self.shared.config.path("unixsocket") {
@@ -205,6 +209,7 @@ impl Server {
         let _ = shared.oom_score.apply(&shared.config);
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
+        shared.metrics.follow(&shared)?;
         // Whoever connects before everything is there is told so, from the first moment on.
         shared.loading.begin(clock::unix_ms() / 1000);
         let handle = spawn_threads(&shared, listeners, handed)?;
@@ -292,6 +297,8 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
         tokio::task::spawn_local(accept_all(first, Arc::clone(&shared)));
     }
     tokio::task::spawn_local(timers(Rc::clone(&local), index));
+    tokio::task::spawn_local(flush_soft(Arc::clone(&shared), index));
+    tokio::task::spawn_local(wake_waiters(Rc::clone(&local), Arc::clone(&shared), index));
     let connections = async {
         let gate = Arc::clone(&shared.gates[index]);
         let reactor = Reactor::new(Rc::clone(&local), Arc::clone(&shared.journal), gate);
@@ -404,8 +411,54 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
         }
         tend_tracked(&local, &shared, index);
         local.borrow_mut().worker.tidy_scripts();
+        local.borrow_mut().worker.age_some(turn);
+        while local.borrow_mut().worker.tend_memory() {
+            // Requests come first.
+            tokio::task::yield_now().await;
+        }
         if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
+        }
+    }
+}
+
+/// Tells the journal of soft state in this thread's share of the shards.
+async fn flush_soft(shared: Arc<Shared>, index: usize) {
+    /// While nothing is gathered it is looked so often whether that has changed.
+    const IDLE_MS: u64 = 100;
+    loop {
+        let wait_ms = u64::try_from(shared.config.hot().native_soft_flush_ms.get()).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(if wait_ms == 0 { IDLE_MS } else { wait_ms })).await;
+        if shared.loading.is_on() {
+            continue;
+        }
+        let mut last = 0;
+        for shard in (index..shared.shards.len()).step_by(shared.identity.threads) {
+            let shard = shard as u16;
+            if shared.native.is_unflushed(shard)
+                && let Some(mut hold) = shared.shards.try_hold_one(shard)
+            {
+                last = soft::flush(&shared, shard, hold.data_mut()).max(last);
+            }
+        }
+        if last > 0 {
+            shared.journal.advance();
+        }
+    }
+}
+
+/// Looks at keys of this thread's share of the shards when those who wait for them want it: see `native/timers.rs`.
+async fn wake_waiters(local: Rc<RefCell<Local>>, shared: Arc<Shared>, index: usize) {
+    /// While nothing may be changed it is looked so often whether that is over.
+    const PAUSE: Duration = Duration::from_millis(10);
+    loop {
+        for shard in shared.native.timers.come_due(index, || shared.native.clock.now_untold_ns()).await {
+            let is_done = !shared.loading.is_on() && local.borrow_mut().worker.run_timers(shard);
+            if !is_done {
+                tokio::time::sleep(PAUSE).await;
+            }
+            // Requests come first.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -22,4 +22,19 @@ example "3 people heard 30 messages, 1 left" "$python" examples/python/chat.py
 example "300 changes by 3 workers, the copy is right" "$python" examples/python/mirror.py
 example "1000 reads, 1 of them by the server" "$python" examples/python/cached_profiles.py
 example "40 answers, 2 computed" node examples/node/cache.js
+example "5 requests served, 2 refused" "$python" examples/python/rate_limited_api.py
+example "5 requests served, 2 refused" node examples/node/rate-limited-api.js
+example "5 requests served, 2 refused" cargo run --quiet -p tidegate-examples --bin rate-limited-api --
+cached="60 reads, 3 computed, 1 value refused that was out of date"
+example "$cached" "$python" examples/python/stampede_proof_cache.py
+example "$cached" node examples/node/stampede-proof-cache.js
+example "$cached" cargo run --quiet -p tidegate-examples --bin stampede-proof-cache --
+elected="2 terms, 3 writes, 1 refused that came from the term before"
+example "$elected" "$python" examples/python/leader_election.py
+example "$elected" node examples/node/leader-election.js
+example "$elected" cargo run --quiet -p tidegate-examples --bin leader-election --
+paid="2 payments asked for 9 times, 12 euros taken"
+example "$paid" "$python" examples/python/idempotent_payments.py
+example "$paid" node examples/node/idempotent-payments.js
+example "$paid" cargo run --quiet -p tidegate-examples --bin idempotent-payments --
 example "100 additions, none lost" cargo run --quiet -p tidegate-examples --

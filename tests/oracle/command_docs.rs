@@ -128,11 +128,18 @@ fn optional_text(docs: &Fields, field: &str) -> Option<String> {
     docs.get(field).map(Reply::text)
 }
 
-/// The argument tree of a reply, without what is newer than the reference.
+/// An argument that Redis does not have: our own versions are lower than that of any command that was extended.
+fn is_own(argument: &Fields, docs: &Fields) -> bool {
+    let major =
+        |fields: &Fields| text(fields, "since").split('.').next().and_then(|major| major.parse::<u32>().ok());
+    major(argument) < major(docs) && major(argument).is_some()
+}
+
+/// The argument tree of a reply, without what is newer than the reference, or our own.
 fn tree(docs: &Fields) -> Vec<Argument> {
     let list = docs.get("arguments").and_then(Reply::items).unwrap_or_default();
     let all = list.iter().map(fields);
-    all.filter(|argument| !is_newer(&text(argument, "since")))
+    all.filter(|argument| !is_newer(&text(argument, "since")) && !is_own(argument, docs))
         .map(|argument| argument_of(&argument))
         .collect()
 }

@@ -47,6 +47,15 @@ fn scripts_agree_with_redis() {
     assert_agrees(&run(&options));
 }
 
+/// Among all families these are rare, and of a scene with many commands only few are of any one kind.
+#[test]
+fn scripts_and_messages_agree_with_redis() {
+    let mut options = Options::new(tidegate_binary(), 41, 30_000);
+    options.families = ["scripts", "messages"].map(str::to_owned).into();
+    options.differences_max = 5;
+    assert_agrees(&run(&options));
+}
+
 fn keep_request(_: &mut Vec<Vec<u8>>) {}
 
 fn keep_reply(_: &Op, _: &mut Vec<u8>) {}

@@ -14,6 +14,38 @@ pub(crate) type Lines = (&'static str, &'static [&'static str]);
 /// In alphabetical order.
 pub(crate) const LINES: &[Lines] = &[
     ("append", &["APPEND :key :value"]),
+    ("bf.add", &["BF.ADD :bf :member"]),
+    ("bf.card", &["BF.CARD :bf"]),
+    ("bf.debug", &["BF.DEBUG :bf"]),
+    ("bf.exists", &["BF.EXISTS :bf :member"]),
+    ("bf.info", &["BF.INFO :bf", "BF.INFO :bf ITEMS"]),
+    (
+        "bf.insert",
+        &[
+            "BF.INSERT :bf [CAPACITY 5] [ERROR 0.1] [NOCREATE] ITEMS :member [:member :member]",
+            "BF.INSERT :bf CAPACITY 3 NONSCALING ITEMS :member :member",
+            "BF.INSERT :bf EXPANSION 1 ITEMS :member",
+        ],
+    ),
+    (
+        "bf.loadchunk",
+        &[
+            "BF.LOADCHUNK :bf 17 sixteen-bytes-ok",
+            "BF.LOADCHUNK :bf :int :value",
+            "BF.LOADCHUNK :bf 1 :value",
+        ],
+    ),
+    ("bf.madd", &["BF.MADD :bf :member [:member :member :member]"]),
+    ("bf.mexists", &["BF.MEXISTS :bf :member [:member]"]),
+    (
+        "bf.reserve",
+        &[
+            "BF.RESERVE :bf 0.1 4 [EXPANSION 3]",
+            "BF.RESERVE :bf 0.01 5 NONSCALING",
+            "BF.RESERVE :bf :float 10",
+        ],
+    ),
+    ("bf.scandump", &["BF.SCANDUMP :bf 0", "BF.SCANDUMP :bf 1", "BF.SCANDUMP :bf :int"]),
     ("bitcount", &["BITCOUNT :key [:index :index]", "BITCOUNT :key :index :index BIT"]),
     (
         "bitfield",
@@ -59,7 +91,77 @@ pub(crate) const LINES: &[Lines] = &[
     ("bzpopdue", &["BZPOPDUE :zset :zset now 0.01", "BZPOPDUE :zset 5 0.01"]),
     ("bzpopmax", &["BZPOPMAX :zset :zset 0.01"]),
     ("bzpopmin", &["BZPOPMIN :zset :zset 0.01", "BZPOPMIN :zset 0.02"]),
+    (
+        "cache.get",
+        &["CACHE.GET 78", "CACHE.GET 79 LEASE 5", "CACHE.GET 79 BLOCK 5", "CACHE.GET :key LEASE 0"],
+    ),
+    ("cache.invalidate", &["CACHE.INVALIDATE 1", "CACHE.INVALIDATE 2 :member"]),
+    (
+        "cache.put",
+        &[
+            "CACHE.PUT 78 :value EX 20 [SOFT 7] TAGS 2 1 :member",
+            "CACHE.PUT 79 :value PX 50000 [NEG] TAGS 1 2",
+            "CACHE.PUT 79 :value PX 100 TOKEN :int",
+            "CACHE.PUT :key :value PX 5000",
+        ],
+    ),
+    ("cb.allow", &["CB.ALLOW 76", "CB.ALLOW 77"]),
+    ("cb.force", &["CB.FORCE 76 OPEN", "CB.FORCE 76 CLOSED", "CB.FORCE 76 AUTO", "CB.FORCE 77 AUTO"]),
+    ("cb.get", &["CB.GET 76", "CB.GET :key"]),
+    (
+        "cb.report",
+        &[
+            "CB.REPORT 76 1 1",
+            "CB.REPORT 77 :index :index [SLOW 1]",
+            "CB.REPORT 77 0 3 [TOKEN :int]",
+            "CB.REPORT :key 1 0",
+        ],
+    ),
+    (
+        "cb.set",
+        &[
+            "CB.SET 77 [WINDOW 1000] [MINCALLS 2] [OPENFOR 5]",
+            "CB.SET 76 MINCALLS 3 [PROBES 2] [CONSECUTIVE 2]",
+            "CB.SET :key FAILRATE 30",
+        ],
+    ),
+    ("cf.add", &["CF.ADD :cf :member"]),
+    ("cf.addnx", &["CF.ADDNX :cf :member"]),
+    ("cf.compact", &["CF.COMPACT :cf"]),
+    ("cf.count", &["CF.COUNT :cf :member"]),
+    ("cf.debug", &["CF.DEBUG :cf"]),
+    ("cf.del", &["CF.DEL :cf :member"]),
+    ("cf.exists", &["CF.EXISTS :cf :member"]),
+    ("cf.info", &["CF.INFO :cf"]),
+    ("cf.insert", &["CF.INSERT :cf [CAPACITY 4] [NOCREATE] ITEMS :member [:member :member]"]),
+    ("cf.insertnx", &["CF.INSERTNX :cf [CAPACITY 4] [NOCREATE] ITEMS :member [:member :member]"]),
+    (
+        "cf.loadchunk",
+        &["CF.LOADCHUNK :cf 5 four", "CF.LOADCHUNK :cf :int :value", "CF.LOADCHUNK :cf 1 :value"],
+    ),
+    ("cf.mexists", &["CF.MEXISTS :cf :member [:member]"]),
+    (
+        "cf.reserve",
+        &[
+            "CF.RESERVE :cf 4 [BUCKETSIZE 1] [MAXITERATIONS 3] [EXPANSION 2]",
+            "CF.RESERVE :cf 4 EXPANSION 0",
+            "CF.RESERVE :cf 40",
+        ],
+    ),
+    ("cf.scandump", &["CF.SCANDUMP :cf 0", "CF.SCANDUMP :cf 1", "CF.SCANDUMP :cf :int"]),
+    ("cl.throttle", &["CL.THROTTLE :key 5 10 1 [2]"]),
+    ("cms.incrby", &["CMS.INCRBY :cms :member 3 [:member :int]"]),
+    ("cms.info", &["CMS.INFO :cms"]),
+    ("cms.initbydim", &["CMS.INITBYDIM :cms 7 3", "CMS.INITBYDIM :cms 3 :index"]),
+    ("cms.initbyprob", &["CMS.INITBYPROB :cms 0.2 0.1", "CMS.INITBYPROB :cms 0.3 :float"]),
+    ("cms.merge", &["CMS.MERGE :cms 1 :cms [WEIGHTS 2]", "CMS.MERGE :cms 2 :cms :cms [WEIGHTS 1 :int]"]),
+    ("cms.query", &["CMS.QUERY :cms :member [:member]"]),
     ("copy", &["COPY :key :key [DB :db] [REPLACE]"]),
+    ("ctr.add", &["CTR.ADD c1 :int [AT 1699999990000]", "CTR.ADD c2 :int", "CTR.ADD :key 1"]),
+    ("ctr.create", &["CTR.CREATE c1 1000 20 5000 30 [NX]", "CTR.CREATE c2 50 7", "CTR.CREATE :key 100 9"]),
+    ("ctr.info", &["CTR.INFO c1", "CTR.INFO :key"]),
+    ("ctr.range", &["CTR.RANGE c1 1699999900000 1800000000000 [BUCKET 5000] [FILL]", "CTR.RANGE c2 0 :int"]),
+    ("ctr.sum", &["CTR.SUM c1 1000 60000", "CTR.SUM c2 :int", "CTR.SUM :key 1"]),
     ("dbsize", &["DBSIZE"]),
     ("decr", &["DECR :key"]),
     ("decrby", &["DECRBY :key :int"]),
@@ -68,6 +170,16 @@ pub(crate) const LINES: &[Lines] = &[
     ("delifeq", &["DELIFEQ :key :value", "DELIFEQ :key 1"]),
     ("digest", &["DIGEST :key"]),
     ("dump", &["DUMP :key"]),
+    (
+        "ev.append",
+        &[
+            "EV.APPEND 72 ANY 2 :value :value :value :value [META :value]",
+            "EV.APPEND 72 EXISTS 1 1 :value [IDEM :member]",
+            "EV.APPEND 72 0 1 1 :value",
+            "EV.APPEND 72 :index 1 1 :value IDEM :member",
+            "EV.APPEND :key ANY 1 1 :value IDEM :member",
+        ],
+    ),
     ("exists", &["EXISTS :key :key"]),
     ("expire", &["EXPIRE :key :s [NX]", "EXPIRE :key 1 [XX]", "EXPIRE :key :s [GT]", "EXPIRE :key 1 [LT]"]),
     ("expireat", &["EXPIREAT :key :at [NX]", "EXPIREAT :key :at [LT]"]),
@@ -111,6 +223,7 @@ pub(crate) const LINES: &[Lines] = &[
     ),
     ("getrange", &["GETRANGE :key :index :index"]),
     ("getset", &["GETSET :key :value"]),
+    ("guard", &["GUARD LOCK :lock :token", "GUARD IDEM :idem :token", "GUARD STREAM :stream VERSION 1"]),
     ("hdel", &["HDEL :hash :member", "HDEL :hash :member :member :member"]),
     ("hexists", &["HEXISTS :hash :member"]),
     ("hexpire", &["HEXPIRE :hash :s [NX] FIELDS 2 :member :member", "HEXPIRE :hash 1 [GT] FIELDS 1 :member"]),
@@ -168,6 +281,20 @@ pub(crate) const LINES: &[Lines] = &[
     ("hstrlen", &["HSTRLEN :hash :member"]),
     ("httl", &["HTTL :hash FIELDS 1 :member"]),
     ("hvals", &["HVALS :hash"]),
+    ("id.parse", &["ID.PARSE 512389598412820481", "ID.PARSE 01HF7YAT000000000000000000", "ID.PARSE :value"]),
+    ("id.snowflake", &["ID.SNOWFLAKE [COUNT 3]"]),
+    ("id.ulid", &["ID.ULID [COUNT 3]"]),
+    ("id.uuid7", &["ID.UUID7 [COUNT 3]"]),
+    (
+        "idem.begin",
+        &["IDEM.BEGIN :idem 50 [FINGERPRINT a]", "IDEM.BEGIN :idem 500 [BLOCK 0]", "IDEM.BEGIN :key 5"],
+    ),
+    (
+        "idem.complete",
+        &["IDEM.COMPLETE :idem :token :value [PX 500]", "IDEM.COMPLETE :idem :token :value [EX 1]"],
+    ),
+    ("idem.fail", &["IDEM.FAIL :idem :token", "IDEM.FAIL :key 1"]),
+    ("idem.get", &["IDEM.GET :idem", "IDEM.GET :key"]),
     ("incr", &["INCR :key"]),
     ("incrby", &["INCRBY :key :int"]),
     ("incrbyfloat", &["INCRBYFLOAT :key :float"]),
@@ -198,6 +325,19 @@ pub(crate) const LINES: &[Lines] = &[
         ],
     ),
     ("lmpop", &["LMPOP 2 :key :key LEFT [COUNT 2]", "LMPOP 1 :key RIGHT COUNT 100"]),
+    (
+        "lock.acquire",
+        &[
+            "LOCK.ACQUIRE :lock a 50 [SHARED] [META :value] [MAXHOLD 100]",
+            "LOCK.ACQUIRE :lock b 100 [SHARED] [BLOCK 0]",
+            "LOCK.ACQUIRE :lock :member 100 SHARED [META :value]",
+            "LOCK.ACQUIRE :key a 10",
+        ],
+    ),
+    ("lock.get", &["LOCK.GET :lock", "LOCK.GET :key"]),
+    ("lock.release", &["LOCK.RELEASE :lock a [ALL]", "LOCK.RELEASE :lock b", "LOCK.RELEASE :lock :member"]),
+    ("lock.renew", &["LOCK.RENEW :lock a 70", "LOCK.RENEW :lock b 5", "LOCK.RENEW :lock :member 200"]),
+    ("lock.watch", &["LOCK.WATCH :lock 0", "LOCK.WATCH :lock 5 [BLOCK 0]"]),
     ("lpop", &["LPOP :key", "LPOP :key 2", "LPOP :key :int"]),
     ("lpos", &["LPOS :key 1 [RANK -1] [COUNT 0]"]),
     ("lpush", &["LPUSH :key :value", "LPUSH :key 1 x :value 1 x", "LPUSH :key :value :value :value"]),
@@ -241,6 +381,55 @@ pub(crate) const LINES: &[Lines] = &[
     ("randomkey", &["RANDOMKEY"]),
     ("rename", &["RENAME :key :key"]),
     ("renamenx", &["RENAMENX :key :key"]),
+    (
+        "rl.acquire",
+        &[
+            "RL.ACQUIRE :limit 3 50 [COST 2]",
+            "RL.ACQUIRE :limit 2 50 ID :member [BLOCK 5]",
+            "RL.ACQUIRE :limit 3 5 ID x",
+        ],
+    ),
+    (
+        "rl.adjust",
+        &[
+            "RL.ADJUST :limit 2 [BLOCK 20]",
+            "RL.ADJUST :limit -1",
+            "RL.ADJUST :limit 3 POLICY a",
+            "RL.ADJUST :limit 0 BLOCK 0",
+        ],
+    ),
+    (
+        "rl.check",
+        &["RL.CHECK 2 a :limit 1 b :limit 2 [HEADERS]", "RL.CHECK 1 c :limit 1", "RL.CHECK 1 a :key 0"],
+    ),
+    ("rl.fixed", &["RL.FIXED :limit 5 20 [COST 2]", "RL.FIXED :limit 5 20 ALIGN 3"]),
+    ("rl.gcra", &["RL.GCRA :limit 3 5 20 [COST 2]"]),
+    ("rl.get", &["RL.GET :limit"]),
+    ("rl.leaky", &["RL.LEAKY :limit 3 5 20 [MAXDELAY 5]", "RL.LEAKY :limit 3 5 20 BLOCK 5"]),
+    ("rl.policy|del", &["RL.POLICY DEL b"]),
+    ("rl.policy|flush", &["RL.POLICY FLUSH"]),
+    ("rl.policy|get", &["RL.POLICY GET a"]),
+    ("rl.policy|list", &["RL.POLICY LIST [*]"]),
+    (
+        "rl.policy|set",
+        &[
+            "RL.POLICY SET a TOKENBUCKET 5 5 20",
+            "RL.POLICY SET b FIXED 3 20 [SHADOW]",
+            "RL.POLICY SET c SLIDING 2 20 LOG BLOCKFOR 30",
+        ],
+    ),
+    ("rl.release", &["RL.RELEASE :limit :member", "RL.RELEASE :limit x"]),
+    (
+        "rl.sliding",
+        &[
+            "RL.SLIDING :limit 5 20 [COST 2]",
+            "RL.SLIDING :limit 5 20 BUCKETS 4",
+            "RL.SLIDING :limit 5 20 LOG [COST 2]",
+        ],
+    ),
+    ("rl.stats", &["RL.STATS [TOP 3]", "RL.STATS * TOP 2"]),
+    ("rl.throttle", &["RL.THROTTLE :key 5 10 1 [2]"]),
+    ("rl.tokenbucket", &["RL.TOKENBUCKET :limit 5 5 20 [COST 2]", "RL.TOKENBUCKET :limit 5 5 20 BLOCK 5"]),
     ("rpop", &["RPOP :key", "RPOP :key 2", "RPOP :key :int"]),
     ("rpoplpush", &["RPOPLPUSH :key :key"]),
     ("rpush", &["RPUSH :key :value", "RPUSH :key 1 x :value 1 x", "RPUSH :key :value :value :value"]),
@@ -260,6 +449,16 @@ pub(crate) const LINES: &[Lines] = &[
     ("sdiff", &["SDIFF :set :set", "SDIFF :set :set :set"]),
     ("sdiffcard", &["SDIFFCARD 2 :set :set [LIMIT 2]"]),
     ("sdiffstore", &["SDIFFSTORE :set :set :set", "SDIFFSTORE :set :set :set :set :set :set :set"]),
+    ("seq.get", &["SEQ.GET s1", "SEQ.GET :key"]),
+    ("seq.next", &["SEQ.NEXT s1 [COUNT 3] [FOR :value]", "SEQ.NEXT s2 [FOR a]", "SEQ.NEXT :key"]),
+    (
+        "seq.set",
+        &[
+            "SEQ.SET s1 [VALUE :int] [START 5] [STEP 2] [MAX 60] [CYCLE]",
+            "SEQ.SET s2 PERIOD DAY Europe/Berlin [RETAIN 1000]",
+            "SEQ.SET :key STEP -1",
+        ],
+    ),
     (
         "set",
         &[
@@ -316,9 +515,33 @@ pub(crate) const LINES: &[Lines] = &[
     ("sunioncard", &["SUNIONCARD 2 :set :set [LIMIT 2]"]),
     ("sunionstore", &["SUNIONSTORE :set :set :set"]),
     ("swapdb", &["SWAPDB :db :db"]),
+    ("tdigest.add", &["TDIGEST.ADD :td :float [:float :float]", "TDIGEST.ADD :td 1 2 3 4 5 6 7 8 9"]),
+    ("tdigest.byrank", &["TDIGEST.BYRANK :td 3 [:int]"]),
+    ("tdigest.byrevrank", &["TDIGEST.BYREVRANK :td 3 [:int]"]),
+    ("tdigest.cdf", &["TDIGEST.CDF :td :float [:float]"]),
+    ("tdigest.create", &["TDIGEST.CREATE :td [COMPRESSION 2]", "TDIGEST.CREATE :td COMPRESSION :int"]),
+    ("tdigest.info", &["TDIGEST.INFO :td"]),
+    ("tdigest.max", &["TDIGEST.MAX :td"]),
+    ("tdigest.merge", &["TDIGEST.MERGE :td 1 :td [COMPRESSION 3] [OVERRIDE]", "TDIGEST.MERGE :td 2 :td :td"]),
+    ("tdigest.min", &["TDIGEST.MIN :td"]),
+    ("tdigest.quantile", &["TDIGEST.QUANTILE :td 0.5 [:float]"]),
+    ("tdigest.rank", &["TDIGEST.RANK :td :float [:float]"]),
+    ("tdigest.reset", &["TDIGEST.RESET :td"]),
+    ("tdigest.revrank", &["TDIGEST.REVRANK :td :float [:float]"]),
+    ("tdigest.trimmed_mean", &["TDIGEST.TRIMMED_MEAN :td 0.1 0.9", "TDIGEST.TRIMMED_MEAN :td :float :float"]),
+    ("topk.add", &["TOPK.ADD :topk :member [:member :member :member]"]),
+    ("topk.count", &["TOPK.COUNT :topk :member [:member]"]),
+    ("topk.incrby", &["TOPK.INCRBY :topk :member 5 [:member :int]"]),
+    ("topk.info", &["TOPK.INFO :topk"]),
+    ("topk.list", &["TOPK.LIST :topk [WITHCOUNT]"]),
+    ("topk.query", &["TOPK.QUERY :topk :member [:member]"]),
+    ("topk.reserve", &["TOPK.RESERVE :topk 3 [4 2 0.9]", "TOPK.RESERVE :topk 2"]),
     ("touch", &["TOUCH :key :key"]),
     ("ttl", &["TTL :key"]),
     ("type", &["TYPE :key"]),
+    ("uniq.add", &["UNIQ.ADD u1 :value :value", "UNIQ.ADD u2 :value", "UNIQ.ADD :key a"]),
+    ("uniq.count", &["UNIQ.COUNT u1 60000 3600000", "UNIQ.COUNT u2 :int", "UNIQ.COUNT :key 1"]),
+    ("uniq.create", &["UNIQ.CREATE u1 100 5 [NX]", "UNIQ.CREATE u2 60000 60", "UNIQ.CREATE :key 10 10"]),
     ("unlink", &["UNLINK :key :key"]),
     ("xack", &["XACK :stream 1 0-1 0-2 0-3 0-4 0-5 0-6", "XACK :stream 1 0-1 0-2 0-3 0-4"]),
     (
@@ -341,6 +564,8 @@ pub(crate) const LINES: &[Lines] = &[
             "XADD 70 [NOMKSTREAM] [DELREF] MAXLEN 9 0-* 1 :value",
             "XADD 72 MINID ~ 1-1 * 1 :value",
             "XADD :key 0-* :value :value",
+            "XADD :stream EXPECT 0-3 0-* :value :value",
+            "XADD 72 EXPECT 0-0 [NOMKSTREAM] [MAXLEN 3] * :value :value",
         ],
     ),
     (
@@ -409,6 +634,63 @@ pub(crate) const LINES: &[Lines] = &[
     (
         "xpending",
         &["XPENDING :stream 1", "XPENDING :stream 1 IDLE 5 - + 10 [3]", "XPENDING :stream 1 - + 10"],
+    ),
+    (
+        "xqueue.ack",
+        &[
+            "XQUEUE.ACK xq1 1700000000000-0#122163200000000",
+            "XQUEUE.ACK xq2 1700000000000-1#122163200000001 x",
+            "XQUEUE.ACK :key x",
+        ],
+    ),
+    (
+        "xqueue.create",
+        &[
+            "XQUEUE.CREATE xq1 [MAXDELIVER 2] [GROUPMAX 2] [LEASE 20] [MAXLEN 9 DROPOLD]",
+            "XQUEUE.CREATE xq2 [BACKOFF FIXED 5 9 JITTER 50] [DEADMAX 3] [AGING 5] [HISTORY 1]",
+            "XQUEUE.CREATE :key [NX] [TTL 40 EXPIRED DEAD]",
+        ],
+    ),
+    ("xqueue.del", &["XQUEUE.DEL xq1 1700000000000-2", "XQUEUE.DEL :key 1-1 x"]),
+    ("xqueue.extend", &["XQUEUE.EXTEND xq1 50 1700000000000-0#122163200000000 x", "XQUEUE.EXTEND :key 50 x"]),
+    ("xqueue.get", &["XQUEUE.GET xq1 1700000000000-0", "XQUEUE.GET :key 1-1"]),
+    ("xqueue.info", &["XQUEUE.INFO xq1", "XQUEUE.INFO :key"]),
+    ("xqueue.len", &["XQUEUE.LEN xq1 [STATE dead]", "XQUEUE.LEN :key"]),
+    (
+        "xqueue.nack",
+        &[
+            "XQUEUE.NACK xq1 1700000000000-0#122163200000000 [DELAY 5] [REASON :value]",
+            "XQUEUE.NACK xq2 1700000000000-0#122163200000000 RELEASE",
+            "XQUEUE.NACK xq2 1700000000000-1#122163200000001 DEAD",
+        ],
+    ),
+    ("xqueue.pause", &["XQUEUE.PAUSE xq2 OUT FOR 5", "XQUEUE.PAUSE xq2 NONE", "XQUEUE.PAUSE :key ALL"]),
+    ("xqueue.peek", &["XQUEUE.PEEK xq1 [STATE dead] [COUNT 3]", "XQUEUE.PEEK :key AFTER 5-5"]),
+    (
+        "xqueue.pop",
+        &[
+            "XQUEUE.POP 1 xq1 [COUNT 3] [LEASE 30] [CONSUMER :value]",
+            "XQUEUE.POP 2 xq2 xq1 [LEASE 0]",
+            "XQUEUE.POP 2 :key :key BLOCK 5",
+        ],
+    ),
+    ("xqueue.purge", &["XQUEUE.PURGE xq2 [STATE ready]", "XQUEUE.PURGE :key"]),
+    (
+        "xqueue.push",
+        &[
+            "XQUEUE.PUSH xq1 [DELAY 7] [PRIORITY 7] [GROUP a] [TTL 30] [HEADERS 1 :value :value] BODY :value",
+            "XQUEUE.PUSH xq2 [DEDUP a 20 REPLACE] [GROUP b] [MAXDELIVER 1] BODY :value",
+            "XQUEUE.PUSH :key [DEDUP b 0] BODY :value",
+            "XQUEUE.PUSH xq2 [GROUP a] BODIES 3 :value b c",
+        ],
+    ),
+    (
+        "xqueue.redrive",
+        &[
+            "XQUEUE.REDRIVE xq1 [COUNT 2] [RATE 100]",
+            "XQUEUE.REDRIVE xq2 TO xq1",
+            "XQUEUE.REDRIVE :key IDS 1 1-1 TO :key",
+        ],
     ),
     ("xrange", &["XRANGE :stream - + [COUNT 3]", "XRANGE :stream (0-2 0-9"]),
     (
@@ -528,7 +810,7 @@ pub(crate) const LINES: &[Lines] = &[
 /// The declared commands that can be called, by name, and those of them without a line.
 pub(crate) fn commands() -> (Vec<String>, Vec<String>) {
     let mut names = Vec::new();
-    for command in families::ALL.iter().flat_map(|family| family.commands) {
+    for command in families::every().flat_map(|family| family.commands) {
         callable("", command, &mut names);
     }
     let missing = names.iter().filter(|name| !LINES.iter().any(|(with, _)| with == name)).cloned().collect();
@@ -551,7 +833,18 @@ pub(crate) fn theme(lines: &Lines) -> &'static str {
 }
 
 /// Commands that fill collections. Most others empty them, so these are sent more often.
-pub(crate) const FILLERS: &[&str] = &["hset", "rpush", "sadd", "xadd", "xreadgroup", "zadd"];
+pub(crate) const FILLERS: &[&str] = &[
+    "cms.initbydim",
+    "hset",
+    "rpush",
+    "sadd",
+    "sexpire",
+    "tdigest.create",
+    "topk.reserve",
+    "xadd",
+    "xreadgroup",
+    "zadd",
+];
 
 /// One line of `name`, filled in; deadlines that come soon are counted from `now_ms`.
 pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Args {
@@ -566,6 +859,9 @@ pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Arg
             let word = word.trim_matches(|c| "[]".contains(c));
             match word {
                 ":soon" => args.push(soon(generator).to_string().into_bytes()),
+                ":lock" => args.push(generator.random.pick(&["l1", "l2"]).as_bytes().to_vec()),
+                ":idem" => args.push(generator.random.pick(&["id1", "id2"]).as_bytes().to_vec()),
+                ":token" => args.push(token(generator, now_ms).to_string().into_bytes()),
                 ":soonat" => args.push((now_ms + soon(generator)).to_string().into_bytes()),
                 word => args.extend(generator.fill(word)),
             }
@@ -575,6 +871,13 @@ pub(crate) fn line(generator: &mut Generator, lines: &Lines, now_ms: i64) -> Arg
         }
     }
     generator.spoil(args, false)
+}
+
+/// A token that was given out now, perhaps.
+fn token(generator: &mut Generator, now_ms: i64) -> i64 {
+    /// 2020-01-01.
+    const EPOCH_MS: i64 = 1_577_836_800_000;
+    (now_ms - EPOCH_MS) * 1000 + generator.random.between(0, 2)
 }
 
 /// A deadline that the run reaches, in milliseconds from now; sometimes one that has passed.

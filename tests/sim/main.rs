@@ -7,6 +7,11 @@ mod lines;
 mod server;
 mod waiting;
 
+/// Memory is counted as in the server, where that decides.
+#[global_allocator]
+static ALLOCATOR: tidegate::memory::Counting<mimalloc::MiMalloc> =
+    tidegate::memory::Counting(mimalloc::MiMalloc);
+
 /// The seeds of a test: `short` of them, `long` with `LONG`, or the one of `SIM_SEED`.
 fn rounds(test: &str, short: u64, long: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

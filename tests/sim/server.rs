@@ -27,7 +27,16 @@ const KEYS_OF_SUM: usize = 10;
 #[test]
 fn the_journal_of_a_busy_server_makes_a_twin() {
     for seed in rounds("server", 6, 300) {
-        run_and_replay(seed, "");
+        run_and_replay(seed, "", false);
+    }
+}
+
+/// Keys with a deadline go whenever somebody lowers the limit, in the middle of everything else.
+#[test]
+fn the_journal_of_a_server_short_of_memory_makes_a_twin() {
+    for seed in rounds("evictions", 3, 100) {
+        let policy = ["volatile-lru", "volatile-ttl", "volatile-lfu", "volatile-random"][seed as usize % 4];
+        run_and_replay(seed, &format!("maxmemory-policy {policy}\nlazyfree-lazy-eviction yes\n"), true);
     }
 }
 
@@ -38,11 +47,12 @@ fn the_journal_has_the_recorded_events_in_the_units_that_made_them() {
         run_and_replay(
             seed,
             "notify-stream recorded\nnotify-stream-maxlen 500\nnotify-keyspace-events Amn\n",
+            seed % 2 == 0,
         );
     }
 }
 
-fn run_and_replay(seed: u64, settings: &str) {
+fn run_and_replay(seed: u64, settings: &str, evicts: bool) {
     let server = Running::start_with(settings);
     let addr = server.addr;
     let sum_before = KEYS_OF_SUM as i64 * 100;
@@ -54,7 +64,15 @@ fn run_and_replay(seed: u64, settings: &str) {
         for connection in 0..CONNECTIONS {
             scope.spawn(move || talk(addr, seed.wrapping_mul(1000) + connection));
         }
+        if evicts {
+            scope.spawn(move || squeeze(addr));
+        }
     });
+    if evicts {
+        let evicted = first.line("INFO stats").text();
+        let none = evicted.contains("evicted_keys:0\r\n");
+        assert!(!none || settings.contains("notify-stream"), "seed {seed}: nothing was evicted");
+    }
     // The sweep removes what nobody asks for; only then is the server at rest.
     let shared = Arc::clone(server.handle().shared());
     let at_rest =
@@ -142,6 +160,17 @@ fn an_event_is_journaled_with_what_made_it() {
     );
 }
 
+/// A client that lowers the limit of memory below anything, and lifts it, again and again.
+fn squeeze(addr: SocketAddr) {
+    let mut client = RespClient::connect(addr).expect("it listens");
+    for turn in 0..2 * TURNS {
+        let limit = if turn % 8 == 0 { "1" } else { "0" };
+        assert_eq!(client.call(&["CONFIG", "SET", "maxmemory", limit]), simple("OK"));
+        assert_eq!(client.line("PING"), simple("PONG"));
+    }
+    assert_eq!(client.call(&["CONFIG", "SET", "maxmemory", "0"]), simple("OK"));
+}
+
 /// One client: random lines, some in transactions, and transfers between keys of different shards.
 fn talk(addr: SocketAddr, seed: u64) {
     let mut generator = Generator::new(seed, &[]);
@@ -223,6 +252,7 @@ fn replay_each(server: &Running, seed: u64, mut look: impl FnMut(usize, &Unit, &
     // Nothing is due for a while: what the journal says is what the shards hold.
     let mut contents = Contents::new();
     let units = {
+        tidegate::native::soft::flush_all(shared);
         let mut hold = shared.shards.hold_all();
         hold.each(|_, data| {
             collect(&data.databases, i64::MIN, &mut contents);

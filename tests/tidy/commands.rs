@@ -19,10 +19,14 @@ const UNTESTED: &[&str] = &["client|setinfo"];
 #[test]
 fn every_command_is_tested() {
     let mut text = String::new();
-    for source in sources(&[".rs", ".py", ".js", ".sh"]) {
+    for source in sources(&[".rs", ".py", ".js", ".sh", ".txt"]) {
         let is_test = ["tests/wire", "tests/clients"].iter().any(|dir| source.path.starts_with(dir))
             || source.path.ends_with("tests.rs");
         let tests = source.text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests);
+        if is_test && source.path.rsplit_once('.').is_some_and(|(_, ending)| ending == "txt") {
+            text += &transcript_lines(&source.text);
+            continue;
+        }
         text += if is_test { &source.text } else { tests };
         text.push('\n');
     }
@@ -41,6 +45,16 @@ fn every_command_is_tested() {
         (!is_tested).then(|| entry.name.clone())
     });
     assert_only(untested, UNTESTED, "no test names the command");
+}
+
+/// The commands of a transcript as lines of a conversation.
+fn transcript_lines(transcript: &str) -> String {
+    let command = |line: &str| {
+        let line = line.trim_start_matches('~');
+        let rest = line.strip_prefix("@+").and_then(|rest| rest.split_once(' '));
+        format!("> {}\n", rest.map_or(line, |(_, command)| command))
+    };
+    transcript.lines().map(command).collect()
 }
 
 #[test]

@@ -384,6 +384,25 @@ fn what_makes_no_sense_is_refused() {
     }
 }
 
+/// The position in the journal is not covered by the checksum beside it, and everything is counted on from there.
+#[test]
+fn a_position_that_cannot_be_is_damage() {
+    let mut server = TestServer::tidegate_with(&ON);
+    server.client().line("SET k v");
+    server.client().line("SET l v");
+    let path = files(&server).join("appendonly.aof.1.incr.aof");
+    let text = String::from_utf8(fs::read(&path).expect("there is a file")).expect("it is text");
+    let at = text.rfind(";r=").expect("there are checksum lines");
+    let colon = at + text[at..].find(':').expect("with an identity");
+    let end = colon + text[colon..].find(';').expect("and more");
+    let changed = format!("{}:{}{}", &text[..colon], u64::MAX, &text[end..]);
+    fs::write(&path, changed).expect("the file is ours");
+    server.restart().expect("the last line may be a torn end");
+    assert_eq!(server.client().line("SET m v").text(), "OK");
+    server.restart().expect("it starts again");
+    assert_eq!(server.client().line("DBSIZE"), Reply::Int(2));
+}
+
 /// With a snapshot and no append-only file Redis begins empty, and the next snapshot ends the old keys.
 #[test]
 fn a_snapshot_is_not_left_aside() {

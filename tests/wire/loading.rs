@@ -39,6 +39,31 @@ fn saved() -> TestServer {
     server
 }
 
+/// Numbers between the keys are only told to the log, whatever they are.
+#[test]
+fn odd_figures_in_a_file_are_no_reason_to_stop() {
+    let mut server = TestServer::tidegate_with(&DEBUG);
+    server.client().line("SET k v");
+    server.client().line("SAVE");
+    let path = server.dir().join("dump.rdb");
+    let mut file = std::fs::read(&path).expect("there is a file");
+    let mut odd = Vec::new();
+    for (name, value) in [("ctime", i64::MIN.to_string()), ("used-mem", u64::MAX.to_string())] {
+        odd.push(0xfa);
+        for word in [name, &value] {
+            odd.push(word.len() as u8);
+            odd.extend_from_slice(word.as_bytes());
+        }
+    }
+    file.splice(9..9, odd);
+    // Nothing was summed up.
+    let sum = file.len() - 8;
+    file[sum..].fill(0);
+    std::fs::write(&path, file).expect("the directory is ours");
+    server.restart().expect("it starts");
+    assert_eq!(server.client().line("GET k"), Reply::Bulk(b"v".to_vec()));
+}
+
 #[test]
 fn only_what_has_nothing_to_do_with_keys_is_answered() {
     let mut server = saved();

@@ -5,27 +5,33 @@
     reason = "all transcripts look alike, with quotes in them or not"
 )]
 
+mod acl;
 mod admin;
 mod append;
 mod background;
 mod bitmaps;
 mod blocking;
 mod caches;
+mod client_memory;
 mod clients;
 mod command;
 mod connection;
 mod dump;
+mod eviction;
 mod functions;
 mod generic;
 mod geo;
 mod hashes;
 mod help;
+mod hostile;
 mod hyperloglogs;
 mod interop;
 mod keyspace_events;
 mod lists;
 mod loading;
+mod metrics;
 mod migrate;
+mod native;
 mod notify_stream;
 mod observe;
 mod protocol;
@@ -37,6 +43,7 @@ mod sandbox;
 mod scripts;
 mod server;
 mod sets;
+mod sketches;
 mod snapshot;
 mod sort;
 mod streams;

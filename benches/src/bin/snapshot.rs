@@ -28,7 +28,7 @@ Measures what clients notice of snapshots under load: latencies, pauses, memory.
 
   --tidegate PATH         Tidegate's binary [target/release/tidegate]
   --io-threads N          threads of Tidegate [2]
-  --redis PATH            measured beside [/usr/bin/redis-server]
+  --redis PATH            measured beside, or none [/usr/bin/redis-server]
   --other NAME=PATH[:ARGS]  one more server, may be repeated
   --kind KINDS            of snapshots: save (BGSAVE), rewrite (BGREWRITEAOF) [save,rewrite]
   --keys N                [5000000]
@@ -75,10 +75,15 @@ impl Settings {
             flags.value("--redis")?.unwrap_or_else(|| PathBuf::from("/usr/bin/redis-server"));
         let io_threads = threads.to_string();
         let on = &division.servers;
-        let mut recipes = vec![
-            Recipe::redis_like("tidegate", &machine::absolute(&tidegate), on, &["--io-threads", &io_threads]),
-            Recipe::redis_like("redis", &machine::absolute(&redis), on, &[]),
-        ];
+        let mut recipes = vec![Recipe::redis_like(
+            "tidegate",
+            &machine::absolute(&tidegate),
+            on,
+            &["--io-threads", &io_threads],
+        )];
+        if redis.as_os_str() != "none" {
+            recipes.push(Recipe::redis_like("redis", &machine::absolute(&redis), on, &[]));
+        }
         for other in flags.all("--other")? {
             recipes.push(Recipe::parse(&other, on)?);
         }

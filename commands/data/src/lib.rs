@@ -25,10 +25,11 @@ pub mod types;
 pub mod value;
 
 pub use keyspace::{
-    Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass, EventClasses,
-    ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor, LFU_INITIAL, Left, Loan,
-    OccupiedEntry, Original, Orphan, Reclaim, Record, Rules, ScanCursor, Step, StringValue, Table, Taken,
-    Taker, Touched, VacantEntry, ValueRef, View, Write, slot,
+    AGED_EVERY_S, Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass,
+    EventClasses, Eviction, ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor,
+    LFU_INITIAL, Lease, Leases, Left, Loan, Moment, OccupiedEntry, Order, Original, Orphan, Put, Reclaim,
+    Record, Rules, ScanCursor, Step, StringValue, Table, Taken, Taker, Threshold, Touched, VacantEntry,
+    ValueRef, View, Write, slot,
 };
 pub use types::{
     collection::Collection,
@@ -36,6 +37,7 @@ pub use types::{
     hash::{Field, Hash, HashLimits, HashRef},
     list::{List, ListRef, NodeLimit},
     members::{Members, NEVER_MS},
+    native::{Native, NativeRef},
     packed::{Item, PACKED_LEN_MAX, Packed, PackedRef},
     string::LongString,
     zset::{Zset, ZsetRef},

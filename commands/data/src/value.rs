@@ -3,7 +3,7 @@
 
 use crate::types::{collection::Collection, stream::Stream, string::LongString};
 
-/// What kind of value a key holds. The code is stored in four bits of a record, so there can be 16.
+/// What kind of value a key holds. The code is stored in five bits of a record, so there can be 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TypeCode {
@@ -13,11 +13,60 @@ pub enum TypeCode {
     Zset = 3,
     Hash = 4,
     Stream = 5,
+    /// `RL.*`
+    RateLimit = 6,
+    /// `CTR.*`
+    Counter = 7,
+    /// `SEQ.*`
+    Sequence = 8,
+    /// `UNIQ.*`
+    Uniq = 9,
+    /// `BF.*`
+    Bloom = 10,
+    /// `CF.*`
+    Cuckoo = 11,
+    /// `CMS.*`
+    Cms = 12,
+    /// `TOPK.*`
+    TopK = 13,
+    /// `TDIGEST.*`
+    TDigest = 14,
+    /// `CB.*`
+    Breaker = 15,
+    /// `CACHE.*`
+    Cache = 16,
+    /// `LOCK.*`
+    Lock = 17,
+    /// `IDEM.*`
+    Idem = 18,
+    /// `XQUEUE.*`
+    Queue = 19,
 }
 
 impl TypeCode {
     /// All types, in the order of their codes.
-    pub const ALL: [Self; 6] = [Self::String, Self::List, Self::Set, Self::Zset, Self::Hash, Self::Stream];
+    pub const ALL: [Self; 20] = [
+        Self::String,
+        Self::List,
+        Self::Set,
+        Self::Zset,
+        Self::Hash,
+        Self::Stream,
+        Self::RateLimit,
+        Self::Counter,
+        Self::Sequence,
+        Self::Uniq,
+        Self::Bloom,
+        Self::Cuckoo,
+        Self::Cms,
+        Self::TopK,
+        Self::TDigest,
+        Self::Breaker,
+        Self::Cache,
+        Self::Lock,
+        Self::Idem,
+        Self::Queue,
+    ];
 
     /// What TYPE answers for a key of this type, and what SCAN's TYPE option compares with.
     pub const fn name(self) -> &'static str {
@@ -28,6 +77,47 @@ impl TypeCode {
             Self::Zset => "zset",
             Self::Hash => "hash",
             Self::Stream => "stream",
+            Self::RateLimit => "ratelimit",
+            Self::Counter => "counter",
+            Self::Sequence => "seq",
+            Self::Uniq => "uniq",
+            Self::Bloom => "MBbloom--",
+            Self::Cuckoo => "MBbloomCF",
+            Self::Cms => "CMSk-TYPE",
+            Self::TopK => "TopK-TYPE",
+            Self::TDigest => "TDIS-TYPE",
+            Self::Breaker => "breaker",
+            Self::Cache => "cache",
+            Self::Lock => "lock",
+            Self::Idem => "idem",
+            Self::Queue => "xqueue",
+        }
+    }
+
+    /// Keys of this type are never evicted, unless `evict-durable` says so: to lose one is to lose what somebody relies on,
+    /// not a copy of it.
+    pub const fn is_durable(self) -> bool {
+        match self {
+            Self::String
+            | Self::List
+            | Self::Set
+            | Self::Zset
+            | Self::Hash
+            | Self::Stream
+            | Self::RateLimit
+            | Self::Counter
+            | Self::Breaker
+            | Self::Cache => false,
+            Self::Sequence
+            | Self::Uniq
+            | Self::Bloom
+            | Self::Cuckoo
+            | Self::Cms
+            | Self::TopK
+            | Self::TDigest
+            | Self::Lock
+            | Self::Idem
+            | Self::Queue => true,
         }
     }
 
@@ -43,7 +133,7 @@ const _: () = {
         assert!(TypeCode::ALL[code] as usize == code, "ALL is in the order of the codes");
         code += 1;
     }
-    assert!(TypeCode::ALL.len() <= 16, "a record has four bits for the type");
+    assert!(TypeCode::ALL.len() <= 32, "a record has five bits for the type");
 };
 
 /// How OBJECT ENCODING calls a string that is not an integer. Sticky: an `embstr` that was changed in place stays `raw`
@@ -196,4 +286,18 @@ values! {
     #[cfg(test)]
     Probe(crate::types::collection::probe::Probe),
     Stream(Stream),
+    RateLimit(crate::types::ratelimit::RateLimit),
+    Counter(crate::types::counter::Counter),
+    Sequence(crate::types::sequence::Sequence),
+    Uniq(crate::types::uniq::Uniq),
+    Bloom(crate::types::bloom::Bloom),
+    Cuckoo(crate::types::cuckoo::Cuckoo),
+    Cms(crate::types::cms::Cms),
+    TopK(crate::types::topk::TopK),
+    TDigest(crate::types::tdigest::TDigest),
+    Breaker(crate::types::breaker::Breaker),
+    Cache(crate::types::cache::Cache),
+    Lock(crate::types::lock::Lock),
+    Idem(crate::types::idem::Idem),
+    Queue(crate::types::queue::XQueue),
 }

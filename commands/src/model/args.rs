@@ -206,6 +206,24 @@ impl<'a> Args<'a> {
         parse_i64(self.next()?).ok_or(Error::NotInteger)
     }
 
+    /// Reads an integer within bounds, which the error names along with `name`.
+    pub fn between(&mut self, name: &str, least: i64, most: i64) -> Result<i64, Error> {
+        let value = self.integer()?;
+        if (least..=most).contains(&value) {
+            return Ok(value);
+        }
+        Err(Error::text(format!("ERR {name} must be between {least} and {most}")))
+    }
+
+    /// Reads a name of at most so many bytes.
+    pub fn name_within(&mut self, what: &str, len_max: usize) -> Result<&'a [u8], Error> {
+        let name = self.next()?;
+        if name.len() > len_max {
+            return Err(Error::text(format!("TOOBIG {what} exceeds {len_max} bytes")));
+        }
+        Ok(name)
+    }
+
     /// Reads a double.
     pub fn float(&mut self) -> Result<f64, Error> {
         parse_double(self.next()?).ok_or(Error::NotFloat)

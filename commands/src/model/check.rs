@@ -4,10 +4,11 @@
 //! argument. Replies are compared as RESP with line ends written as spaces: `$1 a`, `*2 :1 :2`, `-ERR syntax error`.
 
 use super::{
-    Args, Command, Ctx, Effects, Env, Error, KeyPosition, Limits, Outcome, Protocol, Reply, Rng, RoutedKey,
-    Scope, Span, StoredRequest, Wait,
+    Args, Clocks, Command, Ctx, Effects, Env, Error, KeyPosition, Limits, NativeTurn, Outcome, Protocol,
+    Reply, Rng, RoutedKey, Scope, Span, StoredRequest, Wait,
 };
 use crate::families;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use tidegate_data::{Access, Databases, EventClasses, Held, KeyHasher, KeyLog, Keys, Rules};
 
 /// The clock of a new bench: 2023-11-14T22:13:20Z.
@@ -32,11 +33,44 @@ pub struct Bench {
     pub db: usize,
     /// The next command has waited: what [`Wait`] named for a key is run with this set.
     pub is_retry: bool,
+    clocks: std::sync::Arc<BenchClocks>,
+    /// What commands of our own have besides.
+    pub native: NativeTurn,
+}
+
+/// Clocks that go with that of the bench.
+#[derive(Debug, Default)]
+struct BenchClocks {
+    now_ms: AtomicI64,
+    token: AtomicI64,
+}
+
+impl Clocks for BenchClocks {
+    fn now_ns(&self) -> i64 {
+        self.now_ms.load(Relaxed) * 1_000_000
+    }
+
+    fn next_token(&self, now_ns: i64) -> i64 {
+        /// 2020-01-01 in microseconds.
+        const EPOCH_US: i64 = 1_577_836_800_000_000;
+        let token = (self.token.load(Relaxed) + 1).max(now_ns / 1000 - EPOCH_US);
+        self.token.store(token, Relaxed);
+        token
+    }
+
+    fn raise(&self, _: i64, token: i64) {
+        self.token.fetch_max(token, Relaxed);
+    }
+
+    fn jitter(&self) -> Option<f64> {
+        Some(0.5)
+    }
 }
 
 impl Default for Bench {
     fn default() -> Self {
         let hasher = KeyHasher::new(1);
+        let clocks = std::sync::Arc::<BenchClocks>::default();
         Bench {
             databases: Databases::new(16, &hasher),
             hasher,
@@ -48,6 +82,13 @@ impl Default for Bench {
             reply_max: usize::MAX,
             db: 0,
             is_retry: false,
+            native: NativeTurn::new(
+                clocks.clone(),
+                std::sync::Arc::default(),
+                std::sync::Arc::new(families::ids::Ids::new([1, 2])),
+                std::sync::Arc::default(),
+            ),
+            clocks,
         }
     }
 }
@@ -114,11 +155,13 @@ impl Bench {
             Scope::Keys => Held::One(0, &mut self.databases),
             Scope::Keyspace => Held::Many(vec![(0, &mut self.databases)]),
         };
-        let rules = Rules { now_ms: self.now_ms, access: Access::Lru(1), delete_expired: true };
+        let rules = Rules { now_ms: self.now_ms, access: Access::lru(self.now_ms), delete_expired: true };
         self.log.clear();
+        self.clocks.now_ms.store(self.now_ms, Relaxed);
+        self.native.begin(false);
         let mut cx = Ctx {
             keys: Keys::new(held, self.db, rules, &mut self.log),
-            env: Env::new(self.now_ms, &mut self.rng, &self.limits).retrying(self.is_retry),
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits, &self.native).retrying(self.is_retry),
         };
         let mut args = Args::new(&buf, &spans, &routed, name_len);
         let mut out = Vec::new();
@@ -155,7 +198,12 @@ impl Bench {
                 assert!(!nondeterministic, "{} read the clock or chance and names no effects", command.name);
                 effects.push(words);
             }
+            Ok(Outcome::Soft) => panic!("{} leaves effects for later", command.name),
             Ok(Outcome::ChangedAs(more)) => effects.push_encoded(more.bytes(), more.len()),
+            Ok(Outcome::Wait(wait)) if wait.is_answered => {
+                effects.push_encoded(wait.effects.bytes(), wait.effects.len());
+                waits = Some(wait);
+            }
             Ok(Outcome::Wait(wait)) => {
                 assert!(out.is_empty(), "{} has replied and waits nevertheless", command.name);
                 assert!(!wait.keys.is_empty(), "{} waits for nothing", command.name);
@@ -196,6 +244,28 @@ impl Bench {
         self.run_words(&words)
     }
 
+    /// Runs the commands of effects; each must be accepted.
+    pub fn replay(&mut self, effects: &Effects) {
+        let mut rest = effects.bytes();
+        // `*2`, and then `$3` and the bytes of each word.
+        let number = |rest: &mut &[u8]| -> usize {
+            let end = rest.iter().position(|byte| *byte == b'\r').expect("a header ends with its line");
+            let number = super::parse_i64(&rest[1..end]).expect("a header has a number");
+            *rest = &rest[end + 2..];
+            number as usize
+        };
+        while !rest.is_empty() {
+            let mut words = Vec::new();
+            for _ in 0..number(&mut rest) {
+                let len = number(&mut rest);
+                words.push(&rest[..len]);
+                rest = &rest[len + 2..];
+            }
+            let ran = self.run_words(&words);
+            assert!(!ran.reply.starts_with(b"-"), "{}: {}", words.join(&b' ').escape_ascii(), ran.text());
+        }
+    }
+
     fn failed(&self, error: &Error) -> Ran {
         let mut out = Vec::new();
         Reply::new(&mut out, self.protocol).error(error);
@@ -230,7 +300,8 @@ fn full_name(words: &[&[u8]], name_len: usize) -> String {
 /// The command or subcommand these words call, and how many words its name has.
 fn find(words: &[&[u8]]) -> Option<(&'static Command, usize)> {
     let named = |command: &&&'static Command, word: &[u8]| command.name.as_bytes().eq_ignore_ascii_case(word);
-    let all = families::ALL.iter().flat_map(|family| family.commands);
+    let effects = families::EFFECTS.iter().copied();
+    let all = families::every().chain(effects).flat_map(|family| family.commands);
     let command = all.into_iter().find(|command| named(command, words[0]))?;
     if command.handler.is_some() {
         return Some((command, 1));

@@ -137,6 +137,18 @@ acl_categories! {
     CONNECTION = 18, "connection";
     TRANSACTION = 19, "transaction";
     SCRIPTING = 20, "scripting";
+    // Tidegate's own, behind those of Redis.
+    RATELIMIT = 21, "ratelimit";
+    QUEUE = 22, "queue";
+    COUNTER = 23, "counter";
+    SCHEDULE = 24, "schedule";
+    WEBHOOK = 25, "webhook";
+    RESILIENCE = 26, "resilience";
+    BLOOM = 27, "bloom";
+    CUCKOO = 28, "cuckoo";
+    CMS = 29, "cms";
+    TOPK = 30, "topk";
+    TDIGEST = 31, "tdigest";
 }
 
 impl Acl {

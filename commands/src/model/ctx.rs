@@ -1,6 +1,8 @@
 //! What a handler gets besides its arguments and its reply.
 
+use super::native::NativeTurn;
 use super::outcome::Outcome;
+use super::sketches::SketchSettings;
 use std::cell::Cell;
 use tidegate_data::{Encodings, Keys};
 
@@ -15,28 +17,48 @@ pub struct Ctx<'a> {
 
 /// Clock, randomness and settings, fixed for the duration of one execution unit.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something about the unit for itself")]
 pub struct Env<'a> {
     now_ms: i64,
     rng: &'a mut Rng,
     limits: &'a Limits,
+    native: &'a NativeTurn,
     nondeterministic: Cell<bool>,
     is_retry: bool,
     is_journaled: bool,
     is_scripted: bool,
+    is_amidst: bool,
+    waiters: usize,
 }
 
 impl<'a> Env<'a> {
     /// An environment at `now_ms` (Unix milliseconds).
-    pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits) -> Self {
+    pub fn new(now_ms: i64, rng: &'a mut Rng, limits: &'a Limits, native: &'a NativeTurn) -> Self {
         Env {
             now_ms,
             rng,
             limits,
+            native,
             nondeterministic: Cell::new(false),
             is_retry: false,
             is_journaled: true,
             is_scripted: false,
+            is_amidst: false,
+            waiters: 0,
         }
+    }
+
+    /// The same where so many requests stand in line for the first key of the command.
+    #[must_use]
+    pub fn awaited_by(mut self, waiters: usize) -> Self {
+        self.waiters = waiters;
+        self
+    }
+
+    /// Requests that stand in line ([`Wait::in_line`](super::Wait::in_line)) for the first key of the command; one that has
+    /// waited counts itself, and has nobody before it.
+    pub fn waiters(&self) -> usize {
+        self.waiters
     }
 
     /// The same for a request that has waited.
@@ -58,6 +80,72 @@ impl<'a> Env<'a> {
     pub fn scripted(mut self, is_scripted: bool) -> Self {
         self.is_scripted = is_scripted;
         self
+    }
+
+    /// The same for a command of a transaction.
+    #[must_use]
+    pub fn amidst(mut self, is_amidst: bool) -> Self {
+        self.is_amidst = is_amidst;
+        self
+    }
+
+    /// False where nothing may wait: in a transaction, and in a script.
+    pub fn may_wait(&self) -> bool {
+        !(self.is_amidst | self.is_scripted)
+    }
+
+    /// What commands of our own have besides.
+    #[inline]
+    pub fn native(&self) -> &'a NativeTurn {
+        self.native
+    }
+
+    /// The clock of our own commands, nanoseconds: it never goes back, and does not move within a turn.
+    #[inline]
+    pub fn native_ns(&self) -> i64 {
+        self.nondeterministic.set(true);
+        self.native.now_ns()
+    }
+
+    /// The same in milliseconds.
+    #[inline]
+    pub fn native_ms(&self) -> i64 {
+        self.native_ns() / 1_000_000
+    }
+
+    /// What the time of day is at a moment of the native clock. They are the same, unless the time of day was set back.
+    pub fn wall_of_native(&self, at_ms: i64) -> i64 {
+        /// They are read one after the other, and one of them may be adjusted a little.
+        const SAME_MS: i64 = 1000;
+        let ahead_ms = self.native_ms() - self.now_ms;
+        if ahead_ms > SAME_MS { at_ms - ahead_ms } else { at_ms }
+    }
+
+    /// A number larger than every one given out before: a fencing token.
+    pub fn next_token(&self) -> i64 {
+        self.nondeterministic.set(true);
+        self.native.next_token()
+    }
+
+    /// Chance by which delays are spread, from 0 to 1, 1 excluded; `DEBUG JITTER` says what it is.
+    pub fn jitter(&mut self) -> f64 {
+        self.nondeterministic.set(true);
+        match self.native.jitter() {
+            Some(fraction) => fraction,
+            None => (self.rng.next() >> 11) as f64 / (1u64 << 53) as f64,
+        }
+    }
+
+    /// Soft state may change without the journal hearing of each change; it does of the last one soon.
+    #[inline]
+    pub fn coalesces(&self) -> bool {
+        self.is_journaled && !self.is_amidst && self.native.coalesces()
+    }
+
+    /// True when somebody takes effects.
+    #[inline]
+    pub fn is_journaled(&self) -> bool {
+        self.is_journaled
     }
 
     /// True when a script calls the command: what it is told must not depend on how a value is kept.
@@ -129,6 +217,14 @@ pub struct Limits {
     pub compress_dumps: bool,
     /// `RESTORE` looks at checksums; a test may not want that.
     pub verify_dumps: bool,
+    /// The user may read any key: not only those that arguments name (`SORT ... GET`).
+    pub reads_all_keys: bool,
+    /// What new sketches are like.
+    pub sketches: SketchSettings,
+    /// `idem-max-response`: the largest answer that is kept for a request, in bytes.
+    pub idem_response_max: usize,
+    /// Bytes that one new value may take without more than `maxmemory` being used.
+    pub memory_left: u64,
 }
 
 impl Default for Limits {
@@ -144,6 +240,10 @@ impl Default for Limits {
             encodings: Encodings::default(),
             compress_dumps: true,
             verify_dumps: true,
+            reads_all_keys: true,
+            sketches: SketchSettings::default(),
+            idem_response_max: 1 << 20,
+            memory_left: u64::MAX,
         }
     }
 }

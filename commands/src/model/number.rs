@@ -192,7 +192,8 @@ fn seventeen_digits(value: f64) -> Option<(u64, i64)> {
 
 fn special(value: f64) -> Option<NumberText> {
     if value.is_nan() {
-        Some(NumberText::of("nan"))
+        // As the C library prints it: on x86 0/0 has a sign.
+        Some(NumberText::of(if value.is_sign_negative() { "-nan" } else { "nan" }))
     } else if value.is_infinite() {
         Some(NumberText::of(if value > 0.0 { "inf" } else { "-inf" }))
     } else {
@@ -315,6 +316,8 @@ mod tests {
     fn doubles_are_read_like_strtod() {
         assert_eq!(parse_double(b"0x10p1"), Some(32.0));
         assert_eq!(parse_double(b"-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(format_double_17(f64::NAN).as_bytes(), b"nan");
+        assert_eq!(format_double_17(-f64::NAN).as_bytes(), b"-nan");
         assert_eq!(parse_double(b"nan"), None);
         assert_eq!(parse_double(b" 1"), None);
         assert_eq!(parse_double(b""), None);

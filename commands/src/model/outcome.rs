@@ -12,6 +12,9 @@ pub enum Outcome {
     Same,
     /// Something changed and the request is deterministic: its own bytes are journaled.
     Changed,
+    /// Something changed of which the journal hears later, and only of what it was last: the key was noted
+    /// ([`Keys::note_soft`](tidegate_data::Keys::note_soft)) when it was flushed for the last time.
+    Soft,
     /// Something changed; these commands reproduce it exactly (`EXPIRE` becomes `PEXPIREAT`).
     ChangedAs(Effects),
     /// The request cannot go on before one of its keys is touched. Nothing was replied.

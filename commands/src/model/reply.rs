@@ -4,7 +4,7 @@
 //! that follow; [`Reply::map`] takes the number of *pairs* and writes twice as many elements for RESP2.
 
 use super::error::Error;
-use super::number::format_double_17;
+use super::number::{format_double, format_double_17};
 use tidegate_data::types::string::copy_short;
 
 /// The protocol a connection speaks, chosen with `HELLO`.
@@ -265,6 +265,19 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// A double by the shortest text that reads back as the same: `,0.9` or a bulk string.
+    pub fn short_double(&mut self, value: f64) {
+        // Which sign a result has that is no number depends on the processor.
+        let text = format_double(if value.is_nan() { f64::NAN } else { value });
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.line(text.as_bytes());
+            }
+        }
+    }
+
     /// A number with more precision than a double has, given by its digits: `,1.5` or a bulk string.
     pub fn double_digits(&mut self, digits: &str) {
         match self.protocol {
@@ -338,13 +351,42 @@ impl<'a> Reply<'a> {
         self.long_header(kind, n);
     }
 
+    /// Written in its place, two digits at a time.
     fn long_header(&mut self, kind: u8, n: i64) {
-        self.out.push(kind);
-        let mut digits = Digits::default();
-        self.out.extend_from_slice(digits.format(n));
-        self.out.extend_from_slice(b"\r\n");
+        const ROOM: usize = 24;
+        let sign = usize::from(n < 0);
+        let mut rest = n.unsigned_abs();
+        let mut at = 1 + sign + rest.checked_ilog10().unwrap_or(0) as usize + 1;
+        let before = self.out.len();
+        self.out.extend_from_slice(&[0; ROOM]);
+        let text = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
+        text[0] = kind;
+        text[1] = b'-';
+        text[at..at + 2].copy_from_slice(b"\r\n");
+        let end = at + 2;
+        while rest >= 10 {
+            let pair = (rest % 100) as usize;
+            rest /= 100;
+            at -= 2;
+            text[at..at + 2].copy_from_slice(&PAIRS[pair]);
+        }
+        if at > 1 + sign {
+            text[at - 1] = b'0' + rest as u8;
+        }
+        self.out.truncate(before + end);
     }
 }
+
+/// The decimal digits of all numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + n as u8 / 10, b'0' + n as u8 % 10];
+        n += 1;
+    }
+    pairs
+};
 
 /// Strings up to this length are written in one piece; below 20, as its second digit is all that varies.
 const SHORT: usize = 16;
@@ -387,6 +429,16 @@ mod tests {
     }
 
     #[test]
+    fn integers_of_every_length() {
+        let powers = (0..19).map(|power| 10i64.pow(power));
+        for n in powers.flat_map(|power| [power - 1, power, power + 1, power.wrapping_mul(7)]) {
+            for n in [n, -n] {
+                assert_eq!(written(Protocol::Resp2, |reply| reply.integer(n)), format!(":{n}\r\n"));
+            }
+        }
+    }
+
+    #[test]
     fn shapes_in_both_protocols() {
         let both = |write: fn(&mut Reply), resp2: &str, resp3: &str| {
             assert_eq!(written(Protocol::Resp2, write), resp2);
@@ -403,6 +455,10 @@ mod tests {
         both(|r| r.double(-12.0), "$3\r\n-12\r\n", ",-12\r\n");
         both(|r| r.double(-0.0), "$2\r\n-0\r\n", ",-0\r\n");
         both(|r| r.double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n");
+        both(|r| r.short_double(0.9), "$3\r\n0.9\r\n", ",0.9\r\n");
+        both(|r| r.short_double(f64::NAN), "$3\r\nnan\r\n", ",nan\r\n");
+        both(|r| r.short_double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
+        both(|r| r.short_double(3.0), "$1\r\n3\r\n", ",3\r\n");
         both(|r| r.double_digits("1.5"), "$3\r\n1.5\r\n", ",1.5\r\n");
         both(|r| r.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         both(|r| r.big_number("123"), "$3\r\n123\r\n", "(123\r\n");

@@ -2,6 +2,16 @@
 //!
 //! A handler only describes the waiting. The server remembers the request, runs the command named for a key after
 //! whoever touched that key, in the order in which the requests began to wait, and answers when the time is up.
+//!
+//! **Commands of our own** also wait for moments of the native clock: the end of a lease, a message that becomes due, a limiter
+//! that has refilled. A handler that finds nothing to do asks [`Env::may_wait`](super::Env::may_wait) (never in `EXEC` or a
+//! script) and returns `Wait::new(deadline, Null::Array)` with [`on`](Wait::on) for each key (the same command, narrowed to that
+//! key), [`or_when`](Wait::or_when) with what the value says of its next moment (`next_timer(now)`), [`in_line`](Wait::in_line)
+//! if whoever came later must not be served before, and [`or_answer`](Wait::or_answer) if running out of time is not the null
+//! array. Everything else is the server's: a write to the key, or that moment, runs the command again with
+//! [`Env::is_retry`](super::Env::is_retry) set, the longest waiting first; it then answers, or returns a `Wait` again, of
+//! which only the moments and the line count. [`Env::waiters`](super::Env::waiters) tells how many stand in line for the
+//! first key, so that who comes late does not push in. `families/lock/acquire.rs` is the model to follow.
 
 use super::args::StoredRequest;
 use super::error::Error;
@@ -46,6 +56,20 @@ pub struct Awaited {
     pub command: StoredRequest,
     /// The command is also run at this time, even if nobody touches the key. Unix milliseconds.
     pub retry_at_ms: Option<i64>,
+    /// The same at this moment of the native clock, in milliseconds.
+    pub timer_ms: Option<i64>,
+}
+
+/// What a request that waits means to others who wait for the same key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing: what does not help it may help others.
+    #[default]
+    Free,
+    /// They stand in line: while this one is not helped nobody behind it is.
+    Strict,
+    /// It only looks on: it wants nothing that others could be given, and hears of everything before they do.
+    Watches,
 }
 
 /// A request that waits.
@@ -59,12 +83,31 @@ pub struct Wait {
     pub refused: Null,
     /// What was changed before waiting began; mostly nothing.
     pub effects: Effects,
+    /// What it means to others who wait.
+    pub line: Line,
+    /// The command that is run when the time is up; its reply is the answer. `None` for the null array.
+    pub at_end: Option<StoredRequest>,
+    /// It waits for nothing but its deadline; what it has written is the reply, and is sent then.
+    pub is_answered: bool,
 }
 
 impl Wait {
     /// Waits until `deadline_ms` (`None`: for ever) for keys that are yet to be named.
     pub fn new(deadline_ms: Option<i64>, refused: Null) -> Self {
-        Wait { deadline_ms, keys: Vec::new(), refused, effects: Effects::default() }
+        Wait {
+            deadline_ms,
+            keys: Vec::new(),
+            refused,
+            effects: Effects::default(),
+            line: Line::Free,
+            at_end: None,
+            is_answered: false,
+        }
+    }
+
+    /// Sends what was written at `deadline_ms`, having changed what `effects` say.
+    pub fn answered(deadline_ms: i64, effects: Effects) -> Self {
+        Wait { effects, is_answered: true, ..Wait::new(Some(deadline_ms), Null::Array) }
     }
 
     /// Waits for `key`: when it is touched, `command` is run, with `Env::is_retry` set. It must be the same command,
@@ -76,7 +119,35 @@ impl Wait {
             shard: key.shard(),
             command: StoredRequest::of_words(command),
             retry_at_ms: None,
+            timer_ms: None,
         });
+        self
+    }
+
+    /// Has the command of the key named last run at this moment of the native clock (milliseconds), too, touched or not.
+    pub fn or_when(&mut self, timer_ms: Option<i64>) -> &mut Self {
+        if let Some(awaited) = self.keys.last_mut() {
+            awaited.timer_ms = timer_ms;
+        }
+        self
+    }
+
+    /// Whoever came later is not served before it.
+    pub fn in_line(&mut self) -> &mut Self {
+        self.line = Line::Strict;
+        self
+    }
+
+    /// Waits for a change only, and takes nothing from anybody.
+    pub fn watching(&mut self) -> &mut Self {
+        self.line = Line::Watches;
+        self
+    }
+
+    /// When the time is up this command is run, which cannot wait: its reply is the answer. It names keys that are
+    /// waited for, and no others.
+    pub fn or_answer(&mut self, command: &[&[u8]]) -> &mut Self {
+        self.at_end = Some(StoredRequest::of_words(command));
         self
     }
 
@@ -104,6 +175,11 @@ pub fn deadline_of_millis(timeout: &[u8], now_ms: i64) -> Result<Option<i64>, Er
     deadline(timeout, now_ms)
 }
 
+/// The end of a `BLOCK` of our own commands, whose milliseconds were checked: `None` for 0, which never ends.
+pub fn deadline_of_block(block_ms: Option<i64>, now_ms: i64) -> Option<i64> {
+    block_ms.filter(|block_ms| *block_ms > 0).map(|block_ms| now_ms.saturating_add(block_ms))
+}
+
 fn deadline(timeout_ms: i64, now_ms: i64) -> Result<Option<i64>, Error> {
     if timeout_ms < 0 {
         return Err(Error::new("ERR timeout is negative"));
@@ -120,6 +196,7 @@ mod tests {
         let mut wait = Wait::new(None, Null::Array);
         let (a, b) = (Key::new(b"a", 1, 0), Key::new(b"b", 2, 0));
         wait.on(a, &[b"BLPOP", b"a", b"0"]).on(b, &[b"BLPOP", b"b", b"0"]).or_at(7);
+        assert_eq!(wait.in_line().or_when(Some(9)).keys[1].timer_ms, Some(9));
         let keys: Vec<_> = wait.keys.iter().map(|awaited| (&*awaited.key, awaited.retry_at_ms)).collect();
         assert_eq!(keys, [(&b"a"[..], None), (b"b", Some(7))]);
         assert_eq!(wait.keys[0].command.words().collect::<Vec<_>>(), [&b"BLPOP"[..], b"a", b"0"]);

@@ -80,10 +80,13 @@ pub(super) fn write(
     let (file, size) = disk.open(snapshot).map_err(|error| BaseError::Snapshot(LoadError::Io(error)))?;
     let mut base = Base::create(disk, target, form)?;
     let libraries = RefCell::new(Vec::new());
-    let mut note = |note| {
-        if let Note::Function(code) = note {
-            libraries.borrow_mut().push(code);
+    let natives = RefCell::new(Vec::new());
+    let mut note = |note| match note {
+        Note::Function(code) => libraries.borrow_mut().push(code),
+        Note::Aux { name, value } if name.starts_with(b"native-") => {
+            natives.borrow_mut().push((name, value));
         }
+        _ => {}
     };
     let loader = Loader::new(file, size, form.databases, Encodings::default(), true, &mut note);
     let mut loader = loader.map_err(BaseError::Snapshot)?;
@@ -92,6 +95,9 @@ pub(super) fn write(
         let entry = loader.next_entry().map_err(BaseError::Snapshot)?;
         for code in libraries.take() {
             base.command(&[b"FUNCTION", b"LOAD", &code])?;
+        }
+        for (name, value) in natives.take() {
+            base.native(&name, &value)?;
         }
         let Some(entry) = entry else { return base.finish() };
         if !goes_on() {
@@ -166,13 +172,28 @@ impl<'a> Base<'a> {
         Ok(())
     }
 
+    /// What a file says of commands of our own that belongs to no key: how far their clocks had come, and policies.
+    fn native(&mut self, name: &[u8], value: &[u8]) -> Result<(), BaseError> {
+        let lines = value.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        for line in lines {
+            let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+            match name {
+                b"native-clock" => self.command(&[&[&b"NATIVE.CLOCK"[..]], &words[..]].concat())?,
+                b"native-policies" => {
+                    self.command(&[&[&b"NATIVE.POLICY"[..], b"SET"], &words[..]].concat())?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// A key with all that belongs to it.
     fn key(&mut self, taken: &Taken<'_>) -> Result<(), BaseError> {
         let key = taken.key;
         match View::of(taken.value) {
             _ if !is_plain(taken) => {
-                let payload = codec::dump(taken.value, false);
-                self.command(&[b"RESTORE", key, b"0", &payload])?;
+                self.restore(taken)?;
             }
             View::Int(value) => self.command(&[b"SET", key, value.to_string().as_bytes()])?,
             View::Bytes(bytes) => self.command(&[b"SET", key, bytes])?,
@@ -188,11 +209,18 @@ impl<'a> Base<'a> {
             View::Zset(zset) => self.zset(key, zset)?,
             View::Hash(hash) => self.hash(key, hash)?,
             View::Stream(stream) => self.stream(key, stream)?,
+            View::Native(_) => self.restore(taken)?,
         }
         if let Some(expiry_ms) = taken.expiry_ms {
             self.command(&[b"PEXPIREAT", key, expiry_ms.to_string().as_bytes()])?;
         }
         Ok(())
+    }
+
+    /// A key by its payload.
+    fn restore(&mut self, taken: &Taken<'_>) -> Result<(), BaseError> {
+        let payload = codec::dump(taken.value, false);
+        self.command(&[b"RESTORE", taken.key, b"0", &payload])
     }
 
     fn list(&mut self, key: &[u8], list: ListRef<'_>) -> Result<(), BaseError> {

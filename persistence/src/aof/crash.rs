@@ -18,6 +18,12 @@
 //! * No sync of the directory after the manifest was replaced.
 //! * A new file does not name its database; the end of a file is not written once more when it is loaded.
 //! * Pieces of one unit are forgotten one by one (`log::tests` only).
+//! * A database is named only once (`log::tests`).
+//!
+//! Of the list of mistakes in the plan of reliability these belong elsewhere: a unit is appended after the release of its
+//! shards (`tests/loom`, `journaling_after_the_release_is_caught`), a key or member whose time has come is removed without
+//! telling the snapshot (`taking::tests` of `tidegate_data`), a sum of floating-point numbers is journaled as it was asked
+//! for (`counters` of `tidegate_commands`), a packed encoding is taken as it is (`rdb` of `tidegate_data`).
 
 use std::collections::VecDeque;
 use std::io;
@@ -262,7 +268,6 @@ impl World {
             assert!(expected == Some(unit), "unit {number} of {} is another: {unit:?}", self.units.len());
         }
         assert!(all >= self.in_kernel, "{all} units are there, {} were promised", self.in_kernel);
-        self.units.truncate(all);
         self.in_kernel = all;
         let id = "0123456789012345678901234567890123456789".to_owned();
         self.aof = Aof::with_clock(Arc::new(self.disk.clone()), Arc::clone(&self.clock) as _, place(), id);
@@ -270,6 +275,8 @@ impl World {
         self.aof.settings().timestamps.store(self.lot.pick(2) == 0, Relaxed);
         self.aof.settings().exit_after_s.store(u64::MAX >> 20, Relaxed);
         self.aof.settings().keep_history.store(self.lot.pick(6) == 0, Relaxed);
+        let kept_max = [0, 5_000, 100_000, 1 << 28][self.lot.pick(4)];
+        self.aof.settings().kept_max.store(kept_max, Relaxed);
         let mode = self.mode();
         self.aof.log().set_fsync(mode);
         self.is_beginning = false;
@@ -284,6 +291,8 @@ impl World {
         };
         self.writer = writer.ok();
         if let Some(writer) = &mut self.writer {
+            // What was missing may come back as long as nobody was told so: a file that was cut off may not have been yet.
+            self.units.truncate(all);
             self.on_disk = all;
             if self.lot.pick(2) == 0 {
                 let lot = Lot::new(self.lot.pick(usize::MAX) as u64);

@@ -8,11 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tidegate_data::rdb::Checksum;
+
+use super::line::{self, Seal};
 use super::load::{LoadError, Loading, Step};
 use super::read::{End, Fault, Next, Reader};
 use super::{Aof, Fsync, Loaded, Manifest, Place};
 use crate::disk::Disk as _;
-use crate::journal::{Journal as _, Unit};
+use crate::journal::{Journal as _, Unit, write_command};
 use crate::sim::{Crash, Lot, SimDisk};
 
 fn place() -> Place {
@@ -164,6 +167,45 @@ fn sectors_of_zeros_are_noticed() {
 }
 
 /// A disk with a manifest and files of these contents.
+/// An end that was repaired is vouched for together with what comes behind it. If that does not reach the disk, a part of
+/// the whole was synced, but nothing that is missing.
+#[test]
+fn what_follows_a_repaired_end_may_be_missing_like_any_other_end() {
+    let command = |value: &[u8]| {
+        let mut bytes = Vec::new();
+        write_command(&mut bytes, [&b"SET"[..], b"k", value].into_iter());
+        bytes
+    };
+    let batch = |file: &mut Vec<u8>, value: &[u8], synced: usize| {
+        let start = file.len() as u64;
+        line::write_batch(file);
+        file.extend(command(value));
+        let end = file.len() as u64;
+        let sum = Checksum::of(&file[start as usize..]);
+        Seal { start, end, sum, is_gap: false, lsn: end, synced: synced as u64 }.write(file, "x");
+    };
+    let mut file = Vec::new();
+    batch(&mut file, b"1", 0);
+    let sealed = file.len();
+    line::write_batch(&mut file);
+    file.extend(command(b"2"));
+    let repaired = file.len();
+    let (start, end) = (sealed as u64, repaired as u64);
+    Seal { start, end, sum: 0, is_gap: true, lsn: end, synced: end }.write(&mut file, "x");
+    batch(&mut file, &[b'v'; 2000], repaired);
+    batch(&mut file, b"3", repaired);
+    assert_eq!(read(file.clone(), true).1.fault, None);
+    file[repaired..1024].fill(0);
+    let (some, end) = read(file.clone(), true);
+    assert!(end.is_torn(), "{end:?}");
+    assert_eq!((some, end.good), ([command(b"1"), command(b"2")].concat(), repaired as u64));
+    // What was synced is not missing for that reason.
+    file[repaired - 5..repaired].fill(0);
+    let (some, end) = read(file, true);
+    assert!(end.fault.is_some() && !end.is_torn(), "{end:?}");
+    assert_eq!(some, command(b"1"));
+}
+
 fn disk(manifest: &str, files: &[(&str, &[u8])]) -> SimDisk {
     let disk = SimDisk::new(3, &["/d", "/d/appendonlydir"]);
     disk.put(&place().manifest(), manifest.as_bytes());

@@ -19,6 +19,9 @@ pub(super) const BATCH: &[u8] = b"#BATCH";
 /// What a line with a date begins with.
 pub(super) const TIMESTAMP: &[u8] = b"#TS:";
 
+/// Positions in the journal are smaller than this: one that is not was never written by us, and could not be counted on from.
+const LSN_MAX: u64 = 1 << 62;
+
 /// A checksum line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seal {
@@ -71,7 +74,8 @@ impl Seal {
             }
             found += 1;
         }
-        (found >= 4 && seal.start <= seal.end).then_some(seal)
+        let is_possible = seal.start <= seal.end && seal.synced <= seal.end && seal.lsn < LSN_MAX;
+        (found >= 4 && is_possible).then_some(seal)
     }
 }
 
@@ -100,8 +104,14 @@ mod tests {
     fn a_line_is_read_as_it_was_written() {
         let id = "0123456789abcdef0123456789abcdef01234567";
         for is_gap in [false, true] {
-            let seal =
-                Seal { start: 17, end: 4_000_000_000_000, sum: 0x00ab, is_gap, lsn: u64::MAX, synced: 4096 };
+            let seal = Seal {
+                start: 17,
+                end: 4_000_000_000_000,
+                sum: 0x00ab,
+                is_gap,
+                lsn: LSN_MAX - 1,
+                synced: 4096,
+            };
             let mut line = Vec::new();
             seal.write(&mut line, id);
             assert!(line.ends_with(b"\r\n") && line.len() < 200);
@@ -123,6 +133,8 @@ mod tests {
             "#CK:1;s=0;e=1;c=zz;r=x:1",
             "#CK:1;s=2;e=1;c=0;r=x:1",
             "#CK:1;s=0;e=1;c=0",
+            "#CK:1;s=0;e=1;c=0;r=x:18446744073709551615",
+            "#CK:1;s=0;e=1;c=0;r=x:1;y=2",
         ] {
             assert_eq!(Seal::parse(line.as_bytes()), None, "{line}");
         }

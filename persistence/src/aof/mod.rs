@@ -24,6 +24,8 @@ mod manifest;
 pub mod read;
 mod sync;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod turns;
 mod writer;
 
@@ -101,6 +103,9 @@ pub struct Settings {
     pub exit_after_s: AtomicU64,
     /// Bytes that may be appended and not written yet before changes have to wait.
     pub unwritten_max: AtomicU64,
+    /// Bytes that were written and not synced are kept in memory up to so many; what is more is read from its file again
+    /// if a sync fails.
+    pub kept_max: AtomicU64,
     /// For tests: whoever writes sleeps so long before, in microseconds.
     pub write_nap_us: AtomicU64,
 }
@@ -113,6 +118,7 @@ impl Default for Settings {
             keep_history: AtomicBool::new(false),
             exit_after_s: AtomicU64::new(30),
             unwritten_max: AtomicU64::new(64 << 20),
+            kept_max: AtomicU64::new(256 << 20),
             write_nap_us: AtomicU64::new(0),
         }
     }
@@ -216,7 +222,9 @@ pub struct Aof {
     core: Arc<Core>,
     seat: Arc<Seat>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Held while files are begun, or made without being begun.
+    /// Held while files are begun, or made without being begun: the disk is waited for meanwhile.
+    making: Mutex<()>,
+    /// Held for a moment: whoever wants it may have all shards. Never waited for the other one with it.
     turn: Mutex<Turn>,
 }
 
@@ -239,7 +247,13 @@ impl Aof {
     ) -> Self {
         let (log, settings, status) = Default::default();
         let core = Core { log, settings, status, disk, clock, place, replication_id };
-        Aof { core: Arc::new(core), seat: Arc::default(), thread: Mutex::default(), turn: Mutex::default() }
+        Aof {
+            core: Arc::new(core),
+            seat: Arc::default(),
+            thread: Mutex::default(),
+            making: Mutex::default(),
+            turn: Mutex::default(),
+        }
     }
 
     /// What was appended, and how far it was written.
@@ -296,6 +310,10 @@ impl Aof {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn make(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a snapshot of this moment is of. Call it with all shards held.
     pub fn turn(&self) -> Turn {
         *self.turns()
@@ -307,12 +325,12 @@ impl Aof {
     /// # Errors
     /// The disk refuses.
     pub fn prepare(&self, manifest: impl FnOnce() -> std::io::Result<Manifest>) -> std::io::Result<Prepared> {
-        let mut turn = self.turns();
+        let _making = self.make();
         self.join();
         let mut writer = self.writer(Loaded { manifest: manifest()?, ..Loaded::default() });
         writer.begin()?;
         // A snapshot from before does not know this file.
-        turn.0 += 1;
+        self.turns().0 += 1;
         Ok(Prepared(writer))
     }
 
@@ -361,8 +379,9 @@ impl Aof {
         snapshot: PathBuf,
         turn: Turn,
     ) -> std::io::Result<()> {
-        let turns = self.turns();
-        if *turns != turn {
+        let making = self.make();
+        if self.turn() != turn {
+            drop(making);
             return self.remove_late(&snapshot);
         }
         // What was ended may still be writing.
@@ -426,7 +445,10 @@ impl Aof {
         let turns = self.turns();
         if *turns == turn {
             self.core.log.order(Order::Rewritten(snapshot));
-        } else if let Err(error) = self.remove_late(&snapshot) {
+            return;
+        }
+        drop(turns);
+        if let Err(error) = self.remove_late(&snapshot) {
             tracing::warn!("The file of a rewrite that is not used cannot be removed: {error}");
         }
     }
@@ -453,11 +475,11 @@ impl Aof {
     }
 
     /// Writes and syncs everything, and ends the thread: nothing may be appended any more. True when everything could be
-    /// written.
+    /// written and synced.
     pub fn stop(&self) -> bool {
         self.core.log.order(Order::Stop);
         self.join();
-        self.core.log.written() == self.core.log.tail()
+        self.core.log.synced() == self.core.log.tail()
     }
 
     fn join(&self) {
@@ -491,7 +513,12 @@ impl Journal for Aof {
 
     #[inline]
     fn open_to(&self) -> Lsn {
-        self.core.log.open_to()
+        match self.core.log.open_to() {
+            // Where replies wait for nothing they wait as well while it is behind: who waits for that position must not find
+            // that it is there already.
+            Lsn::MAX if self.is_behind().is_some() => self.core.log.written(),
+            lsn => lsn,
+        }
     }
 
     #[inline]

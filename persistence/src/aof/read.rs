@@ -350,12 +350,15 @@ impl Reader {
     /// The file ends, or makes no sense any more.
     fn finish(&mut self, mut fault: Option<Fault>) -> io::Result<Next> {
         let is_in_batch = self.is_ours && !self.is_unsealed;
+        // Where at the earliest something is wrong.
+        let mut suspect = self.batch;
         if fault == Some(Fault::Sum) || fault == Some(Fault::Format) && is_in_batch && !self.is_unwritten() {
             // Nobody vouches for it. What follows makes no sense, so maybe what is before it does not, either.
             self.units_end = self.units_end.min(self.batch);
         } else if is_in_batch {
             // Its checksum line is missing. What there is can be used as far as it is sure to have been written.
             let good = self.before_hole();
+            suspect = self.hole(self.batch, self.buf.len()).unwrap_or(self.pos).min(self.pos);
             if good < self.units_end {
                 self.units_end = good;
                 fault = fault.or(Some(Fault::Sum));
@@ -363,7 +366,7 @@ impl Reader {
         }
         let mut end = self.end_at(self.units_end, fault);
         if fault.is_some() {
-            let (is_ours, is_rotten) = self.judge()?;
+            let (is_ours, is_rotten) = self.judge(self.at(suspect))?;
             (end.is_ours, end.is_rotten) = (is_ours, is_rotten);
         }
         self.end = Some(end);
@@ -434,8 +437,9 @@ impl Reader {
         good.min(self.units_end)
     }
 
-    /// What the rest says about the fault: whether it is in a batch of ours, and whether it is damage, and no end.
-    fn judge(&mut self) -> io::Result<(bool, bool)> {
+    /// What the rest says about the fault, which is at `suspect` at the earliest: whether it is in a batch of ours, and
+    /// whether it is damage, and no end.
+    fn judge(&mut self, suspect: u64) -> io::Result<(bool, bool)> {
         while !self.is_over && self.buf.len() - self.pos < SEARCHED_MAX {
             self.fill()?;
         }
@@ -468,7 +472,7 @@ impl Reader {
             }
             if Checksum::of(&self.buf[first..start]) == seal.sum {
                 is_ours = true;
-                is_synced |= seal.synced > begin;
+                is_synced |= seal.synced > suspect;
                 right_from = right_from.or(Some(first));
             }
         }

@@ -4,6 +4,7 @@
 //! and does what time asks for. Whoever has appended may have it write, too: [`Writer::lead`].
 
 mod again;
+mod history;
 mod keep;
 mod lead;
 
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// A sync that takes longer than this is reported.
 const SLOW_SYNC: Duration = Duration::from_secs(2);
+/// Memory that nothing was kept in for so long is given back.
+const POOL_KEPT: Duration = Duration::from_secs(10);
 /// How often it tries again what the disk refused.
 const RETRY: Duration = Duration::from_secs(1);
 /// From this many failed rewrites on there is a pause before the next, twice as long each time.
@@ -190,6 +193,8 @@ impl Writer {
             let mut open = Open { size, synced: size, sealed, ..Open::new(file, name) };
             self.close_gap(&mut open);
             self.open = Some(open);
+            // The process before this one may have ended in the midst of that.
+            self.remove_history();
         } else {
             let mut manifest = self.manifest.clone();
             self.core.disk.create_dir(&self.core.place.dir)?;
@@ -373,17 +378,20 @@ impl Writer {
         if result.is_ok() {
             self.timestamp_s = dated_s.unwrap_or(self.timestamp_s);
             self.kept.iter_mut().for_each(|kept| kept.at = kept.at.or(Some(at)));
-            if self.core.log.fsync() == Fsync::No {
-                let first = self.kept.front().and_then(|kept| kept.at.zip(Some(kept.chunk.db)));
-                open.unkept = open.unkept.or(first);
-            }
+        }
+        // A disk that does not get on with a sync must not cost ever more memory.
+        let is_much = open.size - open.synced > self.core.settings.kept_max.load(Relaxed);
+        let keeps = self.core.log.fsync() != Fsync::No && !is_much;
+        if result.is_ok() && !keeps {
+            let first = self.kept.front().and_then(|kept| kept.at.zip(Some(kept.chunk.db)));
+            open.unkept = open.unkept.or(first);
         }
         self.open = Some(open);
         result?;
-        if self.core.log.fsync() == Fsync::No {
-            self.drop_kept(end);
-        } else {
+        if keeps {
             self.pack_kept(at);
+        } else {
+            self.drop_kept(end);
         }
         self.core.log.set_written(end);
         Ok(())
@@ -478,12 +486,13 @@ impl Writer {
     }
 
     fn synced(&mut self, lsn: Lsn, size: u64) {
+        self.drop_kept(lsn);
+        let kept_from = self.kept.front().and_then(|kept| kept.at);
         if let Some(open) = &mut self.open {
             open.synced = size;
             // What was written after the sync began may be unkept as well.
-            open.unkept = open.unkept.filter(|_| size < open.size);
+            open.unkept = open.unkept.filter(|_| size < kept_from.unwrap_or(open.size));
         }
-        self.drop_kept(lsn);
         self.last_sync = self.core.clock.now();
         self.core.log.set_synced(lsn);
     }
@@ -512,6 +521,8 @@ impl Writer {
                 // It was another mode when this was written.
                 Fsync::Always => self.sync(),
             }
+        } else if !self.pool.is_empty() && now.saturating_sub(self.last_sync) > POOL_KEPT {
+            (self.pool, self.pool_max) = (Vec::new(), 0);
         }
     }
 
@@ -743,25 +754,6 @@ impl Writer {
             }
         }
         status.is_rewriting.store(false, SeqCst);
-    }
-
-    fn remove_history(&mut self) {
-        if self.core.settings.keep_history.load(Relaxed) || self.manifest.history.is_empty() {
-            return;
-        }
-        for file in &self.manifest.history {
-            tracing::info!("Removing the history file {} in the background", file.name);
-            if let Err(error) = self.core.disk.remove(&self.core.place.file(&file.name))
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!("Failed to remove the history file {}: {error}", file.name);
-            }
-        }
-        let mut manifest = self.manifest.clone();
-        manifest.history.clear();
-        if let Err(unput) = self.put(manifest) {
-            tracing::warn!("The AOF manifest still names history files: {}", unput.error);
-        }
     }
 }
 

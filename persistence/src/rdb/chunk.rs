@@ -78,7 +78,13 @@ impl ChunkWriter {
 
     /// What was gathered, as keys of database `db`.
     pub fn chunk(&mut self, db: usize) -> Chunk {
-        let buffer = std::mem::take(self.writer.output_mut());
+        let output = self.writer.output_mut();
+        // The next one will be as large: growing step by step would copy it several times, while a shard is held.
+        let next = Buffer {
+            bytes: Vec::with_capacity(output.bytes.len().next_multiple_of(4096)),
+            plain: Vec::with_capacity(output.plain.len() + 8),
+        };
+        let buffer = std::mem::replace(output, next);
         Chunk { db, keys: std::mem::take(&mut self.keys), version: self.version, buffer }
     }
 }

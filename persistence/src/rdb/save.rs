@@ -14,9 +14,9 @@ use crate::disk::{Disk, DiskFile, directory_of};
 /// Version 10: Redis 7.0.
 const VERSION_MIN: u32 = 10;
 /// Bytes gathered before they are written.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// The file is synced so often while it grows, that the disk need not take it all at once.
-const SYNC_EVERY: usize = 4 << 20;
+const SYNC_EVERY: usize = 2 << 20;
 
 /// How to write, and what goes before the keys.
 #[derive(Debug, Clone, Default)]

@@ -272,7 +272,8 @@ pub fn reload(shared: &Arc<Shared>) -> Result<(), Failure> {
     let Some(aof) = &shared.aof else { return Ok(()) };
     shared.loading.begin(clock::unix_ms() / 1000);
     let mut thrown = Vec::new();
-    shared.shards.hold_all().each(|_, data| {
+    shared.shards.hold_all().each(|shard, data| {
+        crate::native::soft::flush(shared, shard, data);
         for db in 0..data.databases.count() {
             thrown.push(data.databases.table_mut(db).take());
         }

@@ -1,8 +1,14 @@
 //! The values of the directives that take one word of a fixed list. Each list is an enum, so that code which reads
 //! the setting matches on it; the words, their order and their numbers are what CONFIG SET and CONFIG GET use.
 
+use tidegate_data::Order;
+
 /// A word a directive accepts and the number it is stored as.
 pub type Word = (&'static str, i64);
+
+/// Words with this number or a higher one are not among those that Redis 7 knows. They are not listed where a word is
+/// refused, because clients compare that text.
+pub const OWN: i64 = 1000;
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $number:literal $word:literal,)+ }) => {
@@ -45,13 +51,35 @@ choice! {
         AllkeysLfu = 5 "allkeys-lfu",
         AllkeysRandom = 6 "allkeys-random",
         NoEviction = 7 "noeviction",
+        /// As Redis 8.6: what was not changed for long.
+        VolatileLrm = 1001 "volatile-lrm",
+        /// The same of all keys.
+        AllkeysLrm = 1002 "allkeys-lrm",
+        /// What was not used again soon after it came, then what was not used for long.
+        AllkeysS3Fifo = 1003 "allkeys-s3fifo",
     }
 }
 
 impl MaxmemoryPolicy {
-    /// Whether only keys with an expiry may be evicted.
-    pub fn volatile_only(self) -> bool {
-        matches!(self, Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl)
+    /// Which keys go first, and whether only those with an expiry do; `None` when none does.
+    pub fn order(self) -> Option<(Order, bool)> {
+        let order = match self {
+            Self::NoEviction => return None,
+            Self::VolatileLru | Self::AllkeysLru | Self::VolatileLrm | Self::AllkeysLrm => Order::Idle,
+            Self::VolatileLfu | Self::AllkeysLfu => Order::Rare,
+            Self::VolatileRandom | Self::AllkeysRandom => Order::Any,
+            Self::VolatileTtl => Order::Due,
+            Self::AllkeysS3Fifo => Order::Fifo,
+        };
+        let volatile = matches!(
+            self,
+            Self::VolatileLru
+                | Self::VolatileLfu
+                | Self::VolatileRandom
+                | Self::VolatileTtl
+                | Self::VolatileLrm
+        );
+        Some((order, volatile))
     }
 
     /// Whether keys carry an access frequency instead of an idle time (OBJECT FREQ instead of OBJECT IDLETIME).
@@ -59,9 +87,14 @@ impl MaxmemoryPolicy {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
+    /// Whether only changes count as accesses.
+    pub fn lrm(self) -> bool {
+        matches!(self, Self::VolatileLrm | Self::AllkeysLrm)
+    }
+
     /// Whether eviction looks at when or how often each key was accessed.
     pub fn by_access(self) -> bool {
-        self.lfu() || matches!(self, Self::VolatileLru | Self::AllkeysLru)
+        self.lfu() || self.lrm() || matches!(self, Self::VolatileLru | Self::AllkeysLru)
     }
 }
 

@@ -14,6 +14,7 @@ mod observe;
 mod persistence;
 mod process;
 mod replication;
+mod sketches;
 mod tls;
 mod values;
 
@@ -138,8 +139,11 @@ pub enum Effect {
     Dir,
     GoodReplicas,
     Hz,
+    IdNode,
     MaxClients,
     MaxMemory,
+    MetricsPort,
+    Native,
     NotifyStream,
     OomScoreAdj,
     Password,
@@ -180,6 +184,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
         observe::ROWS,
         memory::ROWS,
         values::ROWS,
+        sketches::ROWS,
         persistence::ROWS,
         replication::ROWS,
         cluster::ROWS,
@@ -337,6 +342,22 @@ mod tests {
             "set-max-listpack-entries",
             "set-max-listpack-value",
             "native-enabled",
+            "native-soft-flush-ms",
+            "rl-log-max-entries",
+            "idem-max-response",
+            "clock-max-regression-ms",
+            "debug-clock-freeze",
+            "id-node",
+            "id-epoch",
+            "evict-durable",
+            "bf-error-rate",
+            "bf-initial-size",
+            "bf-expansion-factor",
+            "cf-bucket-size",
+            "cf-initial-size",
+            "cf-max-iterations",
+            "cf-expansion-factor",
+            "cf-max-expansions",
             "notify-stream",
             "notify-stream-db",
             "notify-stream-maxlen",
@@ -346,6 +367,8 @@ mod tests {
             "aof-error-exit-after",
             "log-max-unwritten",
             "script-memory-limit",
+            "metrics-port",
+            "metrics-public",
         ];
         let old: Vec<_> = all().iter().filter(|row| !later.contains(&row.name)).collect();
         assert_eq!(old.len(), 179);

@@ -11,6 +11,7 @@ use super::choices::{
     AppendAck, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload,
 };
 use super::value::{ClientClass, Events, OutputLimit, Value};
+use tidegate_commands::model::{SketchSettings, parse_double};
 use tidegate_data::Encodings;
 
 /// A value that fits a [`Cell`].
@@ -33,7 +34,13 @@ macro_rules! numbers {
         }
     )+ };
 }
-numbers!(i32, u32, i64, u64, usize);
+numbers!(u8, u16, i32, u32, i64, u64, usize);
+
+impl Word for f64 {
+    fn from_bits(bits: i64) -> Self {
+        f64::from_bits(bits as u64)
+    }
+}
 
 macro_rules! choices {
     ($($choice:ty),+) => { $(
@@ -69,6 +76,17 @@ impl<T: Word> Cell<T> {
 
     const fn new(bits: i64) -> Self {
         Self(AtomicI64::new(bits), PhantomData)
+    }
+}
+
+impl Cell<f64> {
+    /// Stores a text that was checked to be a number.
+    pub(super) fn store_double(&self, value: &Value) {
+        if let Value::Text(Some(text)) = value
+            && let Some(number) = parse_double(text)
+        {
+            self.0.store(number.to_bits() as i64, Relaxed);
+        }
     }
 }
 
@@ -169,6 +187,8 @@ hot! {
     maxmemory_policy: MaxmemoryPolicy,
     maxmemory_samples: u32,
     maxmemory_eviction_tenacity: u32,
+    /// Keys of types that keep what nobody else does may be evicted, too.
+    evict_durable: bool,
     lfu_log_factor: u32,
     /// Minutes after which the access frequency of an untouched key is lowered; 0 means at every scan.
     lfu_decay_time: u32,
@@ -195,6 +215,17 @@ hot! {
     stream_node_max_bytes: usize,
     stream_node_max_entries: u64,
 
+    // New sketches.
+    /// Above 0 and below 1.
+    bf_error_rate: f64,
+    bf_initial_size: u64,
+    bf_expansion_factor: u32,
+    cf_bucket_size: u8,
+    cf_initial_size: u64,
+    cf_max_iterations: u16,
+    cf_expansion_factor: u16,
+    cf_max_expansions: usize,
+
     // Persistence and replication.
     appendonly: bool,
     appendfsync: AppendFsync,
@@ -217,6 +248,14 @@ hot! {
     /// Seconds.
     repl_timeout: i64,
 
+    // Commands of our own.
+    /// Milliseconds after which the journal hears of soft state; 0: at once.
+    native_soft_flush_ms: i64,
+    /// Largest limit of `RL.SLIDING ... LOG`.
+    rl_log_max_entries: i64,
+    /// Largest answer that `IDEM.COMPLETE` keeps, in bytes.
+    idem_max_response: u64,
+
     // Cluster.
     cluster_enabled: bool,
     cluster_require_full_coverage: bool,
@@ -230,6 +269,20 @@ hot! {
 }
 
 impl Hot {
+    /// What new sketches are like.
+    pub fn sketches(&self) -> SketchSettings {
+        SketchSettings {
+            bf_error_rate: self.bf_error_rate.get(),
+            bf_initial_size: self.bf_initial_size.get(),
+            bf_expansion_factor: self.bf_expansion_factor.get(),
+            cf_bucket_size: self.cf_bucket_size.get(),
+            cf_initial_size: self.cf_initial_size.get(),
+            cf_max_iterations: self.cf_max_iterations.get(),
+            cf_expansion_factor: self.cf_expansion_factor.get(),
+            cf_max_expansions: self.cf_max_expansions.get(),
+        }
+    }
+
     /// When collections change their encoding.
     pub fn encodings(&self) -> Encodings {
         Encodings {

@@ -22,7 +22,7 @@ pub use self::change::{Apply, Caller, NotRunning, SetError};
 pub use self::directives::{Directive, Effect, Flags, Kind};
 pub use self::file::{Command, LoadError, Located, Sources};
 pub use self::hot::Hot;
-pub use self::rewrite::{Extent, RewriteError};
+pub use self::rewrite::{Extent, RewriteError, replace_file};
 pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value};
 
 /// The values of all directives.

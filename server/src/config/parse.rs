@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
-use super::choices::Word;
+use super::choices::{OWN, Word};
 use super::directives::{Directive, Flags, Kind, Number, Unit};
 use tidegate_persistence::disk::os_text;
 
@@ -193,7 +193,8 @@ fn parse_choice(words: &[Word], args: &[Vec<u8>], combine: bool) -> Result<i64, 
         Some([choice]) => Ok(*choice),
         Some(bits @ [_, ..]) if combine => Ok(bits.iter().fold(0, |all, bit| all | bit)),
         _ => {
-            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let words: Vec<_> =
+                words.iter().filter(|(_, number)| *number < OWN).map(|(word, _)| *word).collect();
             Err(format!("argument(s) must be one of the following: {}", words.join(", ")))
         }
     }

@@ -56,7 +56,7 @@ impl Config {
     ///
     /// # Errors
     /// Without a config file, and when it cannot be read or replaced; the old file is then untouched.
-    pub fn rewrite(&self, users: Option<&[String]>, extent: Extent) -> Result<(), RewriteError> {
+    pub fn rewrite(&self, users: Option<&[Vec<u8>]>, extent: Extent) -> Result<(), RewriteError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.file().ok_or(RewriteError::NoFile)?;
         let old = match fs::read(path) {
@@ -65,7 +65,7 @@ impl Config {
             Err(error) => return Err(RewriteError::File(error)),
         };
         let content = self.rewritten(&old, users, extent);
-        replace(path, &content).map_err(RewriteError::File)
+        replace_file(path, &content).map_err(RewriteError::File)
     }
 
     /// The settings that explain most of a server's behaviour, for crash reports.
@@ -79,7 +79,7 @@ impl Config {
         String::from_utf8_lossy(&state.content()).into_owned()
     }
 
-    fn rewritten(&self, old: &[u8], users: Option<&[String]>, extent: Extent) -> Vec<u8> {
+    fn rewritten(&self, old: &[u8], users: Option<&[Vec<u8>]>, extent: Extent) -> Vec<u8> {
         let mut state = State::read(old, extent);
         for ((row, value), default) in directives::all().iter().zip(&*self.read()).zip(&self.defaults) {
             if matches!(row.kind, Kind::ReplicaOf) && self.hot().cluster_enabled.get() {
@@ -93,7 +93,7 @@ impl Config {
             state.done("user");
         } else if let Some(users) = users {
             for user in users {
-                state.put("user", format!("user {user}").into_bytes(), true);
+                state.put("user", [b"user ", user.as_slice()].concat(), true);
             }
             state.done("user");
         }
@@ -260,7 +260,10 @@ fn format_number(row: &Directive, number: i64) -> String {
 }
 
 /// Writes a file beside `path` and moves it there, so that a crash leaves the old or the new content.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Those of the system; the old file is then untouched.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let (mut file, temporary) = create_beside(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {

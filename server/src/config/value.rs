@@ -62,6 +62,13 @@ pub struct OutputLimit {
     pub soft_seconds: i64,
 }
 
+impl OutputLimit {
+    /// Bytes at which the client is closed at once, without one: never.
+    pub fn hard_or_never(&self) -> u64 {
+        if self.hard == 0 { u64::MAX } else { self.hard }
+    }
+}
+
 /// The classes of clients that have their own output limit, in the order of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientClass {

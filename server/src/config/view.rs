@@ -104,6 +104,11 @@ impl Config {
         self.replace("requirepass", Value::Text(password.map(<[u8]>::to_vec)));
     }
 
+    /// `acl-pubsub-default`: a new user may use all channels.
+    pub fn acl_allows_channels(&self) -> bool {
+        self.choice("acl-pubsub-default") == super::choices::AclPubsubDefault::AllChannels as i64
+    }
+
     /// Percentiles of the latency of commands that INFO shows.
     pub fn percentiles(&self) -> Vec<f64> {
         let Value::Percentiles(list) = self.value("latency-tracking-info-percentiles") else {

@@ -1,15 +1,12 @@
-//! Who may use a connection: `AUTH`, and the password check that `HELLO` shares with it.
+//! Who may use a connection: `AUTH`, and the check of passwords that `HELLO` shares with it.
 
 use super::{Control, ControlCtx, Flow, control};
-use sha2::{Digest as _, Sha256};
+use crate::acl::{Context, DEFAULT_USER, PasswordHash, What};
+use std::hint::black_box;
 use std::sync::atomic::Ordering::Relaxed;
-use subtle::ConstantTimeEq as _;
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, Reply, family};
 
 pub(super) static FAMILY: Family<Control> = family("connection", Acl::CONNECTION, &[&AUTH]);
-
-/// The only user there is.
-pub(super) const DEFAULT_USER: &str = "default";
 
 const WRONG_PASSWORD: Error = Error::new("WRONGPASS invalid username-password pair or user is disabled.");
 
@@ -26,14 +23,14 @@ static AUTH: Command<Control> = control("AUTH", "[username]@6.0.0 password", aut
 
 fn auth(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     match args.remaining() {
-        1 if !cx.shared().config.hot().requirepass.get() => Err(Error::new(
+        1 if !cx.shared().users.is_protected() => Err(Error::new(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
-        1 => log_in(cx, DEFAULT_USER.as_bytes(), args.next()?),
+        1 => log_in(cx, args.get(0), DEFAULT_USER, args.next()?),
         2 => {
             let user = args.next()?;
-            log_in(cx, user, args.next()?)
+            log_in(cx, args.get(0), user, args.next()?)
         }
         _ => Err(Error::Syntax),
     }?;
@@ -41,32 +38,27 @@ fn auth(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
     Ok(Flow::Done)
 }
 
-/// Makes the connection one of `user`. Any password opens a user that needs none.
-pub(super) fn log_in(cx: &mut ControlCtx, user: &[u8], password: &[u8]) -> Result<(), Error> {
-    let expected = cx.shared().config.text("requirepass");
-    if user != DEFAULT_USER.as_bytes() || expected.is_some_and(|expected| !same(&expected, password)) {
+/// Makes the connection one of the user of this name. `command` is how the client calls what it tries that with.
+pub(super) fn log_in(cx: &mut ControlCtx, command: &[u8], name: &[u8], password: &[u8]) -> Result<(), Error> {
+    let shared = cx.worker.eternal;
+    let generation = shared.users.generation();
+    let user = shared.users.get(name);
+    // It takes as long to say no whether there is such a user or not.
+    let opens = user.as_ref().map_or_else(
+        || {
+            black_box(PasswordHash::of(black_box(password)));
+            false
+        },
+        |user| user.opens_with(password),
+    );
+    let Some(user) = user.filter(|_| opens) else {
+        let in_multi = cx.session.transaction.is_some() || cx.in_transaction();
+        let context = if in_multi { Context::Multi } else { Context::TopLevel };
+        shared.note_denied(&cx.session.client, name, What::Auth, context, command);
         return Err(WRONG_PASSWORD);
-    }
+    };
     cx.session.authenticated = true;
     cx.session.client.authenticated.store(true, Relaxed);
-    cx.session.client.user.set(DEFAULT_USER);
+    cx.session.become_user(user, generation);
     Ok(())
-}
-
-/// Compares without telling by the time it takes where two passwords differ, nor how long the right one is.
-fn same(expected: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(expected).ct_eq(&Sha256::digest(given)).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same;
-
-    #[test]
-    fn passwords_are_compared_whole() {
-        assert!(same(b"secret", b"secret"));
-        assert!(!same(b"secret", b"secre"));
-        assert!(!same(b"secret", b"secret "));
-        assert!(!same(b"", b"secret"));
-    }
 }

@@ -85,7 +85,8 @@ static REWRITE: Command<Control> = control("REWRITE", "", rewrite)
     .flags(FLAGS);
 
 fn rewrite(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
-    let result = cx.shared().config.rewrite(None, Extent::Changed);
+    let users = cx.shared().users.lines();
+    let result = cx.shared().config.rewrite(Some(&users), Extent::Changed);
     match &result {
         Ok(()) => tracing::info!("CONFIG REWRITE executed with success."),
         Err(RewriteError::NoFile) => {}
@@ -105,6 +106,7 @@ fn resetstat(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flo
     let shared = cx.shared();
     shared.stats.reset();
     shared.reclaim.reset();
+    shared.users.log.reset_counts();
     shared.saving.reset();
     // The other threads follow at their next turn; this one has to before it counts this very command.
     cx.worker.stats.follow(cx.worker.shared.stats.epoch());
@@ -187,22 +189,41 @@ impl Apply for Running<'_, '_, '_> {
                 .shared
                 .listening
                 .follow(config)
+                .and_then(|()| self.shared.metrics.follow(self.shared))
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
+            Effect::MetricsPort => self
+                .shared
+                .metrics
+                .follow(self.shared)
+                .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
             Effect::NotifyStream => self.shared.event_stream.follow(self.shared),
             Effect::AppendOnly => self.append_only(config),
             Effect::AofHistory => {
                 aof::follow(self.shared);
                 Ok(())
             }
+            Effect::ClientMemory | Effect::MaxMemory => {
+                self.shared.follow_clients_memory();
+                Ok(())
+            }
+            Effect::IdNode => {
+                self.shared.native.configure_ids(config, &self.shared.identity);
+                Ok(())
+            }
+            Effect::Native => {
+                self.shared.registry.enable_native(config.flag("native-enabled"));
+                Ok(())
+            }
             Effect::CrashLog => {
                 crash::enable(config.flag("crash-log-enabled"));
                 Ok(())
             }
+            Effect::Password => {
+                self.shared.users.set_default_password(config.text("requirepass").as_deref());
+                Ok(())
+            }
             // Read where they are used, or about parts that are not there.
             Effect::Hz
-            | Effect::MaxMemory
-            | Effect::Password
-            | Effect::ClientMemory
             | Effect::ClusterFlags
             | Effect::ClusterHostname
             | Effect::ClusterIp

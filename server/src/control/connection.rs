@@ -92,7 +92,7 @@ fn hello(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         if option.eq_ignore_ascii_case(b"auth") && args.remaining() >= 2 {
             cx.session.redacted.extend([args.index(), args.index() + 1]);
             let user = args.next()?;
-            auth::log_in(cx, user, args.next()?)?;
+            auth::log_in(cx, args.get(0), user, args.next()?)?;
         } else if option.eq_ignore_ascii_case(b"setname") && !args.is_done() {
             set_name(cx, args.next()?)?;
         } else {
@@ -160,14 +160,15 @@ fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     pubsub::deliver(cx, reply);
     speak(cx, Protocol::Resp2);
     reply.set_protocol(Protocol::Resp2);
-    let needs_password = cx.shared().config.hot().requirepass.get();
+    let users = &cx.worker.eternal.users;
+    let (needs_password, generation) = (users.needs_password(), users.generation());
     let session = &mut *cx.session;
     session.db = 0;
     session.client.db.store(0, Relaxed);
     session.client.readonly.store(false, Relaxed);
     session.authenticated = !needs_password;
     session.client.authenticated.store(session.authenticated, Relaxed);
-    session.client.user.set(auth::DEFAULT_USER);
+    session.become_user(users.default_user(), generation);
     session.client.name.set("");
     // A command that was to be skipped stays skipped, even this one.
     if session.reply_mode == ReplyMode::Off {

@@ -62,9 +62,10 @@ fn stats(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     bytes(reply, "replication.backlog", 0);
     bytes(reply, "clients.slaves", 0);
     bytes(reply, "clients.normal", memory.clients as i64);
-    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches"] {
-        bytes(reply, name, 0);
-    }
+    bytes(reply, "cluster.links", 0);
+    bytes(reply, "aof.buffer", memory.aof_buffer as i64);
+    bytes(reply, "lua.caches", memory.scripts as i64);
+    bytes(reply, "functions.caches", memory.functions as i64);
     for database in &databases {
         reply.bulk(format!("db.{}", database.index).as_bytes());
         reply.map(3);

@@ -13,7 +13,7 @@ mod connection;
 mod debug;
 mod functions;
 mod help;
-mod info;
+pub(crate) mod info;
 mod latency;
 mod memory;
 mod migrate;

@@ -123,6 +123,9 @@ pub(super) fn shut_down(shared: &Shared, save: Save, force: bool) -> Result<(), 
         tracing::info!("Saving the final RDB snapshot before exiting.");
         shared.shutdown.set_saving(true);
         let mut hold = shared.shards.hold_all();
+        hold.each(|shard, data| {
+            crate::native::soft::flush(shared, shard, data);
+        });
         let saved = dataset::save(shared, &mut hold);
         shared.shutdown.set_saving(false);
         match saved {

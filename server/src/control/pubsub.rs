@@ -3,7 +3,7 @@
 use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
 use crate::dispatch::Worker;
-use crate::session::{Client, ClientKind, Mailbox, Names, Parked, Session, Subscriptions};
+use crate::session::{Client, ClientKind, Mailbox, NAME_SIZE, Names, Parked, Session, Subscriptions};
 use crate::shared::Topic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -196,6 +196,21 @@ fn counted(client: &Client, topic: Topic) -> i64 {
     })
 }
 
+/// Whoever takes channels from users looks for their subscribers after that; this one may have come later.
+fn has_lost_channels(cx: &mut ControlCtx, topic: Topic) -> bool {
+    let users = &cx.worker.eternal.users;
+    let session = &mut *cx.session;
+    if session.users_seen == users.generation() {
+        return false;
+    }
+    session.follow_users(users);
+    let (Some(user), Some(subscriptions)) = (session.user.clone(), &mut session.subscriptions) else {
+        return false;
+    };
+    let names = names(subscriptions, topic).in_order();
+    names.iter().any(|name| !user.may_listen(topic == Topic::Pattern, name))
+}
+
 fn subscribe(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     for name in args.rest() {
         let name: Arc<[u8]> = name.into();
@@ -203,6 +218,7 @@ fn subscribe(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut Rep
         let subscriptions = session.subscriptions.get_or_insert_default();
         let is_new = names(subscriptions, topic).insert(&name);
         if is_new {
+            session.client.hold(NAME_SIZE + name.len());
             count(&session.client, topic).fetch_add(1, Relaxed);
         }
         // First, because where nothing is answered it goes the way of the messages.
@@ -211,6 +227,9 @@ fn subscribe(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut Rep
             let client = Arc::clone(&session.client);
             cx.shared().pubsub.subscribe(topic, &name, &client);
         }
+    }
+    if has_lost_channels(cx, topic) {
+        return Ok(Flow::Close);
     }
     let kind = &cx.session.client.kind;
     // A replica stays one.
@@ -230,6 +249,7 @@ fn unsubscribe(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut R
         let session = &mut *cx.session;
         let subscribed = session.subscriptions.as_deref_mut();
         if subscribed.is_some_and(|subscriptions| names(subscriptions, topic).remove(name)) {
+            session.client.let_go(NAME_SIZE + name.len());
             count(&session.client, topic).fetch_sub(1, Relaxed);
             let client = Arc::clone(&session.client);
             cx.shared().pubsub.unsubscribe(topic, name, &client);
@@ -285,6 +305,7 @@ impl Worker {
         let Some(mut subscriptions) = session.subscriptions.take() else { return };
         for topic in [Topic::Channel, Topic::Pattern, Topic::ShardChannel] {
             for name in names(&mut subscriptions, topic).in_order() {
+                session.client.let_go(NAME_SIZE + name.len());
                 self.shared.pubsub.unsubscribe(topic, &name, &session.client);
             }
             count(&session.client, topic).store(0, Relaxed);

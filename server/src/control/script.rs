@@ -173,7 +173,7 @@ pub(super) fn run(
 pub(super) fn feed_monitors(cx: &mut ControlCtx, args: &Args) {
     if cx.shared().clients.is_monitored() {
         let words: Vec<Cow<'_, [u8]>> = (0..args.len()).map(|index| args.get(index).into()).collect();
-        cx.shared().clients.feed_monitors(&monitor_line(cx.session, &words));
+        cx.shared().feed_monitors(&monitor_line(cx.session, &words));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `MULTI`, `EXEC`, `DISCARD`, `WATCH`, `UNWATCH`.
 
 use super::{Control, ControlCtx, Flow, control};
-use crate::session::{Transaction, Watched};
+use crate::session::{Transaction, WATCHED_SIZE, Watched};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Acl, Args, Command, Error, Family, Flag, KeySpec, Reply, family};
@@ -82,6 +82,7 @@ fn watch(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             .get(key.hash(), key.bytes())
             .is_some_and(|record| record.expiry_ms().is_none_or(|deadline| now_ms <= deadline));
         data.watched.add(db, key.bytes(), &cx.session.watch_flag, existed);
+        cx.session.client.hold(WATCHED_SIZE + key.bytes().len());
         cx.session.watched.push(Watched {
             db,
             shard: key.shard(),

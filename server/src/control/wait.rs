@@ -1,6 +1,7 @@
 //! `WAIT` and `WAITAOF`: for others, or a file, to have what this connection wrote.
 
 use super::{Control, ControlCtx, Flow, control};
+use crate::native::soft;
 use crate::session::Parked;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
@@ -25,6 +26,9 @@ fn wait(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
         ));
     }
     let wanted = args.integer()?;
+    if !cx.in_transaction() {
+        soft::flush_all(cx.shared());
+    }
     let until_ms = deadline_of_millis(args.next()?, cx.now_ms())?;
     // Nobody replicates this server.
     let acknowledged = 0;
@@ -67,8 +71,11 @@ fn waitaof(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Fl
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
+    let flushed = if cx.in_transaction() { 0 } else { soft::flush_all(cx.shared()) };
+    let shared = cx.shared();
+    let log = shared.aof.as_ref().filter(|_| shared.journaled.load(Relaxed)).map(|aof| aof.log());
     // What it has written since its last reply is what came before in this very turn.
-    let lsn = cx.session.client.sends_after().max(cx.worker.exec.need());
+    let lsn = cx.session.client.sends_after().max(cx.worker.exec.need()).max(flushed);
     let is_synced = log.is_some_and(|log| log.synced() >= lsn);
     // Nobody replicates this server.
     if (is_synced || local == 0) && replicas == 0 || cx.in_transaction() {

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tidegate_commands::families::adopt;
 use tidegate_commands::model::Error;
 use tidegate_data::{Access, Databases, Entry as Slot, Held, Record, slot};
 use tidegate_persistence::rdb::{Entry, Found, LoadError, Loader, Note, Part};
@@ -273,13 +274,14 @@ impl<'l, 'c, 'p> Lane<'l, 'c, 'p> {
     fn add(&mut self, entry: Entry) -> bool {
         let crew = self.crew;
         let shared = crew.shared;
-        let Entry { db, record, idle_s, frequency } = entry;
+        let Entry { db, mut record, idle_s, frequency } = entry;
         let is_due = |deadline| deadline < crew.now_ms && !crew.is_base.load(Relaxed);
         if record.expiry_ms().is_some_and(is_due) {
             crew.expired.fetch_add(1, Relaxed);
             return true;
         }
         record.set_access(crew.access.restored(idle_s, frequency));
+        adopt(&mut record, &shared.native.tags);
         let shard = usize::from(shared.shards.of_slot(slot(record.key())));
         let hash = shared.hasher.hash(record.key());
         self.waiting[shard].push(Waiting { db, hash, record });
@@ -364,7 +366,7 @@ fn load_into(
         shared,
         places,
         present,
-        now_ms: clock::unix_ms(),
+        now_ms: shared.native.clock.wall_ms(),
         access: access(shared),
         queue: Mutex::default(),
         came: Condvar::new(),
@@ -422,7 +424,9 @@ fn read(
             if matches!(&name[..], b"aof-base" | b"aof-preamble") && value != b"0" {
                 crew.is_base.store(true, Relaxed);
             }
-            log_aux(shared, &name, &String::from_utf8_lossy(&value));
+            let value = String::from_utf8_lossy(&value);
+            shared.native.load_aux(&name, &value);
+            log_aux(shared, &name, &value);
         }
         Note::Module(name) => {
             tracing::warn!("The RDB file holds data of the module type '{name}': it is left out");
@@ -497,7 +501,7 @@ fn log_aux(shared: &Shared, name: &[u8], value: &str) {
         [b'%', ..] => tracing::info!("RDB '{}': {value}", String::from_utf8_lossy(name)),
         b"redis-ver" => tracing::info!("Loading RDB produced by version {value}"),
         b"ctime" => {
-            let age = clock::unix_ms() / 1000 - value.parse().unwrap_or(0);
+            let age = (clock::unix_ms() / 1000).saturating_sub(value.parse().unwrap_or(0));
             tracing::info!("RDB age {} seconds", age.max(0));
         }
         b"used-mem" => {

@@ -15,7 +15,7 @@ use tidegate_data::types::members::NEVER_MS;
 use tidegate_data::types::set::Set;
 use tidegate_data::types::stream::{Stream, StreamId};
 use tidegate_data::types::string::INT_LEN_MAX;
-use tidegate_data::{Hash, List, Record, TypeCode, Zset};
+use tidegate_data::{Hash, List, Record, TypeCode, View, Zset};
 
 /// A SHA-1 sum that things are mixed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +103,12 @@ impl Digest {
                 }
             }
         }
+        if let View::Native(native) = View::of(value) {
+            let mut payload = Vec::new();
+            native.save(&mut payload);
+            self.mix(native.module());
+            self.mix(&payload);
+        }
         if record.expiry_ms().is_some() {
             self.add(b"!!expire!!");
         }
@@ -146,8 +152,9 @@ impl Digests {
 /// The number Redis gives a type.
 fn redis_type(code: TypeCode) -> u32 {
     match code {
-        // 5 is that of modules.
+        // 5 is that of modules, as which Redis knows values of types of our own.
         TypeCode::Stream => 6,
+        code if code as u32 > TypeCode::Stream as u32 => 5,
         code => code as u32,
     }
 }

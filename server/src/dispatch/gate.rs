@@ -46,14 +46,14 @@ impl Worker {
         if entry.flags.has(Flag::Protected) {
             self.check_protected(session, entry)?;
         }
-        if !session.authenticated
-            && !entry.flags.has(Flag::NoAuth)
-            && self.shared.config.hot().requirepass.get()
-        {
+        if !session.authenticated && !entry.flags.has(Flag::NoAuth) && self.shared.users.needs_password() {
             return Err(Error::new("NOAUTH Authentication required.").into());
         }
         if session.transaction.is_some() && entry.flags.has(Flag::NoMulti) {
             return Err(Error::new("ERR Command not allowed inside a transaction").into());
+        }
+        if session.is_limited {
+            self.check_rights(session, request, entry)?;
         }
         if self.out_of_memory {
             self.check_memory(session, request, entry)?;

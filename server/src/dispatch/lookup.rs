@@ -31,9 +31,16 @@ impl Lookup {
             None => Lookup::UnknownSubcommand,
         }
     }
-}
 
-impl Lookup {
+    /// What is no command may be an effect where a journal is loaded.
+    #[inline]
+    pub(super) fn or_effect(self, registry: &'static Registry, buf: &[u8], spans: &[Span]) -> Self {
+        match self {
+            Lookup::Unknown => registry.effect(spans[0].slice(buf)).map_or(self, Lookup::Found),
+            known => known,
+        }
+    }
+
     /// The id of the command plus one; 0 when there is none.
     #[inline]
     pub(super) fn id_plus_one(self) -> u32 {

@@ -9,9 +9,12 @@ mod lookup;
 mod moving;
 mod plan;
 mod postpone;
+mod rights;
+mod room;
 mod route;
 mod serve;
 mod straight;
+mod timing;
 mod track;
 mod transact;
 
@@ -19,9 +22,12 @@ pub(crate) use gate::LOADING;
 pub use lookup::Lookup;
 pub(crate) use moving::Begun;
 pub use moving::Moving;
+pub(crate) use rights::{may_read_all, may_while_busy};
+pub(crate) use room::not_counted;
 pub(crate) use route::{Route, route as route_request, routed};
 
 use crate::clock::{self, Stopwatch};
+use crate::config::choices::AppendFsync;
 use crate::control::{ControlCtx, Flow};
 use crate::registry::{Body, Entry};
 use crate::script::Engine;
@@ -57,18 +63,22 @@ pub enum Progress {
 }
 
 /// Settings that every command asks for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Turn {
-    /// `maxmemory-policy` is an LFU one: `lfu-log-factor` and `lfu-decay-time`.
-    lfu: Option<(u32, u32)>,
+    /// How accesses are remembered under the present policy; under LFU each needs a random number of its own.
+    access: Access,
     /// `latency-tracking`
     timed: bool,
-    /// Seconds, 24 bits.
-    lru_clock: u32,
     /// A command that ran this long is logged.
     slow_nanos: u64,
     /// A command that ran this long is a latency spike.
     spike_nanos: u64,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn { access: Access::NONE, timed: false, slow_nanos: u64::MAX, spike_nanos: u64::MAX }
+    }
 }
 
 /// What was noticed while a journal was replayed.
@@ -103,8 +113,10 @@ pub struct Worker {
     spare_groups: Vec<Group>,
     /// Settings of this turn, read again after every command that may change them.
     turn: Turn,
-    /// More memory is in use than `maxmemory` allows; read once per turn.
+    /// More memory is in use than `maxmemory` allows, and nothing is left that may go.
     pub(crate) out_of_memory: bool,
+    /// Memory that may be used.
+    room: room::Room,
     /// The data set cannot be saved, or the journal not be written, and nothing may be changed therefore; read once per turn.
     pub(crate) disk_trouble: bool,
     /// A snapshot is under way; read once per turn.
@@ -148,6 +160,7 @@ impl Worker {
             spare_groups: Vec::new(),
             turn: Turn::default(),
             out_of_memory: false,
+            room: room::Room::default(),
             disk_trouble: false,
             snapshotting: false,
             is_loading_elsewhere: false,
@@ -164,24 +177,26 @@ impl Worker {
         self.stats.follow(self.shared.stats.epoch());
         let hot = self.shared.config.hot();
         let policy = hot.maxmemory_policy.get();
-        let lfu = policy.lfu().then(|| (hot.lfu_log_factor.get(), hot.lfu_decay_time.get()));
         let slow_us = hot.slowlog_log_slower_than.get();
         let spike_ms = hot.latency_monitor_threshold.get();
-        let now_ms = clock::unix_ms();
+        let now_ms = self.shared.native.clock.wall_ms();
+        let soft_ms = hot.native_soft_flush_ms.get();
+        self.exec.native.begin(soft_ms > 0 && hot.appendfsync.get() != AppendFsync::Always);
+        self.exec.native.log_entries_max.set(hot.rl_log_max_entries.get());
         self.turn = Turn {
-            lfu,
+            access: crate::dataset::access_at(hot, now_ms),
             timed: hot.latency_tracking.get(),
-            lru_clock: (now_ms / 1000) as u32 & 0x00ff_ffff,
             slow_nanos: u64::try_from(slow_us).map_or(u64::MAX, |us| us.saturating_mul(1000)),
             spike_nanos: if spike_ms > 0 { (spike_ms as u64).saturating_mul(1_000_000) } else { u64::MAX },
         };
         let maxmemory = hot.maxmemory.get();
-        self.out_of_memory = maxmemory > 0 && crate::memory::used() as u64 > maxmemory;
+        self.out_of_memory &= maxmemory > 0;
+        self.room.follow(hot);
         self.disk_trouble = self.shared.disk_trouble().is_some();
         self.snapshotting = self.shared.snapshots.is_active();
         self.exec.limits = Limits {
             max_bulk_len: hot.proto_max_bulk_len.get() as u64,
-            lfu: lfu.is_some(),
+            lfu: policy.lfu(),
             shared_integers: maxmemory == 0 || !policy.by_access(),
             cluster: hot.cluster_enabled.get(),
             databases: self.exec.limits.databases,
@@ -193,6 +208,15 @@ impl Worker {
             },
             compress_dumps: hot.rdbcompression.get(),
             verify_dumps: !self.shared.debug.skip_checksums.load(Relaxed),
+            reads_all_keys: true,
+            sketches: hot.sketches(),
+            idem_response_max: hot.idem_max_response.get() as usize,
+            memory_left: match maxmemory {
+                0 => u64::MAX,
+                // Others have to make room then.
+                _ if policy != crate::config::choices::MaxmemoryPolicy::NoEviction => maxmemory,
+                _ => maxmemory.saturating_sub(crate::memory::used() as u64),
+            },
         };
         self.exec.now_ms = now_ms;
         self.exec.expired_before_ms = now_ms;
@@ -210,6 +234,7 @@ impl Worker {
     #[cold]
     fn begin_loading_turn(&mut self) {
         self.out_of_memory = false;
+        self.room.lift();
         if self.replayed.is_none() {
             return;
         }
@@ -219,6 +244,8 @@ impl Worker {
         (self.turn.slow_nanos, self.turn.spike_nanos) = (u64::MAX, u64::MAX);
         self.exec.limits.max_bulk_len = u64::MAX;
         self.exec.limits.verify_dumps = false;
+        self.exec.limits.memory_left = u64::MAX;
+        self.exec.limits.sketches.cf_max_expansions = usize::MAX;
         self.exec.expired_before_ms = i64::MIN;
         self.exec.delete_expired = false;
         self.exec.is_loading = true;
@@ -242,18 +269,13 @@ impl Worker {
 
     #[inline]
     fn access_of(&mut self, no_touch: bool) -> Access {
-        if no_touch {
-            return Access::Untouched;
-        }
-        match self.turn.lfu {
-            None => Access::Lru(self.turn.lru_clock),
-            Some((log_factor, decay_minutes)) => Access::Lfu {
-                minute: (self.exec.now_ms / 60_000) as u32 & 0xffff,
-                luck: self.exec.rng().next() as u32,
-                log_factor,
-                decay_minutes,
-            },
-        }
+        let access = match self.turn.access {
+            Access::Lfu { minute, log_factor, decay_minutes, .. } => {
+                Access::Lfu { minute, luck: self.exec.rng().next() as u32, log_factor, decay_minutes }
+            }
+            access => access,
+        };
+        if no_touch { Access::Untouched(access.initial()) } else { access }
     }
 
     /// Executes the complete commands in `buf[*at..]` and appends their replies to `out`; `*at` moves behind what
@@ -279,6 +301,7 @@ impl Worker {
     ) -> Progress {
         self.begin_turn();
         self.exec.actor = session.client.id;
+        self.follow_users(session);
         session.client.last_ms.store(self.exec.now_ms, Relaxed);
         session.client.is_serving.store(true, Relaxed);
         let mut group = foreseen.or_else(|| self.spare_groups.pop()).unwrap_or_default();
@@ -436,6 +459,10 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Flow {
         session.client.last_command.store(request.lookup.id_plus_one(), Relaxed);
+        if self.room.is_due() {
+            self.see_to_memory(session, held, out);
+        }
+        self.follow_users(session);
         let mark = out.len();
         let entry = match self.gate(session, request) {
             Ok(entry) => entry,
@@ -465,6 +492,9 @@ impl Worker {
             transact::queue(session, request, out);
             after_reply(session, mark, out);
             return Flow::Done;
+        }
+        if session.is_limited {
+            self.exec.limits.reads_all_keys = rights::reads_all_keys(session, request, entry);
         }
         let flow = match entry.body {
             Body::Data(handler) => {
@@ -528,7 +558,13 @@ impl Worker {
                         (None, Some(held)) => Grip::One(held),
                         (None, None) => Grip::None,
                     };
+                    let answer_at_ms = self.exec.take_answer_at();
                     parked = self.attend(&mut grip, session, request, entry, started);
+                    if answer_at_ms.is_some() {
+                        let mut answered = Parked::for_time(answer_at_ms, out.split_off(mark), entry);
+                        answered.is_silent = session.reply_mode.is_silent();
+                        parked = Some(answered);
+                    }
                     drop(wide);
                     if !self.postponed.is_empty() {
                         *held = None;
@@ -729,7 +765,7 @@ impl Worker {
             return;
         }
         let line = monitor_line(session, &request.visible_words(entry, &session.redacted));
-        self.shared.clients.feed_monitors(&line);
+        self.shared.feed_monitors(&line);
     }
 
     /// Answers a command that was refused before it ran.
@@ -836,7 +872,12 @@ pub(crate) struct Request<'r> {
 
 impl<'r> Request<'r> {
     fn of_stored(shared: &Shared, stored: &'r StoredRequest, keys: &'r mut Vec<RoutedKey>) -> Self {
-        let lookup = Lookup::of(shared.registry, &stored.bytes, &stored.args);
+        // It was found when it was queued: if it is no command, then as an effect, by the journal that is loaded.
+        let lookup = Lookup::of(shared.registry, &stored.bytes, &stored.args).or_effect(
+            shared.registry,
+            &stored.bytes,
+            &stored.args,
+        );
         let route = match lookup {
             Lookup::Found(entry) => route::route(shared, entry, &stored.bytes, &stored.args, keys),
             _ => Route::None,

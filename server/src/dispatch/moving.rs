@@ -213,7 +213,7 @@ impl Worker {
         }
         if !routed.is_empty() {
             let db = usize::from(moving.db);
-            self.run_on(hold, db, Access::Untouched, del, &words, &routed, &mut Vec::new());
+            self.run_on(hold, db, Access::NONE, del, &words, &routed, &mut Vec::new());
         }
         all_same
     }

@@ -142,7 +142,7 @@ impl Worker {
 
     #[inline]
     fn limits_of(&self, session: &Session) -> decode::Limits {
-        let authenticated = session.authenticated || !self.shared.config.hot().requirepass.get();
+        let authenticated = session.authenticated || !self.shared.users.needs_password();
         decode::Limits { authenticated, max_bulk_len: self.exec.limits.max_bulk_len }
     }
 
@@ -174,7 +174,10 @@ impl Worker {
         let shared = self.eternal;
         let spans = &group.spans[first_span..];
         let first_key = group.keys.len();
-        let lookup = Lookup::of(shared.registry, buf, spans);
+        let mut lookup = Lookup::of(shared.registry, buf, spans);
+        if self.replayed.is_some() {
+            lookup = lookup.or_effect(shared.registry, buf, spans);
+        }
         let route = match lookup {
             Lookup::Found(entry) => route::route(shared, entry, buf, spans, &mut group.keys),
             Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,

@@ -9,7 +9,7 @@ use super::{Lookup, Request, Worker, route};
 use crate::control::Flow;
 use crate::registry::{Body, Entry};
 use crate::session::{Answer, Claim, Ending, Parked, ReplyMode, Session, Then};
-use crate::shard::block::{Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
+use crate::shard::block::{AFTER_WATCHERS, Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
 use crate::shard::exec::{Call, Grip};
 use crate::shard::news::NOBODY;
 use crate::shared::{Awaited, PauseKind, add};
@@ -17,7 +17,7 @@ use hashbrown::HashSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tidegate_commands::model::{Args, Error, Reply, Wait};
+use tidegate_commands::model::{Args, Error, Line, Reply, StoredRequest, Wait};
 use tidegate_data::Touched;
 
 /// A key whose waiting requests need more shards than those that were held.
@@ -61,10 +61,15 @@ impl Worker {
         wait.keys.retain(|awaited| named.insert(awaited.key.clone()));
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
         let keys = wait.keys.iter().map(|awaited| WaitedKey::new(awaited.key.clone(), awaited.shard));
+        let ticket = self.shared.clients.next_ticket();
         let waiter = Arc::new(Waiter {
             client: Arc::clone(&session.client),
             wait: session.client.begin_wait(),
-            ticket: self.shared.clients.next_ticket(),
+            ticket: if wait.line == Line::Watches { ticket } else { ticket | AFTER_WATCHERS },
+            line: wait.line,
+            until_ms: wait.deadline_ms.unwrap_or(NEVER_MS),
+            at_end: wait.at_end.take().map(|command| self.kind_of(entry, command)),
+            user: session.user.clone().map(|user| (user, session.users_seen)),
             db: session.db as u16,
             protocol: session.protocol,
             no_touch: session.no_touch,
@@ -76,14 +81,23 @@ impl Worker {
             keys: keys.collect(),
         });
         for (index, awaited) in wait.keys.into_iter().enumerate() {
-            let command = awaited.command;
-            let mut keys = Vec::new();
-            route::route(&self.shared, entry, &command.bytes, &command.args, &mut keys);
+            let kind = self.kind_of(entry, awaited.command);
             let data = grip.shard_mut(awaited.shard);
             let data = data.expect("a command waits only for keys whose shards are held for it");
-            data.awaited.add(&waiter, index, Kind::new(command, entry, keys), awaited.retry_at_ms);
+            data.awaited.add(&waiter, index, kind, awaited.retry_at_ms);
+            if let Some(timer_ms) = awaited.timer_ms {
+                data.awaited.add_timer(waiter.db, &awaited.key, timer_ms);
+                self.shared.native.timers.set(awaited.shard, data.awaited.next_timer_ms());
+            }
         }
         Parked::for_keys(wait.deadline_ms, waiter)
+    }
+
+    /// A command of a request that waits, and where its keys are.
+    fn kind_of(&self, entry: &'static Entry, command: StoredRequest) -> Kind {
+        let mut keys = Vec::new();
+        route::route(&self.shared, entry, &command.bytes, &command.args, &mut keys);
+        Kind::new(command, entry, keys)
     }
 
     /// Serves the requests that wait for what was touched, and for what serving them touches.
@@ -120,7 +134,11 @@ impl Worker {
         let mut visit = Visit::new(self.shared.clients.next_ticket());
         loop {
             let Some(data) = grip.shard_mut(key.shard) else { return Ok(()) };
-            let Some(place) = data.awaited.next(key.db, &key.key, &visit) else { return Ok(()) };
+            let Some(place) = data.awaited.next(key.db, &key.key, &visit) else {
+                data.awaited.end_visit(key.db, &key.key, &visit);
+                self.shared.native.timers.set(key.shard, data.awaited.next_timer_ms());
+                return Ok(());
+            };
             if place.kind.keys.iter().any(|key| !grip.has(key.shard)) {
                 let data = grip.shard_mut(key.shard);
                 let others = data.into_iter().flat_map(|data| data.awaited.shards(key.db, &key.key));
@@ -133,9 +151,13 @@ impl Worker {
             };
             if let Some(wait) = self.serve(grip, &place, claim) {
                 let awaited = wait.keys.iter().find(|awaited| awaited.key == key.key);
-                let retry_at_ms = awaited.and_then(|awaited| awaited.retry_at_ms);
                 // Not now again, or there would be no end.
-                let retry_at_ms = retry_at_ms.map(|retry_at_ms| retry_at_ms.max(self.exec.now_ms + 1));
+                let later = |at_ms: i64, now_ms: i64| at_ms.max(now_ms.saturating_add(1));
+                let retry_at_ms = awaited.and_then(|awaited| awaited.retry_at_ms);
+                let retry_at_ms = retry_at_ms.map(|at_ms| later(at_ms, self.exec.now_ms));
+                let timer_ms = awaited.and_then(|awaited| awaited.timer_ms);
+                let timer_ms = timer_ms.map(|at_ms| later(at_ms, self.exec.native.now_ms()));
+                visit.waits_on(&place, wait.line, timer_ms);
                 if visit.unhelped(&place, retry_at_ms) {
                     place.waiter.client.waker.wake();
                 }
@@ -162,12 +184,19 @@ impl Worker {
             access: self.access_of(waiter.no_touch),
             is_retry: true,
         };
+        let denied = self.lost_right(waiter);
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, waiter.protocol);
         let exec = &mut self.exec;
         let (actor, own) = (exec.actor, std::mem::take(&mut exec.news.own));
         exec.actor = waiter.client.id;
-        let error = exec.run(grip, &mut call, &mut reply).err();
+        let error = match denied {
+            Some(denied) => {
+                reply.error(&denied);
+                Some(denied)
+            }
+            None => exec.run(grip, &mut call, &mut reply).err(),
+        };
         exec.finish_unit(grip);
         let need = exec.need();
         exec.actor = actor;
@@ -334,7 +363,10 @@ impl Worker {
                 session.client.mailbox.take_into(&mut sent);
                 out.extend_from_slice(&sent);
             }
-            Ending::TimedOut => parked.write_timed_out(&mut Reply::new(out, session.protocol)),
+            Ending::TimedOut => match &parked.then {
+                Then::Keys(waiter) if waiter.at_end.is_some() => self.answer_at_end(waiter, out),
+                _ => parked.write_timed_out(&mut Reply::new(out, session.protocol)),
+            },
             Ending::Failed => {
                 let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
                 self.count_error("UNBLOCKED");
@@ -407,9 +439,8 @@ impl Worker {
             claim.end(Ending::Closed);
         }
         if let Then::Keys(waiter) = &parked.then {
-            for (index, key) in waiter.keys.iter().enumerate().filter(|(_, key)| key.is_registered()) {
-                self.shared.shards.hold_one(key.shard).data_mut().awaited.remove(waiter, index);
-            }
+            let waiter = Arc::clone(waiter);
+            self.leave_queues(&waiter);
         }
         client.waiting.end();
         if let Parked { then: Then::Moved(moving), .. } = parked {
@@ -461,7 +492,7 @@ impl Worker {
     }
 
     /// A shard, and the one where events are recorded.
-    fn with_stream(&self, shard: u16) -> SmallVec<[u16; 16]> {
+    pub(super) fn with_stream(&self, shard: u16) -> SmallVec<[u16; 16]> {
         self.exec.stream_shard().into_iter().chain([shard]).collect()
     }
 }

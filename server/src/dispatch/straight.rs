@@ -3,6 +3,7 @@
 //! timed together; everything else goes the ordinary way.
 
 use super::plan::Group;
+use super::rights::is_allowed;
 use super::{Lookup, Route, Worker};
 use crate::registry::Entry;
 use crate::session::{ReplyMode, Session};
@@ -42,7 +43,7 @@ impl Worker {
             && session.redacted.is_empty()
             && session.subscriptions.is_none()
             && matches!(session.reply_mode, ReplyMode::On)
-            && (session.authenticated || !self.shared.config.hot().requirepass.get())
+            && (session.authenticated || !self.shared.users.needs_password())
             && !(self.out_of_memory | self.disk_trouble | self.is_loading_elsewhere)
             && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
@@ -72,6 +73,15 @@ impl Worker {
         let (Some(short), Route::One(shard)) = (&entry.short, planned.route) else { return false };
         if !short.accepts(planned.args) {
             return false;
+        }
+        if session.is_limited && !is_allowed(session, &group.request(planned, buf), entry) {
+            return false;
+        }
+        if self.room.is_due() {
+            self.see_to_memory(session, held, out);
+            if self.out_of_memory {
+                return false;
+            }
         }
         if !tally.is_of(entry) {
             self.count(session, tally, group, buf, started);

@@ -3,7 +3,7 @@
 
 use super::{Lookup, Request, Worker};
 use crate::registry::Entry;
-use crate::session::{Client, Session, TrackOptions};
+use crate::session::{Client, NAME_SIZE, Session, TrackOptions};
 use crate::shard::exec::Grip;
 use crate::shard::news::OwnStale;
 use crate::shared::tell_self;
@@ -115,10 +115,14 @@ impl Worker {
         self.exec.news.exceed();
     }
 
-    /// Housekeeping for one shard: readers that are gone are forgotten, a little at a time.
+    /// Housekeeping for one shard: readers that are gone are forgotten, a little at a time, and leases that nobody used.
     pub fn tend_tracked(&mut self, shard: u16) {
         let shared = self.eternal;
         let Some(mut hold) = shared.shards.try_hold_one(shard) else { return };
+        if !hold.data().databases.leases().is_empty() {
+            let (now_ms, _) = shared.native.clock.readings();
+            hold.data_mut().databases.leases_mut().tidy(now_ms);
+        }
         if hold.data().tracked.is_empty() {
             return;
         }
@@ -133,5 +137,6 @@ impl Worker {
         let by_prefix = session.client.tracking.options().has(TrackOptions::BCAST);
         self.shared.tracking.stop(&session.client, by_prefix, prefixes.iter().map(|prefix| &**prefix));
         session.client.tracking.set(TrackOptions::default(), 0);
+        session.client.let_go(prefixes.iter().map(|prefix| NAME_SIZE + prefix.len()).sum());
     }
 }

@@ -1,9 +1,9 @@
 //! Transactions: queueing, and running the queue under one hold as one unit.
 
-use super::{Lookup, Request, Worker, route};
+use super::{Lookup, Request, Worker, rights, route};
 use crate::control::Flow;
 use crate::registry::{Body, Entry};
-use crate::session::{Session, StoredRequest, Transaction};
+use crate::session::{Session, StoredRequest, Transaction, WATCHED_SIZE};
 use crate::shard::exec::{Call, Grip};
 use crate::shard::{Hold, Roam};
 use crate::shared::Shared;
@@ -11,7 +11,7 @@ use route::Route;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_commands::model::{Args, Error, Reply, RoutedKey};
+use tidegate_commands::model::{Args, Error, Reply, RoutedKey, parse_i64};
 
 /// A queued command, looked up and routed again.
 struct Step<'q> {
@@ -60,6 +60,7 @@ impl Worker {
             return;
         }
         for watched in std::mem::take(&mut session.watched) {
+            session.client.let_go(WATCHED_SIZE + watched.key.len());
             let mut hold = self.shared.shards.hold_one(watched.shard);
             hold.data_mut().watched.remove(watched.db, &watched.key, &session.watch_flag);
         }
@@ -84,7 +85,7 @@ impl Worker {
         self.serve_postponed();
         self.unwatch(session);
         self.exec.free_garbage();
-        Ok(flow)
+        flow
     }
 
     fn exec_held(
@@ -93,7 +94,7 @@ impl Worker {
         session: &mut Session,
         transaction: &Transaction,
         reply: &mut Reply<'_>,
-    ) -> Flow {
+    ) -> Result<Flow, Error> {
         let mut keys: Vec<Vec<RoutedKey>> = transaction.queued.iter().map(|_| Vec::new()).collect();
         let steps: Vec<Step<'_>> = transaction
             .queued
@@ -122,7 +123,10 @@ impl Worker {
         };
         if session.watch_flag.is_raised() || self.watched_key_expired(session, &mut hold) {
             reply.null_array();
-            return Flow::Done;
+            return Ok(Flow::Done);
+        }
+        if steps.iter().any(|step| step.entry.is_guard) {
+            self.check_guards(session, &steps, &mut hold)?;
         }
         let start = reply.mark();
         reply.array(steps.len());
@@ -149,7 +153,56 @@ impl Worker {
         if self.exec.needs_attention {
             self.serve_ready(&mut Grip::Many(&mut hold));
         }
-        flow
+        Ok(flow)
+    }
+
+    /// Looks at all guards of a transaction, each in the database it names its key in.
+    ///
+    /// # Errors
+    /// One of them does not hold: nothing is to run.
+    fn check_guards(
+        &mut self,
+        session: &mut Session,
+        steps: &[Step<'_>],
+        hold: &mut Hold<'_>,
+    ) -> Result<(), Error> {
+        let mut db = session.db;
+        let mut result = Ok(());
+        let mut grip = Grip::Many(hold);
+        for Step { request, entry } in steps {
+            let args = Args::new(request.buf, request.spans, request.keys, entry.words);
+            match entry.body {
+                Body::Data(handler) if entry.is_guard => {
+                    self.follow_users(session);
+                    let denied =
+                        if session.is_limited { self.denied_in_exec(session, request, entry) } else { None };
+                    if let Some(error) = denied {
+                        result = Err(error);
+                        break;
+                    }
+                    let access = self.access(session);
+                    let mut call = Call { handler, args, db, access, is_retry: false };
+                    let mut ignored = Vec::new();
+                    result =
+                        self.exec.run(&mut grip, &mut call, &mut Reply::new(&mut ignored, session.protocol));
+                }
+                // What follows is about another database, if there is such a one: if not, it fails, and nothing changes.
+                Body::Control(_) if entry.name == "select" && args.len() == 2 => {
+                    let index = parse_i64(args.get(1)).and_then(|index| usize::try_from(index).ok());
+                    db = index.filter(|index| *index < self.exec.limits.databases).unwrap_or(db);
+                }
+                _ => {}
+            }
+            if result.is_err() {
+                break;
+            }
+        }
+        // Looking may have deleted what had expired.
+        self.exec.finish_unit(&mut grip);
+        if self.exec.needs_attention {
+            self.serve_ready(&mut grip);
+        }
+        result
     }
 
     fn exec_step<'s>(
@@ -161,10 +214,25 @@ impl Worker {
         reply: &mut Reply<'_>,
     ) -> Flow {
         let Step { request, entry } = step;
+        // A command of this very transaction may have changed what its user may do.
+        self.follow_users(session);
+        if session.is_limited {
+            if let Some(error) = self.denied_in_exec(session, request, entry) {
+                reply.set_protocol(session.protocol);
+                reply.error(&error);
+                return Flow::Done;
+            }
+            self.exec.limits.reads_all_keys = rights::reads_all_keys(session, request, entry);
+        }
         let mut started = self.stopwatch.ticks();
         let args = Args::new(request.buf, request.spans, request.keys, entry.words);
         reply.set_protocol(session.protocol);
         let (flow, error) = match entry.body {
+            // It held before the transaction began.
+            Body::Data(_) if entry.is_guard => {
+                reply.ok();
+                (Flow::Done, None)
+            }
             Body::Data(handler) => {
                 let access = self.access(session);
                 let mut call = Call { handler, args, db: session.db, access, is_retry: false };

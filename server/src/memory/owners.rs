@@ -27,6 +27,8 @@ const WAITING_MAX: usize = 64;
 /// The pages of larger blocks go back to the kernel before they are returned, so that their owner has no work with them.
 /// In bytes.
 const LARGE: usize = 1 << 20;
+/// Where there are many, buffers of this size are worth giving back at once as well.
+const CHUNK: usize = 64 << 10;
 /// Blocks an owner frees between two looks at the clock.
 const STEP: usize = 64;
 
@@ -279,6 +281,21 @@ impl Router {
         owner.waiting.store(returned.full.len(), Relaxed);
         drop(returned);
         owner.waker.wake();
+    }
+}
+
+/// Frees a buffer; the pages of a large one go back to the kernel at once. The allocator would keep them for a while, and
+/// many buffers that grow and go would make the process far larger than what is in use.
+pub fn discard(mut buffer: Vec<u8>) {
+    if buffer.capacity() >= LARGE {
+        release(buffer.as_mut_ptr(), buffer.capacity());
+    }
+}
+
+/// The same for one of many buffers of a middling size.
+pub fn discard_chunk(mut buffer: Vec<u8>) {
+    if buffer.capacity() >= CHUNK {
+        release(buffer.as_mut_ptr(), buffer.capacity());
     }
 }
 

@@ -7,12 +7,14 @@
 //! Where several connections are ready, all are read before any is executed ([`Conn::receive`], [`Conn::execute`]): at
 //! pipeline 1 that is what lets the memory of many keys be on its way at once.
 
+use super::backlog::Backlog;
 use super::late;
 use super::stream::Stream;
 use crate::config::ClientClass;
 use crate::dispatch::{Group, Progress, Worker};
+use crate::memory;
 use crate::session::{Client, Session};
-use crate::shared::add;
+use crate::shared::{Shared, add};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -26,6 +28,8 @@ use tokio::time::Sleep;
 
 /// Bytes read at once.
 const READ_SIZE: usize = 64 * 1024;
+/// The same where a large argument is under way.
+const READ_AT_ONCE: usize = 1 << 20;
 /// Room for the input of connections that are read before any of them is executed, in bytes. The last of them may read as
 /// much as it could alone.
 const AHEAD_SIZE: usize = 2 * READ_SIZE;
@@ -43,8 +47,6 @@ const OUTPUT_KEPT: usize = 1 << 20;
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 1024 + 16 * 1024;
 /// Input a connection may leave unprocessed before it has authenticated, in bytes.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
-/// Sent output is dropped from the front of the buffer once there is this much of it, in bytes.
-const SENT_KEPT: usize = 64 * 1024;
 /// Timers cannot be set arbitrarily far into the future; a wait without end is a chain of these.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -123,6 +125,7 @@ pub struct Conn {
     stream: Stream,
     session: Session,
     client: Arc<Client>,
+    eternal: &'static Shared,
     local: Rc<RefCell<Local>>,
     /// Output that waits for the other connections' turn: where it is kept, and its size.
     late: Option<(usize, usize)>,
@@ -130,10 +133,12 @@ pub struct Conn {
     deferred: bool,
     /// An incomplete request, or input that came while a request waits.
     partial: Vec<u8>,
+    /// There is a complete request in it.
+    has_more: bool,
+    /// How many more bytes its argument needs, where that is a large one; otherwise 0.
+    need: usize,
     /// Output the socket did not take yet.
-    pending: Vec<u8>,
-    /// How much of it was sent since.
-    pending_sent: usize,
+    pending: Backlog,
     /// Since when the output is above the soft limit, Unix milliseconds.
     soft_since_ms: Option<i64>,
     /// When the waiting request is looked at again, in Unix milliseconds and as what wakes this task then.
@@ -173,20 +178,26 @@ pub enum Turn {
 impl Conn {
     /// A connection on an adopted socket.
     pub fn new(stream: Stream, client: Arc<Client>, local: Rc<RefCell<Local>>) -> Self {
-        let authenticated = !local.borrow().worker.shared.config.hot().requirepass.get();
+        let eternal = local.borrow().worker.eternal;
+        let users = &eternal.users;
+        let generation = users.generation();
+        let authenticated = !users.needs_password();
         client.authenticated.store(authenticated, Relaxed);
         client.thread.store(local.borrow().worker.index, Relaxed);
-        let session = Session::new(Arc::clone(&client), authenticated);
+        let mut session = Session::new(Arc::clone(&client), authenticated);
+        session.become_user(users.default_user(), generation);
         Conn {
             stream,
             session,
             client,
+            eternal,
             local,
             late: None,
             deferred: false,
             partial: Vec::new(),
-            pending: Vec::new(),
-            pending_sent: 0,
+            has_more: false,
+            need: 0,
+            pending: Backlog::default(),
             soft_since_ms: None,
             timer: None,
             limit_timer: None,
@@ -206,6 +217,8 @@ impl Conn {
     /// After its end: nothing of it stays behind.
     pub fn finish(mut self, end: End) {
         self.take_late();
+        self.pending.drop_all();
+        memory::discard(std::mem::take(&mut self.partial));
         let mut local = self.local.borrow_mut();
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
@@ -225,8 +238,7 @@ impl Conn {
                 return Turn::Ended(End::Ours);
             }
             if !self.client.mailbox.is_empty() {
-                self.forget_sent();
-                self.client.mailbox.take_into(&mut self.pending);
+                self.take_mail();
             }
             if let Some(lsn) = self.waits_for_journal() {
                 return Turn::After(lsn);
@@ -251,6 +263,16 @@ impl Conn {
                     };
                 }
                 continue;
+            }
+            if std::mem::take(&mut self.has_more) {
+                let local = Rc::clone(&self.local);
+                let local = &mut *local.borrow_mut();
+                self.process_partial(local);
+                self.note_buffers(local);
+                return match self.check_limits(local) {
+                    Ok(()) => Turn::Again,
+                    Err(end) => Turn::Ended(end),
+                };
             }
             match self.read_and_process() {
                 Poll::Pending => return Turn::Idle,
@@ -353,30 +375,71 @@ impl Conn {
                 Err(end) => return Poll::Ready(Err(end)),
             };
             self.received(local, n, self.partial.len());
-            let mut input = std::mem::take(&mut self.partial);
-            if let Some(rest) = self.process(local, &mut input, None) {
-                input.drain(..rest);
-                self.partial = input;
+            if self.is_counted() {
+                // Before it shrinks again.
+                self.note_buffers(local);
+                self.check_limits(local)?;
             }
+            self.process_partial(local);
         }
         self.note_buffers(local);
         Poll::Ready(self.check_limits(local))
     }
 
-    /// Appends what the socket has to the incomplete request.
+    /// Executes what is complete of the input that was kept.
+    fn process_partial(&mut self, local: &mut Local) {
+        let mut input = std::mem::take(&mut self.partial);
+        if let Some(rest) = self.process(local, &mut input, None) {
+            input.drain(..rest);
+            if input.capacity() / 4 > input.len().max(READ_SIZE) {
+                input.shrink_to(input.len() + READ_SIZE / 4);
+            }
+            self.partial = input;
+        }
+    }
+
+    /// Appends what the socket has to the incomplete request, a large argument as far as it is there.
     fn read_to_partial(&mut self) -> Poll<Result<usize, End>> {
+        let mut total = 0;
+        loop {
+            let (room, result) = self.read_some_to_partial();
+            match result {
+                Poll::Ready(Ok(0)) if total == 0 => return Poll::Ready(Err(End::Peer)),
+                Poll::Ready(Ok(n)) => {
+                    total += n;
+                    if n < room || self.need == 0 || total >= READ_AT_ONCE {
+                        return Poll::Ready(Ok(total));
+                    }
+                }
+                // An error is there to be met again.
+                Poll::Ready(Err(_)) | Poll::Pending if total > 0 => return Poll::Ready(Ok(total)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads once; returns also how much there was room for.
+    fn read_some_to_partial(&mut self) -> (usize, Poll<io::Result<usize>>) {
         let len = self.partial.len();
-        // As much as is there already, so that a large argument is not copied over and over.
-        let room = len.clamp(READ_SIZE / 4, 1 << 20);
+        let free = self.partial.capacity() - len;
+        // A large argument gets what is missing, but not much more room than has arrived of it: then it is neither copied
+        // over and over, nor is a length alone enough to make the server allocate.
+        let room = match self.need {
+            0 => len.clamp(READ_SIZE / 4, READ_AT_ONCE),
+            need if need <= free => free,
+            need => need.min(len.max(READ_SIZE)),
+        };
+        if self.need > 0 {
+            self.partial.reserve_exact(room);
+        }
+        let room = room.min(READ_AT_ONCE);
         self.partial.resize(len + room, 0);
         let result = self.stream.read(&mut self.partial[len..]);
         let read = if let Poll::Ready(Ok(n)) = &result { *n } else { 0 };
         self.partial.truncate(len + read);
-        Poll::Ready(match ready!(result) {
-            Ok(0) => Err(End::Peer),
-            Ok(n) => Ok(n),
-            Err(_) => Err(End::Error),
-        })
+        self.need = self.need.saturating_sub(read);
+        (room, result)
     }
 
     /// Input that comes while a request waits is kept; the end of the stream ends the waiting.
@@ -406,26 +469,50 @@ impl Conn {
         // What was to be sent when this input was read comes before the replies to it: whoever knows of a change when it
         // asks for something has heard by then which of its keys are stale.
         if !self.client.mailbox.is_empty() {
-            self.forget_sent();
-            self.client.mailbox.take_into(&mut self.pending);
+            self.take_mail();
         }
         loop {
             let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
             self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);
             let (session, out) = (&mut self.session, &mut local.output);
             let progress = local.worker.process_foreseen(session, input, &mut at, out, foreseen.take());
-            if matches!(progress, Progress::NeedInput(_)) && self.defer(local) {
+            if let Progress::NeedInput(need) = progress
+                && self.defer(local)
+            {
+                self.note_need(need);
                 break;
             }
             self.send(local);
             match progress {
-                Progress::Flush if self.client.killed.load(Relaxed) => return None,
+                Progress::Flush if self.client.killed.load(Relaxed) => {
+                    // Others may be as greedy: this is free before their turn comes.
+                    self.pending.drop_all();
+                    return None;
+                }
+                // Somebody was evicted for what this one gets: that is to be free before there is more of it.
+                Progress::Flush if self.eternal.clients.sizes().is_any_dying() => {
+                    self.has_more = true;
+                    break;
+                }
                 Progress::Flush => {}
-                Progress::NeedInput(_) | Progress::Parked => break,
+                Progress::NeedInput(need) => {
+                    self.note_need(need);
+                    break;
+                }
+                Progress::Parked => {
+                    self.need = 0;
+                    break;
+                }
                 Progress::Close => return None,
             }
         }
         (at < input.len()).then_some(at)
+    }
+
+    /// A request needs so many more bytes.
+    fn note_need(&mut self, need: usize) {
+        // What was a large argument stays one while its end is missing.
+        self.need = if need >= READ_SIZE / 4 || need == self.need { need } else { 0 };
     }
 
     /// Keeps a small output until the other connections that are ready have been read, too. Peers are then woken in
@@ -448,9 +535,8 @@ impl Conn {
         let Some((slot, _)) = self.late.take() else { return };
         let (output, sent) = late::take(slot);
         self.deferred = true;
-        (self.pending, self.pending_sent) = (output, sent);
+        self.pending.put(output, sent);
         if sent > 0 {
-            self.forget_sent();
             let stats = &self.local.borrow().worker.stats;
             add(&stats.sent, sent as u64);
             add(&stats.writes, 1);
@@ -478,10 +564,9 @@ impl Conn {
         }
         let output = &mut local.output;
         if sent < output.len() {
-            self.forget_sent();
-            self.pending.extend_from_slice(&output[sent..]);
+            self.pending.append(&output[sent..]);
             self.note_output();
-            if self.output_waiting() as u64 > self.hard_limit(&local.worker) {
+            if self.output_waiting() as u64 >= self.hard_limit(&local.worker) {
                 local.worker.close_for_output(&self.session);
             }
         }
@@ -491,29 +576,35 @@ impl Conn {
         }
     }
 
-    /// Gives room back that sent output occupies, when it is most of it: a slow reader may never take everything.
-    fn forget_sent(&mut self) {
-        if self.pending_sent == self.pending.len() {
-            self.pending.clear();
-            self.pending_sent = 0;
-        } else if self.pending_sent > SENT_KEPT.max(self.output_waiting()) {
-            self.pending.drain(..self.pending_sent);
-            self.pending_sent = 0;
+    /// Takes what others want sent.
+    fn take_mail(&mut self) {
+        if let Some(buffer) = self.pending.buffer() {
+            return self.client.mailbox.take_into(buffer);
         }
+        let mut mail = Vec::new();
+        self.client.mailbox.take_into(&mut mail);
+        self.pending.append(&mail);
+        memory::discard(mail);
     }
 
+    #[inline]
     fn output_waiting(&self) -> usize {
-        self.pending.len() - self.pending_sent + self.late.map_or(0, |(_, size)| size)
+        self.pending.len() + self.late.map_or(0, |(_, size)| size)
     }
 
     /// Sends what is waiting; `was_deferred` when it never had to wait for the socket.
     fn flush(&mut self, was_deferred: bool) -> Poll<io::Result<()>> {
         while self.output_waiting() > 0 {
-            let n = ready!(self.stream.write(&self.pending[self.pending_sent..]))?;
+            let n = if let Some(bytes) = self.pending.alone() {
+                ready!(self.stream.write(bytes))?
+            } else {
+                let (slices, count) = self.pending.front();
+                ready!(self.stream.write_vectored(&slices[..count]))?
+            };
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.pending_sent += n;
+            self.pending.advance(n);
             let stats = &self.local.borrow().worker.stats;
             add(&stats.sent, n as u64);
             add(&stats.writes, 1);
@@ -523,13 +614,14 @@ impl Conn {
                 self.client.last_ms.store(crate::clock::unix_ms(), Relaxed);
             }
         }
-        let mut sent = std::mem::take(&mut self.pending);
+        let mut sent = self.pending.take_sent();
         let spare = &mut self.local.borrow_mut().spare;
         if sent.capacity() <= READ_SIZE && spare.len() < SPARES_MAX {
             sent.clear();
             spare.push(sent);
+        } else {
+            memory::discard(sent);
         }
-        self.pending_sent = 0;
         self.soft_since_ms = None;
         self.limit_timer = None;
         if !was_deferred {
@@ -541,8 +633,17 @@ impl Conn {
     fn note_output(&self) {
         let waiting = self.output_waiting();
         self.client.output.store(waiting, Relaxed);
-        self.client.output_room.store(self.pending.capacity(), Relaxed);
+        self.client.output_room.store(self.pending.room(), Relaxed);
         self.client.output_peak.fetch_max(waiting, Relaxed);
+        if self.is_counted() {
+            self.eternal.charge_client(&self.client);
+        }
+    }
+
+    /// What connections occupy has a limit.
+    #[inline]
+    fn is_counted(&self) -> bool {
+        self.eternal.config.hot().maxmemory_clients.get() != 0
     }
 
     fn class(&self) -> ClientClass {
@@ -556,11 +657,8 @@ impl Conn {
     /// Output at which the connection is closed at once, in bytes.
     fn hard_limit(&self, worker: &Worker) -> u64 {
         let hot = worker.shared.config.hot();
-        let mut limit = match hot.output_limits.get(self.class()).hard {
-            0 => u64::MAX,
-            hard => hard,
-        };
-        if !self.session.authenticated && hot.requirepass.get() {
+        let mut limit = hot.output_limits.get(self.class()).hard_or_never();
+        if !self.session.authenticated && worker.shared.users.needs_password() {
             limit = limit.min(UNAUTHENTICATED_OUTPUT_MAX);
         }
         limit
@@ -573,8 +671,8 @@ impl Conn {
         let local = local.borrow();
         let waiting = self.output_waiting() as u64;
         let limit = local.worker.shared.config.hot().output_limits.get(self.class());
-        let mut over = waiting > self.hard_limit(&local.worker);
-        if limit.soft > 0 && waiting > limit.soft {
+        let mut over = waiting >= self.hard_limit(&local.worker);
+        if limit.soft > 0 && waiting >= limit.soft {
             let now_ms = crate::clock::unix_ms();
             let since = *self.soft_since_ms.get_or_insert(now_ms);
             let left_ms = (since + limit.soft_seconds * 1000 + 1).saturating_sub(now_ms);
@@ -598,7 +696,7 @@ impl Conn {
             return Err(End::OutputLimit);
         }
         let hot = local.worker.shared.config.hot();
-        let authenticated = self.session.authenticated || !hot.requirepass.get();
+        let authenticated = self.session.authenticated || !local.worker.shared.users.needs_password();
         let most = hot.client_query_buffer_limit.get();
         let most = if authenticated { most } else { most.min(UNAUTHENTICATED_INPUT_MAX) };
         if self.partial.len() <= most {
@@ -616,8 +714,13 @@ impl Conn {
 
     fn note_buffers(&self, local: &Local) {
         let stats = &local.worker.shared.stats;
-        self.client.input.store(self.partial.len(), Relaxed);
-        self.client.input_free.store(self.partial.capacity() - self.partial.len(), Relaxed);
+        let taken = self.session.decoder.taken().min(self.partial.len());
+        self.client.input.store(self.partial.len() - taken, Relaxed);
+        self.client.input_args.store(taken, Relaxed);
+        self.client.input_room.store(self.partial.capacity(), Relaxed);
+        if self.is_counted() {
+            self.eternal.charge_client(&self.client);
+        }
         if self.partial.len() > stats.largest_input.load(Relaxed) {
             stats.largest_input.store(self.partial.len(), Relaxed);
         }
@@ -636,11 +739,8 @@ impl Conn {
             self.timer = None;
             // What was received in the meantime is complete already, maybe.
             if !self.partial.is_empty() && !self.session.close_after_reply {
-                let mut input = std::mem::take(&mut self.partial);
-                if let Some(rest) = self.process(local, &mut input, None) {
-                    input.drain(..rest);
-                    self.partial = input;
-                }
+                self.process_partial(local);
+                self.note_buffers(local);
             }
             return Poll::Ready(());
         }

@@ -115,6 +115,11 @@ enum Line {
 }
 
 impl Decoder {
+    /// Bytes of the partial command that are decoded.
+    pub fn taken(&self) -> usize {
+        self.pos as usize
+    }
+
     /// Decodes the command that starts at `at` if it is whole, has at most nine arguments and nothing odd about it, which
     /// is how nearly all look; appends its arguments and returns where it ends. `None` says nothing: see
     /// [`decode`](Self::decode).

@@ -309,7 +309,7 @@ pub(crate) fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arriv
         reject(shared, arrival, b"-ERR max number of clients reached\r\n");
         return;
     }
-    if hot.protected_mode.get() && !hot.requirepass.get() && !arrival.is_local {
+    if hot.protected_mode.get() && !shared.users.is_protected() && !arrival.is_local {
         shared.clients.release();
         reject(shared, arrival, DENIED);
         return;

@@ -1,5 +1,6 @@
 //! Client connections: listening, reading, decoding, writing.
 
+mod backlog;
 pub mod conn;
 pub mod decode;
 pub mod late;

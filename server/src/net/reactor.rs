@@ -7,6 +7,7 @@
 
 use super::conn::{Conn, End, Local, Received, Turn};
 use crate::session::{Gate, Notified, Wakeups};
+use crate::shared::Shared;
 use mio::{Events, Token};
 use slab::Slab;
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ pub struct Reactor {
     conns: Slab<Served>,
     /// What they share.
     local: Rc<RefCell<Local>>,
+    shared: Arc<Shared>,
     /// Who was read and is executed next.
     received: Vec<(usize, Received)>,
     /// Who was woken by other threads, timers or other connections.
@@ -74,10 +76,12 @@ impl Reactor {
             reason = "its successor is unsafe for types that may change their descriptor: mio's do not"
         )]
         let poll = AsyncFd::with_interest(mio::Poll::new()?, Interest::READABLE)?;
+        let shared = Arc::clone(&local.borrow().worker.shared);
         Ok(Reactor {
             poll,
             events: Events::with_capacity(EVENTS),
             conns: Slab::new(),
+            shared,
             local,
             received: Vec::new(),
             wakeups: Arc::default(),
@@ -118,6 +122,7 @@ impl Reactor {
             std::mem::swap(&mut self.again, &mut self.due);
             for index in 0..self.due.len() {
                 self.step(self.due[index]);
+                self.free_dying();
             }
             self.due.clear();
             self.serve_woken(WOKEN_MIN.max(2 * ready));
@@ -152,17 +157,27 @@ impl Reactor {
                 self.received.push((key, received));
                 if is_last {
                     self.execute_received();
+                    self.free_dying();
                     keys = 0;
                 }
             } else {
                 self.execute_received();
                 keys = 0;
                 self.step(key);
+                self.free_dying();
             }
         }
         self.events = events;
         self.execute_received();
         count
+    }
+
+    /// Connections that were killed are woken, and go before anybody gets more memory.
+    #[inline]
+    fn free_dying(&mut self) {
+        if self.shared.clients.sizes().is_any_dying() {
+            self.serve_woken(usize::MAX);
+        }
     }
 
     /// Executes what was received, in order.

@@ -3,7 +3,7 @@
 use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::task::Poll;
 
@@ -121,6 +121,22 @@ impl Stream {
             let result = match &mut self.socket {
                 Socket::Tcp(stream) => stream.write(bytes),
                 Socket::Unix(stream) => stream.write(bytes),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The same for bytes that lie in several places.
+    pub fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while self.is_writable {
+            let result = match &mut self.socket {
+                Socket::Tcp(stream) => stream.write_vectored(bytes),
+                Socket::Unix(stream) => stream.write_vectored(bytes),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,

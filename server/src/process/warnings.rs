@@ -4,8 +4,8 @@
 use std::fs;
 
 use super::daemon;
+use crate::config::Config;
 use crate::config::directives::Flags;
-use crate::config::{Command, Config};
 use tidegate_persistence::disk::os_text;
 
 /// File descriptors kept for what is not a client: listeners, data files, replication.
@@ -125,8 +125,7 @@ pub fn log(config: &Config) {
     if !unkept.is_empty() {
         tracing::warn!(
             "WARNING: This version of Tidegate does not do what these directives ask for: {}. Data is not \
-             replicated, on disk is only what SAVE or a shutdown wrote, and requirepass is the only access control \
-             there is.",
+             replicated.",
             unkept.join(", ")
         );
     }
@@ -143,15 +142,11 @@ pub fn log(config: &Config) {
 /// What the configuration asks for and does not get. Whoever relies on a log, a replica or an ACL must not believe
 /// that it is there.
 fn unkept(config: &Config) -> Vec<&'static str> {
-    let users = config.commands().iter().any(|line| matches!(line.value, Command::User { .. }));
     let asked = [
         ("replicaof", config.replicaof().is_some()),
         ("min-replicas-to-write", config.number("min-replicas-to-write") > 0),
         ("cluster-enabled", config.flag("cluster-enabled")),
         ("tls-port", config.tls_port() > 0),
-        ("aclfile", config.text("aclfile").is_some()),
-        ("user", users),
-        ("maxmemory-policy", !config.is_default("maxmemory-policy")),
     ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
 }
@@ -242,12 +237,11 @@ mod tests {
 
     #[test]
     fn a_promise_that_is_not_kept_is_named() {
-        // `user default off` was accepted without a word, and everybody could log in.
         let mut config = Config::new(1, Path::new("/"));
         assert!(unkept(&config).is_empty());
-        let options = b"user default off\nreplicaof 127.0.0.1 7000".to_vec();
+        let options = b"replicaof 127.0.0.1 7000".to_vec();
         config.load(&Sources { options: Some(options), ..Sources::default() }).unwrap();
-        assert_eq!(unkept(&config), ["replicaof", "user"]);
+        assert_eq!(unkept(&config), ["replicaof"]);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn accept(shared: &'static Shared) {
             Accepted::Unix(stream) => stream.as_raw_fd(),
         };
         // Whoever is not at home here has to wait for the checks at the door.
-        if !arrival.is_local || shared.config.hot().requirepass.get() {
+        if !arrival.is_local || shared.users.needs_password() {
             GUESTS.with_borrow_mut(|guests| guests.push((None, arrival)));
             continue;
         }
@@ -109,7 +109,7 @@ fn attend(shared: &'static Shared, client: &Client) {
     if is_amidst || client.is_serving.load(Relaxed) || client.killed.load(Relaxed) || client.fd < 0 {
         return;
     }
-    if shared.config.hot().requirepass.get() && !client.authenticated.load(Relaxed) {
+    if shared.users.needs_password() && !client.authenticated.load(Relaxed) {
         return;
     }
     // SAFETY: the socket is closed only by the task of its connection, which belongs to this thread, and this thread is
@@ -157,6 +157,9 @@ fn answer(shared: &'static Shared, client: &Client, input: &[u8], spans: &[Span]
     let Lookup::Found(entry) = Lookup::of(shared.registry, input, spans) else { return false };
     if !entry.accepts(spans.len()) || entry.is_container() {
         return false;
+    }
+    if !crate::dispatch::may_while_busy(shared, client, entry, input, spans, out) {
+        return true;
     }
     let busy = &shared.scripts.busy;
     let protocol = if client.resp.load(Relaxed) == 3 { Protocol::Resp3 } else { Protocol::Resp2 };

@@ -14,7 +14,8 @@ use super::convert;
 use super::engine::{Scratch, Verdict};
 use super::functions::Callee;
 use super::shebang::Permits;
-use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, route_request, routed};
+use crate::acl::Asked;
+use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, may_read_all, route_request, routed};
 use crate::net::late;
 use crate::registry::{Body, Entry};
 use crate::session::Session;
@@ -309,7 +310,11 @@ impl Host for Run<'_, '_> {
                     return api::raise(frame, text);
                 }
                 match Lookup::of(self.worker.shared.registry, &self.scratch.words, &self.scratch.spans) {
-                    Lookup::Found(_) => frame.push_boolean(true).map(|()| 1),
+                    Lookup::Found(entry) => {
+                        let user = self.caller.user.as_ref();
+                        let allowed = user.is_none_or(|user| user.check(&self.asked(entry)).is_ok());
+                        frame.push_boolean(allowed).map(|()| 1)
+                    }
                     _ => api::raise(frame, "Invalid command passed to redis.acl_check_cmd()"),
                 }
             }
@@ -452,6 +457,12 @@ impl Run<'_, '_> {
         if raises && is_error { Err(Fault::Value) } else { Ok(1) }
     }
 
+    /// What is called, as rights are asked about it.
+    fn asked(&self, entry: &'static Entry) -> Asked<'_> {
+        let Scratch { words, spans, session, .. } = &*self.scratch;
+        Asked { entry, buf: words, spans, routed: &[], db: session.db as u32 }
+    }
+
     /// The command that is called, if a script may call it now.
     fn permitted(&mut self) -> Result<&'static Entry, (Option<&'static Entry>, Error)> {
         let worker = &*self.worker;
@@ -466,6 +477,11 @@ impl Run<'_, '_> {
         let allow_all = || worker.shared.debug.allow_all_in_scripts.load(Relaxed);
         if entry.flags.has(Flag::Noscript) && !allow_all() {
             return refuse("ERR This Redis command is not allowed from script");
+        }
+        if self.caller.is_limited
+            && let Some(text) = worker.denied_in_script(self.caller, &self.asked(entry))
+        {
+            return refuse(text);
         }
         if self.read_only && (entry.writes() || entry.flags.has(Flag::MayReplicate)) {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
@@ -502,6 +518,7 @@ impl Run<'_, '_> {
         if let Shards::Later { is_confined } = self.shards {
             self.begin(is_confined);
         }
+        let reads_all_keys = !self.caller.is_limited || may_read_all(self.caller, &self.asked(entry));
         let (hold, roam) = match &mut self.shards {
             Shards::Own(hold, roam) => (hold, roam.as_ref()),
             Shards::Transaction(hold, roam) => (&mut **hold, Some(*roam)),
@@ -510,6 +527,7 @@ impl Run<'_, '_> {
             }
         };
         let worker = &mut *self.worker;
+        worker.exec.limits.reads_all_keys = reads_all_keys;
         let Scratch { words, spans, keys, last_key, reply: out, session, .. } = &mut *self.scratch;
         keys.clear();
         let route = match entry.single_key {
@@ -575,7 +593,7 @@ impl Run<'_, '_> {
             && !entry.flags.has(Flag::SkipMonitor)
             && !entry.flags.has(Flag::Admin)
         {
-            worker.shared.clients.feed_monitors(&lua_monitor_line(session.db, &shown()));
+            worker.shared.feed_monitors(&lua_monitor_line(session.db, &shown()));
         }
         let nanos = worker.count_in_script(self.caller, entry, started, error, shown);
         // A script may take its time: messages, those of others included, do not wait for its end.

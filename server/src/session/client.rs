@@ -33,6 +33,16 @@ impl Label {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Bytes of the text.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Replaces the text.
     pub fn set(&self, text: &str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
@@ -92,14 +102,24 @@ pub struct Client {
     pub parked_args: AtomicUsize,
     /// Undecoded input, in bytes.
     pub input: AtomicUsize,
-    /// Capacity of its own input buffer beyond that, in bytes.
-    pub input_free: AtomicUsize,
+    /// What was decoded of a request that has not arrived as a whole, in bytes.
+    pub input_args: AtomicUsize,
+    /// Capacity of its own input buffer, in bytes; 0 while its input is in that of the thread.
+    pub input_room: AtomicUsize,
     /// Output waiting to be sent, in bytes.
     pub output: AtomicUsize,
     /// Capacity of its own output buffer, in bytes.
     pub output_room: AtomicUsize,
     /// Highest `output` so far.
     pub output_peak: AtomicUsize,
+    /// What its watched keys, subscriptions and prefixes occupy, in bytes.
+    pub held: AtomicUsize,
+    /// What it counts for in [`Sizes`](crate::shared::Sizes), in bytes.
+    pub charged: AtomicUsize,
+    /// What it counted for when it was killed, until that is free, in bytes.
+    pub dying: AtomicUsize,
+    /// In which of the buckets there it is.
+    pub bucket: AtomicU8,
     /// Bytes received.
     pub received: AtomicU64,
     /// Bytes sent.
@@ -195,10 +215,15 @@ impl Client {
             multi_memory: AtomicUsize::new(0),
             parked_args: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
-            input_free: AtomicUsize::new(0),
+            input_args: AtomicUsize::new(0),
+            input_room: AtomicUsize::new(0),
             output: AtomicUsize::new(0),
             output_room: AtomicUsize::new(0),
             output_peak: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            charged: AtomicUsize::new(0),
+            dying: AtomicUsize::new(0),
+            bucket: AtomicU8::new(crate::shared::NO_BUCKET),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             kind: AtomicU8::new(ClientKind::Normal as u8),
@@ -279,10 +304,21 @@ impl Client {
         self.output.load(Relaxed) + self.mailbox.len()
     }
 
-    /// Sends bytes from any thread.
-    pub fn send(&self, message: &[u8]) {
-        self.mailbox.put(message);
+    /// Sends bytes from any thread; returns how many others have left for it to send.
+    pub fn send(&self, message: &[u8]) -> usize {
+        let waiting = self.mailbox.put(message);
         self.waker.wake();
+        waiting
+    }
+
+    /// It watches, listens to or tracks something that occupies so many bytes.
+    pub fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    /// It does not any more.
+    pub fn let_go(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
     }
 
     /// Sends a push from any thread, given as RESP2 writes it; `None` when the connection is closed. It goes out once

@@ -110,6 +110,12 @@ impl Mailbox {
         self.content().bytes.len()
     }
 
+    /// Bytes waiting, and bytes allocated for them.
+    pub fn sizes(&self) -> (usize, usize) {
+        let content = self.content();
+        (content.bytes.len(), content.bytes.capacity())
+    }
+
     /// True when nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {

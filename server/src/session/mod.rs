@@ -1,6 +1,7 @@
 //! What a connection remembers between commands: plain state, no I/O.
 
 mod client;
+mod describe;
 mod gate;
 mod mailbox;
 mod subscriptions;
@@ -9,6 +10,7 @@ mod waiting;
 mod wake;
 
 pub use client::{Client, ClientKind, Label};
+pub use describe::{ClientMemory, NAME_SIZE, WATCHED_SIZE};
 pub use gate::Gate;
 pub use mailbox::{Delivery, Mailbox};
 pub use subscriptions::{Names, Subscriptions};
@@ -17,6 +19,7 @@ pub use tracking::{TrackOptions, Tracking};
 pub use waiting::{Claim, Ending, Waiting};
 pub use wake::{Bells, ConnWaker, Notified, Wakeups};
 
+use crate::acl::{User, Users};
 use crate::dispatch::Moving;
 use crate::net::decode::Decoder;
 use crate::registry::Entry;
@@ -202,6 +205,10 @@ impl Parked {
 
 /// The state of one connection.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is asked alone, on paths where a word of flags would cost"
+)]
 pub struct Session {
     /// What the rest of the process may know and ask of this connection.
     pub client: Arc<Client>,
@@ -213,6 +220,12 @@ pub struct Session {
     pub protocol: Protocol,
     /// May run commands.
     pub authenticated: bool,
+    /// There is something that its user may not do.
+    pub is_limited: bool,
+    /// Who it is; `None` for what is no connection, and may do everything.
+    pub user: Option<Arc<User>>,
+    /// The generation of users that `user` is of.
+    pub users_seen: u64,
     /// The transaction being collected.
     pub transaction: Option<Transaction>,
     /// Watched keys.
@@ -240,6 +253,40 @@ pub struct Session {
 }
 
 impl Session {
+    /// It is this user from now on. The generation must have been read before the user was.
+    pub fn become_user(&mut self, user: Arc<User>, generation: u64) {
+        self.client.user.set(&String::from_utf8_lossy(user.name()));
+        self.is_limited = !user.is_unlimited();
+        self.user = Some(user);
+        self.users_seen = generation;
+    }
+
+    /// Its user is what others have made of it meanwhile. If they removed it, the connection is over.
+    #[cold]
+    pub fn follow_users(&mut self, users: &Users) {
+        let generation = users.generation();
+        let Some(user) = &self.user else {
+            self.users_seen = generation;
+            return;
+        };
+        match users.get(user.name()).filter(|present| present.serial() == user.serial()) {
+            Some(present) => self.become_user(present, generation),
+            None => self.lose_user(users),
+        }
+    }
+
+    /// Its user is gone: whatever happens until it is closed, it may do nothing.
+    pub fn lose_user(&mut self, users: &Users) {
+        let generation = users.generation();
+        self.become_user(users.default_user(), generation);
+        self.is_limited = true;
+        self.authenticated = false;
+        self.client.authenticated.store(false, Ordering::Relaxed);
+        self.close_after_reply = true;
+    }
+}
+
+impl Session {
     /// The state of a new connection.
     pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
         Session {
@@ -248,6 +295,9 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             authenticated,
+            is_limited: false,
+            user: None,
+            users_seen: 0,
             transaction: None,
             watched: Vec::new(),
             watch_flag: Arc::default(),

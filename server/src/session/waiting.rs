@@ -84,6 +84,12 @@ impl Waiting {
         matches!(self.word.load(Relaxed) & STATE, WAITING | CLAIMED)
     }
 
+    /// True while nobody has ended wait `number`.
+    pub fn is_in(&self, number: u64) -> bool {
+        let word = self.word.load(Relaxed);
+        word >> STATE_BITS == number && matches!(word & STATE, WAITING | CLAIMED)
+    }
+
     /// What became of the present wait. Everything its ender did is seen after this.
     pub fn ending(&self) -> Ending {
         match self.word.load(Acquire) & STATE {

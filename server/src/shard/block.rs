@@ -4,21 +4,28 @@
 //! Requests that wait for a key with the very same command are of one kind: where it does not help one of them it does
 //! not help the others either, so a key with ten thousand waiting workers costs no more than one with a single one.
 //! Running those commands is not done here: see `dispatch/serve.rs`.
+//!
+//! Commands of our own wait for moments of the native clock as well. Each queue has the earliest moment that one of its
+//! requests named, and the shard has the queues in the order of their moments: `native/timers.rs` runs them.
 
+use crate::acl::User;
 use crate::registry::Entry;
 use crate::session::Client;
 use hashbrown::{Equivalent, HashMap};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use tidegate_commands::model::{Protocol, RoutedKey, StoredRequest};
+use tidegate_commands::model::{Line, Protocol, RoutedKey, StoredRequest};
 
-/// [`WaitedKey::retry_at_ms`] where there is no such time.
+/// [`WaitedKey::retry_at_ms`] where there is no such time, and any other moment that never comes.
 pub const NEVER_MS: i64 = i64::MAX;
+
+/// Set in the ticket of every request but those that only look on ([`Line::Watches`]), who so come first.
+pub const AFTER_WATCHERS: u64 = 1 << 63;
 
 /// A request that waits, and what of its client matters when it goes on.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub struct Waiter {
     pub wait: u64,
     /// Its place in every queue: lower ones came first.
     pub ticket: u64,
+    /// Its user when it began to wait, and the generation of users that was of. `None` where it may do everything.
+    pub user: Option<(Arc<User>, u64)>,
     /// The database of its keys.
     pub db: u16,
     /// The protocol of the reply.
@@ -39,6 +48,12 @@ pub struct Waiter {
     pub is_silent: bool,
     /// Client-side caching: the keys of the command count as read when it is served.
     pub remembers: bool,
+    /// What it means to others.
+    pub line: Line,
+    /// When its time is up, Unix milliseconds; [`NEVER_MS`] for never.
+    pub until_ms: i64,
+    /// What is run then; `None` answers with a null array.
+    pub at_end: Option<Kind>,
     /// The command.
     pub entry: &'static Entry,
     /// The request as it came, for the slow log.
@@ -53,6 +68,11 @@ impl Waiter {
     /// When the first of its keys is to be looked at though nobody may have touched it, Unix milliseconds.
     pub fn retry_at_ms(&self) -> i64 {
         self.keys.iter().map(|key| key.retry_at_ms.load(Relaxed)).min().unwrap_or(NEVER_MS)
+    }
+
+    /// True while nobody has ended its wait.
+    pub fn is_waiting(&self) -> bool {
+        self.client.waiting.is_in(self.wait)
     }
 
     /// Bytes of its request and of the commands for its keys.
@@ -139,7 +159,7 @@ pub struct Place {
 }
 
 /// The requests that wait for one key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     /// By ticket.
     places: BTreeMap<u64, Place>,
@@ -147,6 +167,25 @@ struct Queue {
     kinds: HashMap<Arc<Kind>, usize>,
     /// The last unit whose list of touched keys has this one: see [`WaitTable::note_touched`].
     noted_in: u64,
+    /// When it is visited though nobody may touch the key, milliseconds of the native clock.
+    timer_ms: i64,
+    /// The ticket of the one whom the others wait behind; 0 if nobody holds them up.
+    held_up_by: u64,
+    /// How many stand in line.
+    in_line: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            places: BTreeMap::new(),
+            kinds: HashMap::new(),
+            noted_in: 0,
+            timer_ms: NEVER_MS,
+            held_up_by: 0,
+            in_line: 0,
+        }
+    }
 }
 
 /// A database and a key's name.
@@ -165,6 +204,10 @@ impl Equivalent<Name> for Borrowed<'_> {
 #[derive(Debug, Default)]
 pub struct WaitTable {
     queues: HashMap<Name, Queue>,
+    /// Queues that have a moment of the native clock, by that.
+    timers: BTreeSet<(i64, Name)>,
+    /// How many requests stand in line.
+    in_line: usize,
 }
 
 impl WaitTable {
@@ -184,6 +227,13 @@ impl WaitTable {
     pub fn add(&mut self, waiter: &Arc<Waiter>, key: usize, kind: Kind, retry_at_ms: Option<i64>) {
         let waited = &waiter.keys[key];
         let queue = self.queues.entry((waiter.db, waited.name.clone())).or_default();
+        if waiter.line == Line::Strict {
+            queue.in_line += 1;
+            self.in_line += 1;
+            if queue.held_up_by == 0 {
+                queue.held_up_by = waiter.ticket;
+            }
+        }
         let kind = match queue.kinds.get_key_value(&kind) {
             Some((known, _)) => Arc::clone(known),
             None => Arc::new(kind),
@@ -198,13 +248,22 @@ impl WaitTable {
     }
 
     /// A request waits for one of its keys no longer. If it was the one that looks after its kind in time, the next of
-    /// that kind is woken to do so from now on. O(log N) in the length of the queue, or the distance to that one.
-    pub fn remove(&mut self, waiter: &Waiter, key: usize) {
+    /// that kind is woken to do so from now on. True when it held up others, who may perhaps go on now.
+    /// O(log N) in the length of the queue, or the distance to that one.
+    pub fn remove(&mut self, waiter: &Waiter, key: usize) -> bool {
         let waited = &waiter.keys[key];
         let name = Borrowed(waiter.db, &waited.name);
-        let Some(queue) = self.queues.get_mut(&name) else { return };
-        let Some(place) = queue.places.remove(&waiter.ticket) else { return };
+        let Some(queue) = self.queues.get_mut(&name) else { return false };
+        let Some(place) = queue.places.remove(&waiter.ticket) else { return false };
         waited.is_registered.store(false, Release);
+        if waiter.line == Line::Strict {
+            queue.in_line -= 1;
+            self.in_line -= 1;
+        }
+        let held_up = queue.held_up_by == waiter.ticket;
+        if held_up {
+            queue.held_up_by = 0;
+        }
         let left = queue.kinds.get_mut(&place.kind).map_or(0, |count| {
             *count -= 1;
             *count
@@ -222,8 +281,72 @@ impl WaitTable {
             }
         }
         if queue.places.is_empty() {
-            self.queues.remove(&name);
+            let timer_ms = queue.timer_ms;
+            if let Some((name, _)) = self.queues.remove_entry(&name)
+                && timer_ms != NEVER_MS
+            {
+                self.timers.remove(&(timer_ms, name));
+            }
+            return false;
         }
+        held_up
+    }
+
+    /// How many requests stand in line for a key; 0 when all of these have ended their wait.
+    pub fn line(&self, db: u16, key: &[u8]) -> usize {
+        if self.in_line == 0 {
+            return 0;
+        }
+        let Some(queue) = self.queues.get(&Borrowed(db, key)) else { return 0 };
+        let waits = |waiter: &Waiter| waiter.line == Line::Strict && waiter.is_waiting();
+        if queue.places.values().any(|place| waits(&place.waiter)) { queue.in_line } else { 0 }
+    }
+
+    /// The queue of a key is visited at this moment of the native clock, too, if it was not to be before. O(log N).
+    pub fn add_timer(&mut self, db: u16, key: &[u8], timer_ms: i64) {
+        let before_ms = self.queues.get(&Borrowed(db, key)).map_or(NEVER_MS, |queue| queue.timer_ms);
+        if timer_ms < before_ms {
+            self.set_timer(db, key, timer_ms);
+        }
+    }
+
+    fn set_timer(&mut self, db: u16, key: &[u8], timer_ms: i64) {
+        let Some(queue) = self.queues.get_mut(&Borrowed(db, key)) else { return };
+        let before_ms = std::mem::replace(&mut queue.timer_ms, timer_ms);
+        if before_ms == timer_ms {
+            return;
+        }
+        let name: Name = (db, key.into());
+        let (before, after) = ((before_ms, name.clone()), (timer_ms, name));
+        if before_ms != NEVER_MS {
+            self.timers.remove(&before);
+        }
+        if timer_ms != NEVER_MS {
+            self.timers.insert(after);
+        }
+    }
+
+    /// When the first queue is to be visited, milliseconds of the native clock; [`NEVER_MS`] if none is.
+    pub fn next_timer_ms(&self) -> i64 {
+        self.timers.first().map_or(NEVER_MS, |(timer_ms, _)| *timer_ms)
+    }
+
+    /// Takes out the keys whose moment has come, `most` of them at most, in the order of their moments.
+    pub fn take_due(&mut self, now_ms: i64, most: usize) -> Vec<(u16, Box<[u8]>)> {
+        let mut due = Vec::new();
+        while due.len() < most && self.next_timer_ms() <= now_ms {
+            let Some((_, name)) = self.timers.pop_first() else { break };
+            if let Some(queue) = self.queues.get_mut(&Borrowed(name.0, &name.1)) {
+                queue.timer_ms = NEVER_MS;
+            }
+            due.push(name);
+        }
+        due
+    }
+
+    /// Visits every request that waits, once for each key it waits for.
+    pub fn each_waiter(&self, mut visit: impl FnMut(&Place)) {
+        self.queues.values().flat_map(|queue| queue.places.values()).for_each(&mut visit);
     }
 
     /// A key was touched in execution unit `unit` (any number that is used once): true when somebody waits for it, and
@@ -264,11 +387,19 @@ impl WaitTable {
     /// it. `unhelped` is the number of kinds that were.
     pub fn next(&self, db: u16, key: &[u8], visit: &Visit) -> Option<Place> {
         let queue = self.queues.get(&Borrowed(db, key))?;
-        if visit.unhelped == queue.kinds.len() {
+        if visit.held_up_by != 0 || visit.unhelped == queue.kinds.len() {
             return None;
         }
         let mut places = queue.places.range(visit.ticket..).map(|(_, place)| place);
         places.find(|place| place.kind.unhelped_in.load(Relaxed) != visit.number).cloned()
+    }
+
+    /// A visit of a key's queue is over.
+    pub fn end_visit(&mut self, db: u16, key: &[u8], visit: &Visit) {
+        if let Some(queue) = self.queues.get_mut(&Borrowed(db, key)) {
+            queue.held_up_by = visit.held_up_by;
+            self.set_timer(db, key, visit.timer_ms);
+        }
     }
 }
 
@@ -281,17 +412,30 @@ pub struct Visit {
     ticket: u64,
     /// Kinds of requests that are not helped by the key as it is now.
     unhelped: usize,
+    /// The one behind whom nobody is served; 0 for none so far.
+    held_up_by: u64,
+    /// The first moment of the native clock that one who waits on has named.
+    timer_ms: i64,
 }
 
 impl Visit {
     /// Begins at the front; `number` is any that is used once.
     pub fn new(number: u64) -> Self {
-        Visit { number, ticket: 0, unhelped: 0 }
+        Visit { number, ticket: 0, unhelped: 0, held_up_by: 0, timer_ms: NEVER_MS }
     }
 
     /// The request at `place` does not wait there any more.
     pub fn passed(&mut self, place: &Place) {
         self.ticket = place.waiter.ticket + 1;
+    }
+
+    /// The request at `place`, which waits on, holds up those behind it if it stands in line, and is to be asked again at
+    /// this moment of the native clock.
+    pub fn waits_on(&mut self, place: &Place, line: Line, timer_ms: Option<i64>) {
+        if line == Line::Strict {
+            self.held_up_by = place.waiter.ticket;
+        }
+        self.timer_ms = self.timer_ms.min(timer_ms.unwrap_or(NEVER_MS));
     }
 
     /// The request at `place` waits on, as do all of its kind. `retry_at_ms` is when they are to be looked at though

@@ -4,9 +4,11 @@
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
 mod record;
+mod remove;
 mod way;
 
 pub use record::EventStream;
+pub use remove::Evicted;
 
 use super::hold::{Hold, HoldOne, ShardData};
 use super::news::{NOBODY, News};
@@ -19,11 +21,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
-    Args, Ctx, Env, Error, Handler, Limits, Outcome, Reply, Rng, RoutedKey, Wait,
+    Args, Ctx, Env, Error, Handler, Limits, NativeTurn, Outcome, Reply, Rng, RoutedKey, Wait,
 };
-use tidegate_data::{
-    Access, Contents, Due, EventClass, EventClasses, ExpiredMembers, Held, KeyLog, Keys, Rules, Touched,
-};
+use tidegate_data::{Access, Contents, EventClasses, Held, KeyLog, Keys, Rules, Touched};
 use tidegate_persistence::journal::{Lsn, Unit};
 
 /// The shards held for a command.
@@ -92,6 +92,13 @@ impl<'s> Grip<'_, 's> {
         }
     }
 
+    /// How many stand in line for the first key of a command.
+    fn line(&mut self, call: &Call<'_>) -> usize {
+        let Some(key) = call.args.routed().first() else { return 0 };
+        let data = self.shard_mut(key.shard);
+        data.map_or(0, |data| data.awaited.line(call.db as u16, call.args.get(key.arg as usize)))
+    }
+
     fn each(&mut self, mut act: impl FnMut(u16, &mut ShardData)) {
         match self {
             Grip::None => {}
@@ -99,6 +106,15 @@ impl<'s> Grip<'_, 's> {
             Grip::Many(hold) | Grip::Part(hold, _) => hold.each(act),
         }
     }
+}
+
+/// Who is interested in the keys of a command.
+#[derive(Debug, Clone, Copy)]
+struct Observed {
+    /// Somebody wants to know which keys of the held shards are touched.
+    is_observed: bool,
+    /// So many stand in line for the first key.
+    waiters: usize,
 }
 
 /// A call of a handler.
@@ -195,6 +211,8 @@ pub struct Executor {
     event_classes: EventClasses,
     /// `notify-stream`
     recording: record::Recording,
+    /// What commands of our own have besides.
+    pub native: NativeTurn,
 }
 
 /// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
@@ -205,7 +223,13 @@ const MANY: usize = 10_000;
 impl Executor {
     /// An executor of one worker thread.
     pub fn new(shared: Arc<Shared>, stats: Arc<ThreadStats>, seed: u64) -> Self {
+        let clocks = Arc::clone(&shared.native.clock);
+        let state = &shared.native;
+        let (policies, ids, tags) =
+            (Arc::clone(&state.policies), Arc::clone(&state.ids), Arc::clone(&state.tags));
+        let native = NativeTurn::new(clocks, policies, ids, tags);
         Executor {
+            native,
             journaled: false,
             gates_reads: false,
             need: 0,
@@ -255,8 +279,10 @@ impl Executor {
         if is_observed && self.gives_way(grip, call) {
             return Ok(());
         }
+        let waiters = if is_observed { grip.line(call) } else { 0 };
         let delete_expired = self.delete_expired && self.recording.permits(grip);
-        let result = self.handle(grip.databases(), is_observed, delete_expired, call, reply);
+        let observed = Observed { is_observed, waiters };
+        let result = self.handle(grip.databases(), observed, delete_expired, call, reply);
         self.conclude(grip, call, result, mark, reply)
     }
 
@@ -278,16 +304,18 @@ impl Executor {
         if is_observed && self.gives_way(&mut Grip::One(hold), call) {
             return Ok(());
         }
+        let waiters = if is_observed { Grip::One(hold).line(call) } else { 0 };
         let (index, data) = (hold.index(), hold.data_mut());
         let held = Held::One(index, &mut data.databases);
         debug_assert!(
             !self.recording.is_on(),
             "events are recorded elsewhere, where this hold does not reach"
         );
-        let result = self.handle(held, is_observed, self.delete_expired, call, reply);
+        let observed = Observed { is_observed, waiters };
+        let result = self.handle(held, observed, self.delete_expired, call, reply);
         // Nearly always nobody has to be told of anything.
         let is_untold = match result {
-            Ok(Outcome::Same) => true,
+            Ok(Outcome::Same | Outcome::Soft) => true,
             Ok(Outcome::Changed) => !self.journaled,
             _ => false,
         };
@@ -312,22 +340,24 @@ impl Executor {
     fn handle(
         &mut self,
         held: Held<'_>,
-        is_observed: bool,
+        observed: Observed,
         delete_expired: bool,
         call: &mut Call<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<Outcome, Error> {
-        self.log.record_touched = is_observed;
+        self.log.record_touched = observed.is_observed;
         // It changes only while all shards are held: what is seen under a hold is so until its end.
         self.journaled = !self.is_loading & self.shared.journaled.load(Relaxed);
         let changes = self.log.changes;
         let rules = Rules { now_ms: self.expired_before_ms, access: call.access, delete_expired };
         let mut cx = Ctx {
             keys: Keys::new(held, call.db, rules, &mut self.log),
-            env: Env::new(self.now_ms, &mut self.rng, &self.limits)
+            env: Env::new(self.now_ms, &mut self.rng, &self.limits, &self.native)
                 .retrying(call.is_retry)
                 .journaling(self.journaled)
-                .scripted(self.is_scripted),
+                .scripted(self.is_scripted)
+                .amidst(self.is_amidst)
+                .awaited_by(observed.waiters),
         };
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
@@ -335,7 +365,9 @@ impl Executor {
         debug_assert!(
             match &result {
                 Ok(Outcome::Same) | Err(_) => self.log.changes == changes,
-                Ok(Outcome::Wait(wait)) => !wait.effects.is_empty() || self.log.changes == changes,
+                Ok(Outcome::Wait(wait)) => {
+                    wait.is_answered || !wait.effects.is_empty() || self.log.changes == changes
+                }
                 Ok(_) => true,
             },
             "a handler that changed the keyspace must say so"
@@ -358,7 +390,9 @@ impl Executor {
     ) -> Result<(), Error> {
         let (outcome, error) = match result {
             Ok(Outcome::Wait(wait)) => {
-                reply.truncate(mark);
+                if !wait.is_answered {
+                    reply.truncate(mark);
+                }
                 (self.keep_wait(wait), Ok(()))
             }
             Ok(outcome) => (outcome, Ok(())),
@@ -411,6 +445,13 @@ impl Executor {
         if effects.is_empty() { Outcome::Same } else { Outcome::ChangedAs(effects) }
     }
 
+    /// When the reply that the last command has written is to be sent, if not now.
+    pub fn take_answer_at(&mut self) -> Option<i64> {
+        let at_ms = self.wait.as_ref().filter(|wait| wait.is_answered)?.deadline_ms;
+        self.take_wait();
+        at_ms
+    }
+
     /// What the last command waits for, unless it is done.
     pub fn take_wait(&mut self) -> Option<Box<Wait>> {
         self.needs_attention = !self.ready.keys.is_empty();
@@ -441,6 +482,9 @@ impl Executor {
             }
             return;
         }
+        if !self.log.soft.is_empty() {
+            self.note_soft(grip);
+        }
         let log = &mut self.log;
         if !log.expired_members.is_empty() {
             let members = log.expired_members.iter().map(|expired| expired.members.len() as u64).sum();
@@ -464,6 +508,17 @@ impl Executor {
             return;
         }
         self.log.clear();
+    }
+
+    /// Shards remember keys of which the journal hears later.
+    #[cold]
+    fn note_soft(&mut self, grip: &mut Grip<'_, '_>) {
+        for touched in self.log.soft.drain(..) {
+            if let Some(data) = grip.shard_mut(touched.shard) {
+                data.soft.push((touched.db, touched.key));
+                self.shared.native.note_unflushed(touched.shard);
+            }
+        }
     }
 
     /// Adds what was looked up and changed since to the figures of this thread.
@@ -515,6 +570,21 @@ impl Executor {
         for touched in self.log.expired.iter().chain(expired_members).chain(touched) {
             self.ready.note(grip, touched, &self.shared);
         }
+        if let [one, other] = self.log.whole_databases[..] {
+            // SWAPDB: what is remembered of the one is of the other now.
+            grip.each(|_, data| {
+                for (db, _) in &mut data.soft {
+                    *db = if *db == one {
+                        other
+                    } else if *db == other {
+                        one
+                    } else {
+                        *db
+                    };
+                }
+            });
+        }
+        self.end_leases(grip);
         for &db in &self.log.whole_databases {
             let mut awaited = Vec::new();
             grip.each(|shard, data| {
@@ -528,6 +598,20 @@ impl Executor {
             self.save_if_configured(grip);
         }
         self.needs_attention |= !self.ready.keys.is_empty();
+    }
+
+    /// Whoever computes a value for the cache under a key that changed comes too late.
+    fn end_leases(&mut self, grip: &mut Grip<'_, '_>) {
+        for touched in &self.log.touched {
+            if let Some(data) = grip.shard_mut(touched.shard)
+                && !data.databases.leases().is_empty()
+            {
+                data.databases.leases_mut().remove(touched.db, &touched.key);
+            }
+        }
+        for &db in &self.log.whole_databases {
+            grip.each(|_, data| data.databases.leases_mut().remove_database(db));
+        }
     }
 
     fn mark_watchers(&mut self, grip: &mut Grip<'_, '_>) {
@@ -665,9 +749,16 @@ impl Executor {
         }
         match outcome {
             _ if self.is_secret => {}
-            Outcome::Same | Outcome::Wait(_) => {}
+            Outcome::Same | Outcome::Soft | Outcome::Wait(_) => {}
             Outcome::Changed => unit.push(db, (0..call.args.len()).map(|i| call.args.get(i))),
-            Outcome::ChangedAs(effects) => unit.push_encoded(db, effects.len(), effects.bytes()),
+            Outcome::ChangedAs(effects) => {
+                if self.native.was_asked()
+                    && let Some(words) = self.shared.native.clock_words()
+                {
+                    unit.push(db, words.iter().map(Vec::as_slice));
+                }
+                unit.push_encoded(db, effects.len(), effects.bytes());
+            }
         }
     }
 
@@ -758,94 +849,5 @@ impl Executor {
     /// Hands over what others allocated and this thread has dropped.
     pub fn return_memory(&mut self) {
         self.returns.flush();
-    }
-
-    /// Deletes keys of a held shard whose time has come, at most `budget` of them. Returns true when more are due. All of it
-    /// is one unit if there is something to record, otherwise each key is one.
-    pub fn sweep(&mut self, grip: &mut Grip<'_, '_>, shard: u16, budget: usize) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let Some(data) = grip.shard_mut(shard) else { return false };
-        let is_one_unit = self.recording.is_on();
-        let mut touched = Vec::new();
-        let mut more = false;
-        // A key lives through the millisecond of its deadline.
-        let due_ms = self.now_ms - 1;
-        for db in 0..data.databases.count() {
-            let table = data.databases.table_mut(db);
-            if table.earliest_expiry_ms().is_none_or(|earliest| earliest > due_ms) {
-                continue;
-            }
-            let journal = shared.journaled.load(Relaxed).then_some(&shared.journal);
-            let mut changed_at = 0;
-            let (log, unit) = (&mut self.log, &mut self.unit);
-            let watched = &data.watched;
-            let is_wanted = !(data.awaited.is_empty() && data.tracked.is_empty());
-            let mut touch = |key: &[u8]| {
-                if is_wanted {
-                    touched.push(Touched { db: db as u16, shard, key: key.into() });
-                }
-            };
-            let (mut swept, mut swept_members) = (0, 0);
-            more |= table.expire_due(due_ms, budget, &mut |due| match due {
-                Due::Key(record) => {
-                    watched.touch_expired(db as u16, record.key());
-                    touch(record.key());
-                    if let Some(journal) = journal {
-                        unit.push(db as u16, [&b"DEL"[..], record.key()].into_iter());
-                        if !is_one_unit {
-                            changed_at = journal.append(unit);
-                        }
-                    }
-                    swept += 1;
-                    log.event(EventClass::Expired, "expired", db as u16, record.key());
-                    log.discard(record);
-                }
-                Due::Members { key, code, members } => {
-                    watched.touch(db as u16, key);
-                    touch(key);
-                    swept_members += members.len() as u64;
-                    let key = Touched { db: db as u16, shard, key: key.into() };
-                    let expired = ExpiredMembers { key, code, members };
-                    let (class, name) = expired.event();
-                    log.event_of(class, name, db as u16, &expired.key.key, &expired.members);
-                    if let Some(journal) = journal {
-                        unit.push(db as u16, expired.effect().into_iter());
-                        if !is_one_unit {
-                            changed_at = journal.append(unit);
-                        }
-                    }
-                }
-                // The members were journaled; a key without any is gone on the other side as well.
-                Due::Emptied(record) => {
-                    log.event(EventClass::Generic, "del", db as u16, record.key());
-                    log.discard(record);
-                }
-            });
-            if changed_at > 0 {
-                data.changed_at = changed_at;
-                self.need = changed_at;
-            }
-            add(&self.stats.expired, swept);
-            add(&self.stats.expired_by_sweep, swept);
-            add(&self.stats.expired_members, swept_members);
-        }
-        self.announce();
-        let mut forgotten = 0;
-        if let Some(data) = grip.shard_mut(shard).filter(|data| !data.tracked.is_empty()) {
-            for touched in &touched {
-                let hash = shared.hasher.hash(&touched.key);
-                forgotten += self.news.note(data, touched, hash, NOBODY, None);
-            }
-        }
-        if forgotten > 0 {
-            shared.tracking.remove_keys(forgotten);
-        }
-        self.touch_awaited(grip, &touched);
-        let events = std::mem::take(&mut self.log.events);
-        if is_one_unit {
-            self.record(grip, &events);
-            self.finish_unit(grip);
-        }
-        more
     }
 }

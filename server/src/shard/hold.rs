@@ -31,6 +31,8 @@ pub struct ShardData {
     pub awaited: WaitTable,
     /// Clients that hold its keys in a cache of their own.
     pub tracked: TrackTable,
+    /// Database and name of keys of which the journal has not heard, each once: see `native::soft`.
+    pub soft: Vec<(u16, Box<[u8]>)>,
     /// Position in the journal (a `journal::Lsn`) behind the last change here.
     pub changed_at: u64,
 }
@@ -39,7 +41,8 @@ impl ShardData {
     /// True when somebody wants to know which keys are touched here.
     #[inline]
     pub fn is_observed(&self) -> bool {
-        !(self.watched.is_empty() & self.awaited.is_empty() & self.tracked.is_empty())
+        let is_silent = self.watched.is_empty() & self.awaited.is_empty() & self.tracked.is_empty();
+        !(is_silent & self.databases.leases().is_empty())
     }
 }
 
@@ -94,6 +97,7 @@ impl Shards {
                     watched: WatchTable::default(),
                     awaited: WaitTable::default(),
                     tracked: TrackTable::default(),
+                    soft: Vec::new(),
                     changed_at: 0,
                 })),
             }

@@ -1,5 +1,6 @@
 //! The process-wide registry of connections.
 
+use super::Sizes;
 use crate::session::Client;
 use dashmap::DashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,6 +19,8 @@ pub struct Clients {
     admitted: AtomicUsize,
     /// The number given last by [`Clients::next_ticket`].
     last_ticket: AtomicU64,
+    /// What they occupy.
+    pub(super) sizes: Sizes,
 }
 
 impl Clients {
@@ -74,6 +77,8 @@ impl Clients {
     /// A connection went.
     pub fn remove(&self, client: &Arc<Client>) {
         self.by_id.remove(&client.id);
+        self.sizes.forget(client);
+        self.sizes.freed(client);
         self.set_monitoring(client, false);
     }
 
@@ -94,8 +99,14 @@ impl Clients {
     /// Closes a connection, which is gone for everybody else from now on; its thread learns of it later. False when
     /// somebody else did that already. O(1).
     pub fn kill(&self, client: &Client) -> bool {
-        self.by_id.remove(&client.id);
-        client.kill()
+        // Whoever takes it out of the list last sees to it that it does not count as dying for ever.
+        self.sizes.dies(client);
+        if self.by_id.remove(&client.id).is_none() {
+            self.sizes.freed(client);
+        }
+        let first = client.kill();
+        self.sizes.forget(client);
+        first
     }
 
     /// Visits all connections in no order. `visit` must not come back to this registry.
@@ -125,10 +136,9 @@ impl Clients {
         self.monitor_count.load(Relaxed) > 0
     }
 
-    /// Sends a line to everyone who monitors.
-    pub fn feed_monitors(&self, line: &[u8]) {
-        for monitor in &*self.monitors.lock().unwrap_or_else(PoisonError::into_inner) {
-            monitor.send(line);
-        }
+    /// Visits everyone who monitors. `visit` must not turn that on or off.
+    pub(super) fn each_monitor(&self, visit: impl FnMut(&Client)) {
+        let monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
+        monitors.iter().map(|monitor| &**monitor).for_each(visit);
     }
 }

@@ -9,6 +9,7 @@ mod pubsub;
 mod rates;
 mod reclaim;
 mod saving;
+mod sizes;
 mod slowlog;
 mod stats;
 mod tracking;
@@ -23,16 +24,20 @@ pub use pubsub::{PubSub, Published, Topic};
 pub use rates::{Rate, Rates};
 pub use reclaim::{Awaited, Reclaim, Removed};
 pub use saving::Saving;
+pub use sizes::{NO_BUCKET, Sizes};
 pub use slowlog::{Slowlog, SlowlogEntry};
 pub use stats::{CommandStats, ErrorStats, Histogram, Stats, ThreadStats, add};
 pub use tracking::{Tracking, tell_self};
 pub use trouble::DiskTrouble;
 pub use ttl::AverageTtl;
 
+use crate::acl::{self, Users};
 use crate::aof::Rewriting;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{ClientClass, Config};
+use crate::metrics::Metrics;
 use crate::migrate::Mover;
+use crate::native::NativeState;
 use crate::net::listen::Listening;
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
@@ -62,6 +67,8 @@ pub struct Shared {
     pub hasher: KeyHasher,
     /// Commands by name.
     pub registry: &'static Registry,
+    /// Who may do what.
+    pub users: Users,
     /// Connections.
     pub clients: Clients,
     /// Subscriptions.
@@ -102,6 +109,8 @@ pub struct Shared {
     pub mover: Mover,
     /// The snapshot under way.
     pub snapshots: Snapshots,
+    /// What commands of our own share.
+    pub native: NativeState,
     /// Who this process is.
     pub identity: Identity,
     /// Switches that `DEBUG` turns.
@@ -114,6 +123,8 @@ pub struct Shared {
     pub average_ttl: AverageTtl,
     /// The sockets connections come from.
     pub listening: Listening,
+    /// Where figures are served.
+    pub metrics: Metrics,
     /// How readily the kernel kills this process.
     pub oom_score: OomScore,
     /// The program's name as it was called; the process title shows it.
@@ -185,6 +196,8 @@ impl Shared {
         let threads = config.threads().max(1);
         // Commands are never unloaded; a leaked registry lets every thread name them without counting references.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new(renamed)?));
+        let users = Users::new(registry, config.text("requirepass").as_deref());
+        acl::load_configured(&users, &config)?;
         let hasher = KeyHasher::new(random_u64());
         KeyHasher::seed_members(random_u64());
         let identity = Identity {
@@ -199,6 +212,7 @@ impl Shared {
             config,
             hasher,
             registry,
+            users,
             clients: Clients::default(),
             pubsub: PubSub::default(),
             event_stream: EventStream::default(),
@@ -219,20 +233,46 @@ impl Shared {
             saving: Saving::new(clock::unix_ms() / 1000),
             mover: Mover::default(),
             snapshots: Snapshots::default(),
+            native: NativeState::new(SHARDS, threads),
             identity,
             debug: DebugSwitches::default(),
             scripts: Scripts::new(threads),
             shutdown: crate::server::Shutdown::default(),
             listening: Listening::default(),
+            metrics: Metrics::default(),
             oom_score: OomScore::default(),
             program: std::env::args_os().next().unwrap_or_default(),
         };
+        shared.registry.enable_native(shared.config.flag("native-enabled"));
+        let regression_ms = shared.config.number("clock-max-regression-ms");
+        shared.native.clock.regression_max_ms.store(regression_ms, Relaxed);
+        shared.native.configure_ids(&shared.config, &shared.identity);
+        let frozen_ms = shared.config.number("debug-clock-freeze");
+        if frozen_ms > 0 {
+            shared.native.clock.freeze(frozen_ms);
+        }
         shared.event_stream.follow(&shared)?;
         Ok(shared)
     }
 }
 
 impl Shared {
+    /// Sends a line to everyone who monitors.
+    #[cold]
+    pub fn feed_monitors(&self, line: &[u8]) {
+        let hot = self.config.hot();
+        let limit = hot.output_limits.get(ClientClass::Normal).hard_or_never();
+        self.clients.each_monitor(|monitor| {
+            let waiting = monitor.send(line) + monitor.output.load(Relaxed);
+            // Its thread looks at this as well, but may be busy with something else for long.
+            if waiting as u64 >= limit {
+                self.close_for_output(monitor);
+            } else if hot.maxmemory_clients.get() != 0 {
+                self.charge_client(monitor);
+            }
+        });
+    }
+
     /// A client does not read what it asks for: it is closed without another byte, from any thread.
     #[cold]
     pub fn close_for_output(&self, client: &Client) {
@@ -241,9 +281,8 @@ impl Shared {
         }
         self.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
         tracing::warn!(
-            "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
-            client.id,
-            client.addr
+            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            self.describe_client(client)
         );
     }
 }

@@ -145,6 +145,23 @@ impl PubSub {
         names
     }
 
+    /// Connections with a subscription for which `is_wanted` says so. O(all subscriptions).
+    pub fn subscribers_where(&self, is_wanted: impl Fn(Topic, &[u8], &Client) -> bool) -> Vec<Arc<Client>> {
+        let mut found = Vec::new();
+        let mut look = |topic: Topic, channels: &Channels| {
+            for (name, subscribers) in channels {
+                found.extend(alive(subscribers).filter(|client| is_wanted(topic, name, client)).cloned());
+            }
+        };
+        for stripe in &self.stripes {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            look(Topic::Channel, &stripe.channels);
+            look(Topic::ShardChannel, &stripe.shard_channels);
+        }
+        look(Topic::Pattern, &self.patterns.read().unwrap_or_else(PoisonError::into_inner));
+        found
+    }
+
     /// Sends a message to all subscribers of a channel, and for a channel of the common kind to those of the patterns
     /// that match it. O(subscribers + patterns).
     /// The messages are sent once `bells` are rung.
@@ -156,8 +173,9 @@ impl PubSub {
         message: &[u8],
         bells: &mut Bells,
     ) -> Published {
-        let limit = hard_limit(shared.config.hot());
-        let mut fan_out = FanOut { shared, limit, bells, published: Published::default() };
+        let hot = shared.config.hot();
+        let (limit, is_counted) = (hard_limit(hot), hot.maxmemory_clients.get() != 0);
+        let mut fan_out = FanOut { shared, limit, is_counted, bells, published: Published::default() };
         let stripe = self.stripe(channel);
         if topic == Topic::ShardChannel {
             if let Some(subscribers) = stripe.shard_channels.get(channel) {
@@ -258,6 +276,8 @@ fn hard_limit(hot: &Hot) -> usize {
 struct FanOut<'a> {
     shared: &'a Shared,
     limit: usize,
+    /// What connections occupy has a limit.
+    is_counted: bool,
     bells: &'a mut Bells,
     published: Published,
 }
@@ -273,6 +293,9 @@ impl FanOut<'_> {
             // Its thread looks at this as well, but may be busy with something else for long.
             if delivery.waiting.saturating_add(client.output.load(Relaxed)) > self.limit {
                 self.shared.close_for_output(client);
+            }
+            if self.is_counted {
+                self.shared.charge_client(client);
             }
         }
     }

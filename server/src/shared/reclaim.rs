@@ -164,6 +164,11 @@ impl Reclaim {
         self.figures.waiting.load(Relaxed) > WAITING_MAX
     }
 
+    /// Bytes waiting to be freed.
+    pub fn waiting(&self) -> usize {
+        self.figures.waiting.load(Relaxed)
+    }
+
     /// Keys waiting to be freed, of those the user is told about.
     pub fn pending(&self) -> usize {
         self.figures.pending.load(Relaxed)

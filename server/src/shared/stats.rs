@@ -1,9 +1,10 @@
 //! Figures for `INFO`. Each thread writes its own; a reader adds them up.
 
 use super::rates::Rates;
+use crate::clock;
 use dashmap::DashMap;
 use std::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicI64, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, OnceLock};
@@ -141,6 +142,8 @@ pub struct ThreadStats {
     pub expired_by_sweep: AtomicU64,
     /// Members of values that were removed because their time had come: hash fields, members of sets.
     pub expired_members: AtomicU64,
+    /// Keys removed because memory was needed.
+    pub evicted: AtomicU64,
     /// Changes of the keyspace.
     pub changes: AtomicU64,
     /// Bytes received.
@@ -171,6 +174,7 @@ impl ThreadStats {
             expired: AtomicU64::new(0),
             expired_by_sweep: AtomicU64::new(0),
             expired_members: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -200,6 +204,7 @@ impl ThreadStats {
             &self.expired,
             &self.expired_by_sweep,
             &self.expired_members,
+            &self.evicted,
             &self.received,
             &self.sent,
             &self.reads,
@@ -269,6 +274,12 @@ pub struct Stats {
     pub query_buffer_disconnections: AtomicU64,
     /// Connections closed for their output buffer.
     pub output_buffer_disconnections: AtomicU64,
+    /// Since when more memory is in use than `maxmemory` allows: Unix microseconds, 0 when it is not.
+    exceeding_since_us: AtomicI64,
+    /// For how long that was so altogether, until then: microseconds.
+    exceeded_us: AtomicI64,
+    /// Connections closed because all of them together occupied too much.
+    pub evicted_clients: AtomicU64,
     /// Highest memory use seen, bytes.
     pub peak_memory: AtomicUsize,
     /// Memory use when the server had started, bytes.
@@ -293,6 +304,9 @@ impl Stats {
             rejected_connections: AtomicU64::new(0),
             query_buffer_disconnections: AtomicU64::new(0),
             output_buffer_disconnections: AtomicU64::new(0),
+            exceeding_since_us: AtomicI64::new(0),
+            exceeded_us: AtomicI64::new(0),
+            evicted_clients: AtomicU64::new(0),
             peak_memory: AtomicUsize::new(0),
             startup_memory: AtomicUsize::new(0),
             rates: Rates::default(),
@@ -336,9 +350,35 @@ impl Stats {
         self.epoch.fetch_add(1, Relaxed);
         self.errors.reset();
         self.rates.reset();
-        for figure in [&self.connections, &self.rejected_connections] {
+        for figure in [&self.connections, &self.rejected_connections, &self.evicted_clients] {
             figure.store(0, Relaxed);
         }
+        self.exceeded_us.store(0, Relaxed);
+        self.exceeding_since_us.store(0, Relaxed);
+    }
+
+    /// More memory is in use than is allowed, and that cannot be changed at once.
+    #[cold]
+    pub fn exceeds_memory(&self) {
+        let _ = self.exceeding_since_us.compare_exchange(0, clock::unix_us(), Relaxed, Relaxed);
+    }
+
+    /// What is in use is allowed.
+    #[inline]
+    pub fn keeps_to_memory(&self) {
+        if self.exceeding_since_us.load(Relaxed) != 0 {
+            let since = self.exceeding_since_us.swap(0, Relaxed);
+            if since != 0 {
+                self.exceeded_us.fetch_add((clock::unix_us() - since).max(0), Relaxed);
+            }
+        }
+    }
+
+    /// For how long more memory was in use than is allowed, in milliseconds: altogether, and this time.
+    pub fn exceeded_ms(&self) -> (i64, i64) {
+        let since = self.exceeding_since_us.load(Relaxed);
+        let present = if since == 0 { 0 } else { (clock::unix_us() - since).max(0) };
+        ((self.exceeded_us.load(Relaxed) + present) / 1000, present / 1000)
     }
 
     /// The highest memory use so far; never below the present one.

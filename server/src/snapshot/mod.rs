@@ -26,7 +26,7 @@ use tidegate_persistence::disk::directory_of;
 use tidegate_persistence::rdb::{ChunkWriter, Header, SaveError, put_in_place};
 
 /// A taker hands over what it has when it is so many bytes.
-const CHUNK: usize = 32 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Changes wait while so many bytes do, which is more than what stops the walk: so much a snapshot may take.
 const OVERFULL: usize = 60 << 20;
@@ -107,6 +107,9 @@ impl std::fmt::Debug for Request {
 pub struct Snapshots {
     epoch: AtomicU64,
     present: Mutex<Option<Arc<Run>>>,
+    /// Held while a file takes its place, which lasts as long as the old one takes to be freed. Never taken while
+    /// `present` is held.
+    placing: Mutex<()>,
     /// The present one ended.
     ended: Condvar,
     /// There is a present one. Read by every turn of every thread.
@@ -146,6 +149,11 @@ impl Snapshots {
         self.active.load(Relaxed)
     }
 
+    /// Bytes of keys that wait to be written.
+    pub fn waiting(&self) -> usize {
+        if self.is_active() { self.waiting.load(Relaxed) } else { 0 }
+    }
+
     /// True when changes should wait for the disk.
     pub fn is_overfull(&self) -> bool {
         self.is_active() && self.waiting.load(Relaxed) > OVERFULL
@@ -170,13 +178,24 @@ impl Snapshots {
         self.lock().is_none()
     }
 
-    /// Calls off the present snapshot if it is of this kind: its file will not take the place of the old one. Does not wait.
-    /// True when there was one.
+    fn lock_place(&self) -> MutexGuard<'_, ()> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls off the present snapshot if it is of this kind: its file will not take the place of the old one from now on.
+    /// Waits only for one that is about to. True when there was one.
     pub fn cancel(&self, kind: Kind) -> bool {
         let present = self.lock();
-        let run = present.as_ref().filter(|run| run.kind == kind && !run.queue.is_off());
-        // Whoever puts the file in its place looks while holding the same lock.
-        run.inspect(|run| run.queue.turn_off()).is_some()
+        let run = present.as_ref().filter(|run| run.kind == kind);
+        let is_there = run.is_some();
+        let was_wanted = run.filter(|run| !run.queue.is_off()).inspect(|run| run.queue.turn_off()).is_some();
+        drop(present);
+        if is_there {
+            // Whoever puts the file in its place looks while holding this lock. That may be under way although somebody
+            // has called it off already.
+            drop(self.lock_place());
+        }
+        was_wanted
     }
 
     /// Lets the present snapshot fail, whatever it is for: for tests. True when there was one.
@@ -383,7 +402,7 @@ pub fn begin(shared: &Arc<Shared>, hold: &mut Hold<'_>, request: Request) -> Res
 
 /// Puts a written file in its place, unless it was called off.
 fn finish(shared: &Shared, run: &Run, written: Result<u64, Failure>) -> Result<u64, Failure> {
-    let present = shared.snapshots.lock();
+    let placing = shared.snapshots.lock_place();
     let result = written.and_then(|size| {
         if run.queue.is_off() {
             return Err(Failure::Cancelled);
@@ -395,7 +414,7 @@ fn finish(shared: &Shared, run: &Run, written: Result<u64, Failure>) -> Result<u
         // It may not even have come into being.
         let _ = shared.disk.remove(&run.temporary);
     }
-    drop(present);
+    drop(placing);
     match result {
         Err(Failure::Cancelled) if run.is_killed.load(Relaxed) => Err(Failure::Killed),
         result => result,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tidegate_persistence::rdb::Chunk;
 
 /// The walk stops while so many bytes wait. What users change meanwhile is still taken.
-const WAITING_MAX: usize = 24 << 20;
+const WAITING_MAX: usize = 4 << 20;
 /// So many bytes of a large value may wait, whatever else does: who writes it wants nothing else.
 const PARTS_MAX: usize = 4 << 20;
 
@@ -69,12 +69,15 @@ impl Queue {
 
     /// Adds keys, however many wait.
     pub(super) fn put(&self, chunk: Chunk) {
+        let mut waiting = self.lock();
         if self.is_off() {
             return;
         }
+        // With the lock: what is thrown away is not counted any more.
         let size = self.size.fetch_add(chunk.size(), Relaxed) + chunk.size();
         self.size_max.fetch_max(size, Relaxed);
-        self.lock().chunks.push_back(chunk);
+        waiting.chunks.push_back(chunk);
+        drop(waiting);
         self.came.notify_one();
     }
 

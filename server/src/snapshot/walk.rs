@@ -12,11 +12,18 @@ use tidegate_persistence::rdb::{ChunkWriter, Header, SaveError, Saver, put_large
 
 /// How long a shard is held at once, in nanoseconds: a few segments. Whoever wants it meanwhile still spins for it.
 const SLICE_NANOS: u64 = 10_000;
-/// How long nothing is held after that while clients ask for something. A thread that sleeps so often is hardly ever
-/// interrupted by the kernel while it holds a shard, for which everybody would wait some milliseconds.
-const REST: Duration = Duration::from_micros(20);
-/// How exactly the kernel is to end that, in nanoseconds: usually it takes the liberty of 50 microseconds.
+/// How long a thread of a snapshot sleeps while clients ask for something, as a multiple of what it has worked since it
+/// slept last. On a core that is shared with a worker so much is what others notice; and a thread that sleeps so often is
+/// hardly ever interrupted by the kernel while it holds a shard, for which everybody would wait some milliseconds.
+const REST_TIMES: u32 = 5;
+/// It sleeps no longer than this: it may have been interrupted while it worked.
+const REST_MAX: Duration = Duration::from_micros(500);
+/// How exactly the kernel is to end a sleep, in nanoseconds: usually it takes the liberty of 50 microseconds.
 const REST_SLACK: Option<NonZeroU64> = NonZeroU64::new(1_000);
+/// Whoever writes does not rest while so many bytes wait.
+const HASTE: usize = 16 << 20;
+/// How nice whoever writes is: with this, a core that is busy otherwise gives it a quarter.
+const NICE: i32 = 5;
 /// How often the log tells how far a long snapshot is.
 const TOLD_EVERY_MS: i64 = 10_000;
 /// Values of more heap bytes than this are no part of a chunk.
@@ -26,6 +33,8 @@ const LARGE: usize = 64 * 1024;
 pub(super) fn work(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Result<u64, Failure> {
     std::thread::scope(|scope| {
         let write = || {
+            // For Linux a thread is a process here. Where it is not allowed, it costs its core more.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
             let result = write(shared, run, header, libraries);
             if result.is_err() {
                 run.queue.turn_off();
@@ -43,14 +52,43 @@ pub(super) fn work(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u
     })
 }
 
+/// Sleeping while clients ask for something.
+struct Courtesy<'s> {
+    shared: &'s Shared,
+    /// What was read from clients before.
+    reads: u64,
+    clock: Stopwatch,
+    /// When it slept last.
+    woke: u64,
+}
+
+impl<'s> Courtesy<'s> {
+    /// For the present thread, from here on.
+    fn new(shared: &'s Shared) -> Self {
+        // If the kernel does not want to, it takes longer.
+        let _ = rustix::thread::set_current_timer_slack(REST_SLACK);
+        let clock = Stopwatch::default();
+        let woke = clock.ticks();
+        Courtesy { shared, reads: 0, clock, woke }
+    }
+
+    /// Sleeps if something was read since the last time.
+    fn rest(&mut self) {
+        let reads = self.shared.stats.total(|thread| &thread.reads);
+        if std::mem::replace(&mut self.reads, reads) != reads {
+            let worked = Duration::from_nanos(self.clock.nanos(self.woke, self.clock.ticks()));
+            std::thread::sleep(worked.saturating_mul(REST_TIMES).min(REST_MAX));
+        }
+        self.woke = self.clock.ticks();
+    }
+}
+
 fn walk(shared: &Shared, run: &Run, compress: bool) {
     // What any other thread takes is taken because somebody changes it.
     let _ = run.walker.set(std::thread::current().id());
     let mut open: Vec<u16> = (0..shared.shards.len() as u16).collect();
     let clock = Stopwatch::default();
-    // If the kernel does not want to, it takes longer.
-    let _ = rustix::thread::set_current_timer_slack(REST_SLACK);
-    let mut reads = 0;
+    let mut courtesy = Courtesy::new(shared);
     let mut told_ms = clock::unix_ms();
     // Keys that it has rested for.
     let mut rested = 0;
@@ -59,10 +97,7 @@ fn walk(shared: &Shared, run: &Run, compress: bool) {
         open.retain(|&shard| {
             run.queue.wait_for_room();
             let goes_on = visit(shared, run, shard, compress, &clock, &mut rested);
-            let reads_now = shared.stats.total(|thread| &thread.reads);
-            if std::mem::replace(&mut reads, reads_now) != reads_now {
-                std::thread::sleep(REST);
-            }
+            courtesy.rest();
             goes_on
         });
         take_rest(run, compress);
@@ -193,6 +228,7 @@ fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Re
         saver.database(db, keys, deadlines);
     }
     let mut written = 0;
+    let mut courtesy = Courtesy::new(shared);
     while let Some(item) = run.queue.take() {
         let keys = match item {
             Item::Chunk(chunk) => {
@@ -216,6 +252,9 @@ fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Re
             return Err(Failure::Disk(failure));
         }
         written += keys;
+        if run.queue.size() < HASTE {
+            courtesy.rest();
+        }
     }
     if run.queue.is_off() {
         return Err(Failure::Cancelled);

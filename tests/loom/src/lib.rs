@@ -133,6 +133,34 @@ macro_rules! variant {
                 });
             }
 
+            /// Two threads change the same shard and journal what they made of it: within the hold the journal says in which
+            /// order that was.
+            pub fn journaling(is_late: bool) {
+                explore("journaling", None, move || {
+                    let (shards, guarded) = setting(&[0]);
+                    let journal = Arc::new(loom::sync::Mutex::new(Vec::new()));
+                    let change = {
+                        let (shards, guarded, journal) =
+                            (Arc::clone(&shards), Arc::clone(&guarded), Arc::clone(&journal));
+                        move || {
+                            let hold = shards.hold_one(0);
+                            guarded.add(0, 1);
+                            let made = guarded.get(0);
+                            let mut hold = Some(hold);
+                            if is_late {
+                                hold = None;
+                            }
+                            journal.lock().unwrap().push(made);
+                            drop(hold);
+                        }
+                    };
+                    let other = thread::spawn(change.clone());
+                    change();
+                    other.join().unwrap();
+                    assert_eq!(*journal.lock().unwrap(), [1, 2], "the journal has another order");
+                });
+            }
+
             /// Two threads try while a third holds: who gets the shard sees all of what was done, who does not leaves it
             /// held.
             pub fn attempts() {
@@ -262,6 +290,17 @@ variant!(no_way_given);
 #[test]
 fn a_shard_is_held_by_one_thread() {
     faithful::exclusion();
+}
+
+#[test]
+fn the_journal_has_the_order_of_the_holds() {
+    faithful::journaling(false);
+}
+
+#[test]
+#[should_panic(expected = "the journal has another order")]
+fn journaling_after_the_release_is_caught() {
+    faithful::journaling(true);
 }
 
 #[test]

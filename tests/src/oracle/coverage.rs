@@ -79,7 +79,7 @@ impl Coverage {
     pub fn note(&mut self, steps: &[Step]) {
         for step in steps {
             match &step.action {
-                Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) => {
+                Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) | Action::Scene(ops, _) => {
                     for op in ops {
                         self.note_op(op);
                     }

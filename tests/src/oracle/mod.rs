@@ -9,6 +9,7 @@ pub mod families;
 pub mod generate;
 pub mod pair;
 pub mod payload;
+pub mod scene;
 pub mod shrink;
 pub mod state;
 pub mod step;

@@ -8,7 +8,8 @@ use hashbrown::HashSet;
 
 use super::allow::AllowList;
 use super::compare::{Compare, accepts_exec};
-use super::step::{Action, Arg, Op, Scan, Step};
+use super::scene;
+use super::step::{Action, Arg, Op, Part, Scan, Step, parts};
 use crate::clock::wait_until;
 use crate::resp::{Escaped, Reply, RespClient, encode_command};
 use crate::server::TestServer;
@@ -78,6 +79,9 @@ pub struct Pair {
     pub tolerated: u64,
 }
 
+/// What came to a connection.
+type Frames = Vec<Vec<u8>>;
+
 /// A reply may take this long before it counts as missing; the shorter one is for shrinking such a case.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 pub const SHORT_PATIENCE: Duration = Duration::from_millis(300);
@@ -91,7 +95,8 @@ impl Pair {
         allow: AllowList,
         mutant: Option<Mutant>,
     ) -> io::Result<Self> {
-        let servers = [TestServer::start(reference, &[])?, TestServer::start(target, &[])?];
+        let options = ["--enable-debug-command", "yes"];
+        let servers = [TestServer::start(reference, &options)?, TestServer::start(target, &options)?];
         let mut pair = Self {
             servers,
             conns: Vec::new(),
@@ -140,6 +145,9 @@ impl Pair {
                 &["FUNCTION", "FLUSH"],
                 &["SCRIPT", "FLUSH"],
                 &["CONFIG", "SET", "maxmemory-policy", "noeviction"],
+                &["CONFIG", "SET", "notify-keyspace-events", ""],
+                // Who hears of keys hears of those whose time has come at some moment; without this, when they are met.
+                &["DEBUG", "SET-ACTIVE-EXPIRE", "0"],
             ] {
                 side.send(command)?;
                 side.read_raw()?;
@@ -251,7 +259,62 @@ impl Pair {
             Action::Scan(scan) => self.scan(step.conn, scan),
             Action::Close(ops) => self.run_closing(step.conn, ops, step.conn),
             Action::Kill(ops, victim) => self.run_closing(step.conn, ops, *victim),
+            Action::Scene(ops, list) => self.run_scene(ops, list),
         }
+    }
+
+    /// Everything that comes to a connection is read by asking for an echo of a word that nothing else holds.
+    fn run_scene(&mut self, ops: &[Op], list: &[Part]) -> Result<(), Difference> {
+        let mut conns: Vec<usize> = list.iter().map(|part| part.conn).collect();
+        conns.sort_unstable();
+        conns.dedup();
+        for conn in &conns {
+            self.send_both_and_judge(*conn, &Op::line("RESET"))?;
+        }
+        for (number, (conn, ops)) in parts(ops, list).enumerate() {
+            let marker = format!("marker-{number}");
+            let ping = Op::line(&format!("PING {marker}"));
+            // Replies and what is sent on the way to them come first; then the others have theirs.
+            let others = conns.iter().copied().filter(|other| *other != conn);
+            let order: Vec<usize> = std::iter::once(conn).chain(others).collect();
+            let mut came: [Vec<Frames>; 2] = [Vec::new(), Vec::new()];
+            for (side, came) in came.iter_mut().enumerate() {
+                for at in &order {
+                    let ops = if *at == conn { ops } else { &[] };
+                    let last = ops.last().unwrap_or(&ping);
+                    self.send(*at, side, ops.iter().chain([&ping]))
+                        .map_err(|error| lost(last, &error, side))?;
+                    let mut frames = Vec::new();
+                    loop {
+                        let frame = self.read(*at, side, last)?;
+                        if scene::is_echo(&frame, marker.as_bytes()) {
+                            break;
+                        }
+                        frames.push(frame);
+                    }
+                    came.push(frames);
+                }
+            }
+            let [a, b] = came;
+            for ((at, a), b) in order.iter().zip(&a).zip(&b) {
+                if scene::accepts(ops, a, b) {
+                    self.tolerated += u64::from(a != b);
+                    continue;
+                }
+                let command: Vec<String> = ops.iter().map(ToString::to_string).collect();
+                let (reference, target) =
+                    (Escaped(&a.concat()).to_string(), Escaped(&b.concat()).to_string());
+                let command = format!("{} (what came to c{at})", command.join(" ; "));
+                let name = ops.last().map(Op::name).unwrap_or_default();
+                return Err(Difference { command, name, reference, target, stored: false });
+            }
+        }
+        // Redis remembers for a client what it read in an earlier time of tracking, and tells it again in the next one.
+        for conn in &conns {
+            self.send_both_and_judge(*conn, &Op::line("RESET"))?;
+            self.conns[*conn] = self.connect().map_err(|error| lost(&Op::line("HELLO"), &error, 1))?;
+        }
+        Ok(())
     }
 
     fn run_closing(&mut self, conn: usize, ops: &[Op], victim: usize) -> Result<(), Difference> {

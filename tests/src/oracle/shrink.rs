@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pair::{Difference, PATIENCE, Pair, SHORT_PATIENCE};
 use super::state;
-use super::step::Step;
+use super::step::{Action, Step};
 use crate::clock;
 
 /// The smallest sequence found and the difference it ends in.
@@ -34,6 +34,7 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>]) -> Option<Shrun
         pair.patience = SHORT_PATIENCE;
     }
     let shrunk = drop_steps(pair, &steps[..used], keys, difference);
+    let shrunk = drop_parts(pair, shrunk, keys);
     pair.patience = PATIENCE;
     Some(shrunk)
 }
@@ -66,6 +67,30 @@ fn drop_steps(pair: &mut Pair, steps: &[Step], keys: &[Vec<u8>], mut difference:
         let widest = if shorter { chunk.min(steps.len() / 2) } else { chunk / 2 };
         chunk = widest.max(1);
     }
+}
+
+/// Drops parts of the scene that the steps end in.
+fn drop_parts(pair: &mut Pair, mut shrunk: Shrunk, keys: &[Vec<u8>]) -> Shrunk {
+    let start = clock::now();
+    let mut at = 0;
+    while let Some(Step { conn, action: Action::Scene(ops, list) }) = shrunk.steps.last()
+        && at < list.len()
+        && start.elapsed() < TIME_MAX
+    {
+        let first: usize = list[..at].iter().map(|part| part.count).sum();
+        let (mut fewer, mut shorter) = (ops.clone(), list.clone());
+        fewer.drain(first..first + list[at].count);
+        shorter.remove(at);
+        let mut steps = shrunk.steps[..shrunk.steps.len() - 1].to_vec();
+        steps.push(Step { conn: *conn, action: Action::Scene(fewer, shorter) });
+        match replay(pair, &steps, keys) {
+            Some((used, difference)) if used == steps.len() && similar(&difference, &shrunk.difference) => {
+                shrunk = Shrunk { steps, difference };
+            }
+            _ => at += 1,
+        }
+    }
+    shrunk
 }
 
 /// A lost connection must stay one: otherwise shrinking a crash could end in some other difference.

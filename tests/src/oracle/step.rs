@@ -111,6 +111,27 @@ pub enum Action {
     Close(Vec<Op>),
     /// Commands which make the server close another connection; that one is opened again on both sides.
     Kill(Vec<Op>, usize),
+    /// Commands of several connections that may send each other something: see [`Part`].
+    Scene(Vec<Op>, Vec<Part>),
+}
+
+/// The next few commands of a scene: one connection sends them together. After that, everything that came to any
+/// connection of the scene is compared. Before and after a scene its connections are as good as new.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub conn: usize,
+    /// How many of the scene's commands.
+    pub count: usize,
+}
+
+/// The parts of a scene with their commands.
+pub fn parts<'s>(ops: &'s [Op], parts: &'s [Part]) -> impl Iterator<Item = (usize, &'s [Op])> {
+    let mut rest = ops;
+    parts.iter().map(move |part| {
+        let (these, others) = rest.split_at(part.count);
+        rest = others;
+        (part.conn, these)
+    })
 }
 
 /// A command that is called with cursor after cursor.
@@ -148,7 +169,7 @@ impl Step {
     /// The commands of the step, for counting and filtering.
     pub fn ops(&self) -> &[Op] {
         match &self.action {
-            Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) => ops,
+            Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) | Action::Scene(ops, _) => ops,
             Action::Scan(_) => &[],
         }
     }
@@ -164,6 +185,12 @@ impl fmt::Display for Step {
         match &self.action {
             Action::Scan(scan) => {
                 write!(f, "c{}> (whole iteration) {}", self.conn, Op::exact(scan.page(b"0")))?;
+            }
+            Action::Scene(ops, list) => {
+                f.write_str("(scene)")?;
+                for (conn, ops) in parts(ops, list) {
+                    ops.iter().try_for_each(|op| write!(f, "\n    c{conn}> {op}"))?;
+                }
             }
             Action::Run(ops) | Action::Close(ops) | Action::Kill(ops, _) => {
                 for (index, op) in ops.iter().enumerate() {

@@ -1,18 +1,34 @@
 //! One shard's part of all databases.
 
 use super::hash::KeyHasher;
+use super::leases::Leases;
 use super::table::{Loan, Original, Step, Table, Taker};
 
 /// The tables of one shard, one per database.
 #[derive(Debug)]
 pub struct Databases {
     tables: Box<[Table]>,
+    /// Who may fill keys of a cache.
+    leases: Leases,
 }
 
 impl Databases {
     /// `count` empty databases.
     pub fn new(count: usize, hasher: &KeyHasher) -> Self {
-        Databases { tables: (0..count).map(|_| Table::new(hasher.clone())).collect() }
+        let tables = (0..count).map(|_| Table::new(hasher.clone())).collect();
+        Databases { tables, leases: Leases::default() }
+    }
+
+    /// Who may fill keys of a cache.
+    #[inline]
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn leases_mut(&mut self) -> &mut Leases {
+        &mut self.leases
     }
 
     /// Number of databases.

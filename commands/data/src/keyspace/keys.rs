@@ -4,20 +4,23 @@
 //! Expiry is exact here: a key whose deadline has passed is never seen, and (where this server may decide so) is
 //! deleted at the first touch, before the command looks at it.
 
+use super::access::Access;
 use super::databases::Databases;
 use super::key::Key;
 use super::log::{EventClass, KeyLog, Touched};
 use super::record::{Record, ValueRef};
-use super::table::{Entry, Table};
+use super::table::{Entry, Place, Table};
 use crate::types::string::{INT_LEN_MAX, encoding_of, parse_int};
-use crate::value::{StringEncoding, Value, WrongType};
+use crate::value::{StringEncoding, TypeCode, Value, WrongType};
 
 mod collections;
+mod natives;
 mod strings;
 mod whole;
 
 use collections::Filtered;
 pub use collections::Write;
+pub use natives::Put;
 pub use whole::KeyspaceCursor;
 
 /// The shards' data that is held, by shard number in ascending order.
@@ -63,91 +66,6 @@ impl Held<'_> {
             }
             Held::None => unreachable!("a command without keys has no key to look up"),
         }
-    }
-}
-
-/// Largest value of the seconds clock of accesses.
-const CLOCK_MAX: u32 = (1 << 24) - 1;
-
-/// How an access is remembered in the record, for `OBJECT IDLETIME`, `OBJECT FREQ` and eviction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// `CLIENT NO-TOUCH`, or a command that only looks from outside (`TTL`, `TYPE`, `OBJECT`).
-    Untouched,
-    /// Seconds clock, 24 bits.
-    Lru(u32),
-    /// Redis' LFU word: minutes (16 bits) and a logarithmic counter (8 bits). The update is decided with this
-    /// random number.
-    Lfu {
-        /// The present minute, 16 bits.
-        minute: u32,
-        /// A random number in `0..=u32::MAX`.
-        luck: u32,
-        /// `lfu-log-factor`
-        log_factor: u32,
-        /// `lfu-decay-time` in minutes; 0 never decays.
-        decay_minutes: u32,
-    },
-}
-
-/// The initial LFU counter of a new key: it is not evicted before it had a chance.
-pub const LFU_INITIAL: u32 = 5;
-
-impl Access {
-    /// The access word of a record that is accessed now, given its old word.
-    pub fn next(self, old: u32) -> u32 {
-        match self {
-            Access::Untouched => old,
-            Access::Lru(clock) => clock,
-            Access::Lfu { minute, luck, log_factor, .. } => {
-                let counter = self.frequency(old);
-                let base = counter.saturating_sub(LFU_INITIAL);
-                let chance = 1.0 / f64::from(base * log_factor + 1);
-                let won = f64::from(luck) / f64::from(u32::MAX) < chance;
-                let counter = if won { (counter + 1).min(255) } else { counter };
-                (minute << 8) | counter
-            }
-        }
-    }
-
-    /// The access word of a record that is created now.
-    pub fn initial(self) -> u32 {
-        match self {
-            Access::Untouched => 0,
-            Access::Lru(clock) => clock,
-            Access::Lfu { minute, .. } => (minute << 8) | LFU_INITIAL,
-        }
-    }
-
-    /// The access word of a record that comes from elsewhere, used `idle_s` seconds ago or with this LFU counter,
-    /// whichever counts under the present policy.
-    pub fn restored(self, idle_s: Option<u64>, frequency: Option<u8>) -> u32 {
-        match (self, idle_s, frequency) {
-            (Access::Lfu { minute, .. }, _, Some(frequency)) => minute << 8 | u32::from(frequency),
-            (Access::Lru(clock), Some(idle_s), _) => {
-                // The clock wraps; what lies before its start is the end of its last round. Idle times longer than a
-                // round come out as something, the same as in Redis.
-                let idle_s = (idle_s as i64).wrapping_mul(1000) / 1000;
-                let then = i64::from(clock).wrapping_sub(idle_s);
-                let then = if then < 0 { then.wrapping_add(CLOCK_MAX.into()) } else { then };
-                then as u32 & CLOCK_MAX
-            }
-            _ => self.initial(),
-        }
-    }
-
-    /// Seconds since the last access, at most what 24 bits hold. Meaningful under LRU only.
-    pub fn idle_s(self, word: u32) -> u32 {
-        let Access::Lru(clock) = self else { return 0 };
-        if clock >= word { clock - word } else { clock + (CLOCK_MAX - word) }
-    }
-
-    /// The LFU counter after decay. Meaningful under LFU only.
-    pub fn frequency(self, old: u32) -> u32 {
-        let Access::Lfu { minute, decay_minutes, .. } = self else { return old & 0xff };
-        let elapsed = minute.wrapping_sub(old >> 8) & 0xffff;
-        let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);
-        (old & 0xff).saturating_sub(periods)
     }
 }
 
@@ -258,6 +176,41 @@ impl<'a> Keys<'a> {
         self.held.get(key.shard()).table_mut(self.db)
     }
 
+    /// Where the key stands, after what is due was deleted, the key or members of its value. Looked for once, unless
+    /// something was. A key whose deletion is not for us to decide stands where it did, and `false` says so.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    fn found(&mut self, key: Key) -> (Option<Place>, bool) {
+        let now_ms = self.rules.now_ms;
+        let table = self.table(key);
+        let place = table.place(key.hash(), key.bytes());
+        let is_due = table.deadlines_len() > 0
+            && place.is_some_and(|place| {
+                table.record_at(place).deadline_ms().is_some_and(|deadline| now_ms > deadline)
+            });
+        if is_due { self.found_due(key) } else { (place, true) }
+    }
+
+    #[cold]
+    fn found_due(&mut self, key: Key) -> (Option<Place>, bool) {
+        let is_alive = self.alive_now(key);
+        (self.table(key).place(key.hash(), key.bytes()), is_alive)
+    }
+
+    /// The entry of the key, after what is due was deleted.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    fn entry(&mut self, key: Key) -> Entry<'_> {
+        let (place, _) = self.found(key);
+        self.table(key).entry_at(key.hash(), place)
+    }
+
     /// Deletes what is due, the key or members of its value; true when the key may be seen (if it exists at all).
     #[inline]
     fn alive(&mut self, key: Key) -> bool {
@@ -282,6 +235,9 @@ impl<'a> Keys<'a> {
     #[cold]
     fn delete_expired(&mut self, key: Key) {
         if let Some(record) = self.take_record(key) {
+            if record.type_code() == TypeCode::Lock {
+                self.event(EventClass::Module, "lock.expired", key);
+            }
             self.log.discard(record);
             let expired = self.touched(key);
             self.log.expired.push(expired);
@@ -334,7 +290,7 @@ impl<'a> Keys<'a> {
 
     /// The record of `key` for a command that asks about it from outside (`TTL`, `TYPE`): counted, but no access.
     pub fn inspect(&mut self, key: Key) -> Option<&Record> {
-        self.lookup(key, Access::Untouched, Notice::Announced)
+        self.lookup(key, Access::NONE, Notice::Announced)
     }
 
     /// The record of `key` for a command that is about to write it: an access, but neither hit nor miss.
@@ -346,7 +302,7 @@ impl<'a> Keys<'a> {
 
     /// As [`Keys::inspect`], but a miss is not announced as an event: `OBJECT`.
     pub fn inspect_silently(&mut self, key: Key) -> Option<&Record> {
-        self.lookup(key, Access::Untouched, Notice::Counted)
+        self.lookup(key, Access::NONE, Notice::Counted)
     }
 
     #[expect(
@@ -355,12 +311,16 @@ impl<'a> Keys<'a> {
     )]
     #[inline(always)]
     fn lookup(&mut self, key: Key, access: Access, notice: Notice) -> Option<&Record> {
-        let is_due = self.table(key).deadlines_len() > 0 && !self.alive_now(key);
-        let table = self.held.get(key.shard()).table(self.db);
-        let record = if is_due { None } else { table.get(key.hash(), key.bytes()) };
+        let record = if self.table(key).deadlines_len() == 0 {
+            self.held.get(key.shard()).table(self.db).get(key.hash(), key.bytes())
+        } else {
+            let (place, is_alive) = self.found(key);
+            let table = self.held.get(key.shard()).table(self.db);
+            place.filter(|_| is_alive).map(|place| table.record_at(place))
+        };
         if let Some(record) = record {
             let old = record.access();
-            let word = access.next(old);
+            let word = if notice == Notice::Unnoticed { access.next(old) } else { access.seen(old) };
             if word != old {
                 record.set_access(word);
             }
@@ -392,7 +352,7 @@ impl<'a> Keys<'a> {
 
     /// The record of `key` unless its time has come. Neither counted nor an access.
     pub fn peek(&mut self, key: Key) -> Option<&Record> {
-        self.lookup(key, Access::Untouched, Notice::Unnoticed)
+        self.lookup(key, Access::NONE, Notice::Unnoticed)
     }
 
     /// True when the key exists and its time has not come. Neither counted nor an access.
@@ -405,10 +365,10 @@ impl<'a> Keys<'a> {
     /// Stores a string at `key`, whatever was there before. Returns true when the key is new.
     #[inline]
     pub fn set_string(&mut self, key: Key, value: StringValue, expiry: Expiry) -> bool {
-        self.alive(key);
+        let (place, _) = self.found(key);
         self.touch(key);
         let access = self.rules.access;
-        match self.table(key).entry(key.hash(), key.bytes()) {
+        match self.table(key).entry_at(key.hash(), place) {
             Entry::Occupied(mut entry) => {
                 if let (StringValue::Bytes(bytes, encoding), Expiry::Clear) = (value, expiry)
                     && entry.overwrite_bytes(bytes, encoding, access)
@@ -456,9 +416,8 @@ impl<'a> Keys<'a> {
         key: Key,
         change: impl FnOnce(Option<ValueRef>) -> Result<i64, E>,
     ) -> Result<i64, E> {
-        self.alive(key);
         let access = self.rules.access;
-        let (value, is_new) = match self.table(key).entry(key.hash(), key.bytes()) {
+        let (value, is_new) = match self.entry(key) {
             Entry::Occupied(mut entry) => {
                 let record = entry.record();
                 let (word, deadline) = (access.next(record.access()), record.expiry_ms());
@@ -564,10 +523,10 @@ impl<'a> Keys<'a> {
     /// (see [`Record::with_key`]).
     pub fn put(&mut self, key: Key, record: Record) {
         debug_assert_eq!(record.key(), key.bytes(), "a record carries its key's name");
-        self.alive(key);
+        let (place, _) = self.found(key);
         self.touch(key);
         let table = self.held.get(key.shard()).table_mut(self.db);
-        match table.entry(key.hash(), key.bytes()) {
+        match table.entry_at(key.hash(), place) {
             Entry::Occupied(mut entry) => {
                 let old = entry.replace(record);
                 self.log.discard(old);
@@ -581,10 +540,11 @@ impl<'a> Keys<'a> {
 
     /// Sets or clears the deadline (Unix milliseconds). False when there is no such key.
     pub fn set_expiry(&mut self, key: Key, deadline: Option<i64>) -> bool {
-        if !self.alive(key) {
+        let (place, is_alive) = self.found(key);
+        if !is_alive {
             return false;
         }
-        let changed = match self.table(key).entry(key.hash(), key.bytes()) {
+        let changed = match self.table(key).entry_at(key.hash(), place) {
             Entry::Occupied(mut entry) => {
                 entry.set_expiry(deadline);
                 true

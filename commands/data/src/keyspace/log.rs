@@ -172,6 +172,8 @@ pub struct KeyLog {
     pub expired_members: Vec<ExpiredMembers>,
     /// Keys that changed, in order, possibly more than once.
     pub touched: Vec<Touched>,
+    /// Keys whose state the journal hears of later: see `native-soft-flush-ms`.
+    pub soft: Vec<Touched>,
     /// Keys that changed in a way of which only those hear who wait for them.
     pub noted: Vec<Touched>,
     /// Events, in order.
@@ -209,6 +211,7 @@ impl KeyLog {
             | self.expired_members.len()
             | self.touched.len()
             | self.noted.len()
+            | self.soft.len()
             | self.events.len()
             | self.whole_databases.len();
         recorded == 0
@@ -231,6 +234,7 @@ impl KeyLog {
         empty(&mut self.expired_members);
         empty(&mut self.touched);
         empty(&mut self.noted);
+        empty(&mut self.soft);
         empty(&mut self.events);
         self.whole_databases.clear();
     }

@@ -41,16 +41,19 @@
 //!
 //! Above the table:
 //!
+//! * `access`: what a record remembers of its use.
 //! * `key`: a key as a capability.
 //! * `databases`: one shard's part of all databases.
 //! * `keys`: the view a command gets; exact expiry.
 //! * `log`: what a command did, for settling.
 
+mod access;
 mod databases;
 mod directory;
 mod hash;
 mod key;
 mod keys;
+mod leases;
 mod log;
 mod name;
 mod record;
@@ -61,11 +64,13 @@ mod table;
 mod tests;
 mod view;
 
+pub use access::{AGED_EVERY_S, Access, LFU_INITIAL, Moment};
 pub use databases::Databases;
 pub use directory::DirectoryHint;
 pub use hash::{KeyHasher, hash_tag, slot};
 pub use key::Key;
-pub use keys::{Access, Expiry, Held, Keys, KeyspaceCursor, LFU_INITIAL, Rules, StringValue, Write};
+pub use keys::{Expiry, Held, Keys, KeyspaceCursor, Put, Rules, StringValue, Write};
+pub use leases::{Lease, Leases};
 pub use log::{Event, EventClass, EventClasses, ExpiredMembers, KeyLog, Reclaim, Touched};
 pub(crate) use name::RecordName;
 pub(crate) use record::shrink_to_class;
@@ -73,7 +78,7 @@ pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class
 pub use scan::ScanCursor;
 pub(crate) use segment::prefetch;
 pub use table::{
-    BoxedMut, Contents, Due, Entry, Left, Loan, Members, OccupiedEntry, Original, Orphan, Step, Table, Taken,
-    Taker, VacantEntry,
+    BoxedMut, Contents, Due, Entry, Eviction, Left, Loan, Members, OccupiedEntry, Order, Original, Orphan,
+    Step, Table, Taken, Taker, Threshold, VacantEntry,
 };
 pub use view::View;

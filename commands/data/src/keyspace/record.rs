@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0       access clock (24 bits) and key length (8 bits, 255: long form)     one atomic word
-//! 4       type (4 bits), form (4 bits), flags (8 bits), inline length (16 bits)
+//! 4       type (5 bits), form (3 bits), flags (8 bits), inline length (16 bits)
 //! 8       expiry, unix time in ms, if EXPIRY
 //! +8      key length, if LONG_KEY
 //! +8      integer or pointer to a boxed `Value`, if WORD
@@ -64,6 +64,10 @@ const ALIGN: usize = 8;
 const EXPIRY: u8 = 1;
 const LONG_KEY: u8 = 2;
 const WORD: u8 = 4;
+
+/// The type is in the lower bits of its byte, the form above.
+const TYPE_MASK: u8 = 0x1f;
+const FORM_SHIFT: u32 = 5;
 
 /// Key lengths from here on are stored in a word of their own.
 const LONG_KEY_LEN: usize = 255;
@@ -328,7 +332,7 @@ impl Record {
 
     #[inline]
     pub fn type_code(&self) -> TypeCode {
-        TypeCode::from_code(self.head() as u8 & 0x0f).expect("only codes of types are written")
+        TypeCode::from_code(self.head() as u8 & TYPE_MASK).expect("only codes of types are written")
     }
 
     /// When the key expires, as unix time in ms.
@@ -459,6 +463,32 @@ impl Record {
         let mut record = self.without_value(expiry_ms, false, bytes.len());
         record.put_bytes(bytes, Form::Packed, code);
         record
+    }
+
+    /// Overwrites a small value that expires by another of the same size and type, and its expiry: what it was before, or `None`,
+    /// and nothing done, for any other record.
+    #[inline]
+    pub fn overwrite_packed(&mut self, code: TypeCode, bytes: &[u8], expiry_ms: i64) -> Option<i64> {
+        let shape = self.shape();
+        let is_such = self.form() == Form::Packed && self.type_code() == code;
+        if !is_such || shape.flags & EXPIRY == 0 || shape.inline_len != bytes.len() {
+            return None;
+        }
+        let old_ms = self.expiry_ms();
+        self.put_expiry(Some(expiry_ms));
+        // SAFETY: `inline_len` bytes follow the key, and `bytes` does not overlap with what is borrowed mutably.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.inline_start(shape), bytes.len()) };
+        old_ms
+    }
+
+    /// The bytes of a small value inside its record, to be changed in place.
+    pub fn packed_mut(&mut self) -> Option<&mut [u8]> {
+        if self.form() != Form::Packed {
+            return None;
+        }
+        let shape = self.shape();
+        // SAFETY: `inline_len` initialised bytes follow the key; `&mut self` makes the borrow exclusive.
+        Some(unsafe { slice::from_raw_parts_mut(self.inline_start(shape), shape.inline_len) })
     }
 
     /// The same key with a boxed value.
@@ -663,7 +693,7 @@ impl Record {
     }
 
     fn put_form(&mut self, form: Form, code: TypeCode) {
-        self.put_head(self.head() & !0xff | (form as u32) << 4 | code as u32);
+        self.put_head(self.head() & !0xff | (form as u32) << FORM_SHIFT | code as u32);
     }
 
     #[inline]
@@ -682,7 +712,7 @@ impl Record {
 
     #[inline]
     fn form(&self) -> Form {
-        match self.head() >> 4 & 0x0f {
+        match self.head() >> FORM_SHIFT & 0x07 {
             0 => Form::Int,
             1 => Form::Embstr,
             2 => Form::Raw,

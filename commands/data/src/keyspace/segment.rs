@@ -18,7 +18,8 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
-    ptr, slice,
+    ptr::{self, NonNull},
+    slice,
 };
 
 use super::record::Record;
@@ -84,7 +85,7 @@ pub(super) struct SegmentRef<'a> {
 
 impl<'a> SegmentRef<'a> {
     /// All records, in no particular order.
-    pub(super) fn records(self) -> impl Iterator<Item = &'a Record> {
+    pub(super) fn records(self) -> impl Iterator<Item = &'a Record> + Clone {
         self.buckets.iter().flat_map(|bucket| bucket.slots.iter().flatten())
     }
 
@@ -193,6 +194,22 @@ pub(super) fn find(buckets: &[Bucket], tag: u16, key: &[u8]) -> Option<Position>
             found &= found - 1;
         }
         // An empty last slot ends the probe.
+        slots[BUCKET_SLOTS - 1].as_ref()?;
+        bucket = following(bucket, buckets.len());
+    }
+    None
+}
+
+/// Finds the record at an address, if it is still in the segment.
+pub(super) fn find_pointer(buckets: &[Bucket], tag: u16, pointer: NonNull<u8>) -> Option<Position> {
+    let mut bucket = home(tag, buckets.len());
+    for _ in 0..buckets.len() {
+        let slots = &buckets[bucket].slots;
+        let is_it =
+            |record: &Option<Record>| record.as_ref().is_some_and(|record| record.pointer() == pointer);
+        if let Some(slot) = slots.iter().position(is_it) {
+            return Some(Position { bucket, slot });
+        }
         slots[BUCKET_SLOTS - 1].as_ref()?;
         bucket = following(bucket, buckets.len());
     }

@@ -24,8 +24,12 @@ use super::{
 };
 use crate::value::{StringEncoding, TypeCode, Value};
 
+mod evict;
+mod ghosts;
 mod taking;
 
+use evict::Trail;
+pub use evict::{Eviction, Order, Threshold};
 use taking::Portion;
 pub use taking::{Left, Loan, Original, Orphan, Step, Taken, Taker};
 
@@ -34,15 +38,17 @@ pub struct Table {
     directory: Directory,
     hasher: KeyHasher,
     len: usize,
-    expires_len: usize,
+    expires_len: u32,
     /// Number of keys with a deadline: of their own or of a member.
-    deadlines_len: usize,
+    deadlines_len: u32,
     /// Heap bytes of records and segments.
     bytes: usize,
     /// Of those, the bytes of the segments.
     segment_bytes: usize,
     /// What a snapshot has still to take of this table. Looked at by everything that changes a segment or a record.
     portion: Option<Box<Portion>>,
+    /// What eviction leaves behind, once there was any.
+    trail: Option<Box<Trail>>,
 }
 
 impl Table {
@@ -57,6 +63,7 @@ impl Table {
             bytes: 0,
             segment_bytes: 0,
             portion: None,
+            trail: None,
         }
     }
 
@@ -75,23 +82,24 @@ impl Table {
 
     /// Number of keys that have an expiry.
     pub fn expires_len(&self) -> usize {
-        self.expires_len
+        self.expires_len as usize
     }
 
     /// Number of keys for which something may become due: the key itself, or a member of its value.
     #[inline]
     pub fn deadlines_len(&self) -> usize {
-        self.deadlines_len
+        self.deadlines_len as usize
     }
 
     /// Heap bytes: records with their values, segments and directory. O(1).
     pub fn bytes(&self) -> usize {
-        self.bytes + self.directory.size()
+        self.bytes + self.directory.size() + self.ghosts_size()
     }
 
-    /// Heap bytes of segments and directory: what finding the keys costs beside the keys themselves. O(1).
+    /// Heap bytes of segments and directory, and of what is known of evicted keys: what finding the keys costs beside the
+    /// keys themselves. O(1).
     pub fn index_bytes(&self) -> usize {
-        self.segment_bytes + self.directory.size()
+        self.segment_bytes + self.directory.size() + self.ghosts_size()
     }
 
     /// What other threads prefetch with, also while this table changes. It stays with this table when contents move.
@@ -107,13 +115,39 @@ impl Table {
         buckets[at.bucket].slots[at.slot].as_ref()
     }
 
+    /// Where the record of `key` stands, expired or not. O(1).
+    #[inline]
+    pub fn place(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        let index = self.directory.index(hash);
+        let position = segment::find(self.segment(index)?.buckets, tag(hash), key)?;
+        Some(Place { index, position })
+    }
+
+    /// The record at a place.
+    #[inline]
+    pub fn record_at(&self, Place { index, position }: Place) -> &Record {
+        let segment = self.segment(index).expect("an entry of the directory");
+        segment.buckets[position.bucket].slots[position.slot].as_ref().expect("the place is that of a record")
+    }
+
     /// The place of `key`, to read, change, add or remove it.
     #[inline]
     pub fn entry<'t>(&'t mut self, hash: u64, key: &[u8]) -> Entry<'t> {
-        let index = self.directory.index(hash);
-        let position = self.segment(index).and_then(|segment| segment::find(segment.buckets, tag(hash), key));
-        match position {
-            Some(position) => Entry::Occupied(OccupiedEntry { table: self, index, position }),
+        let place = self.place(hash, key);
+        self.entry_at(hash, place)
+    }
+
+    /// The same for a key of which [`place`](Self::place) has told where it stands, if anywhere.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
+    pub fn entry_at(&mut self, hash: u64, place: Option<Place>) -> Entry<'_> {
+        match place {
+            Some(Place { index, position }) => {
+                Entry::Occupied(OccupiedEntry { table: self, index, position })
+            }
             None => Entry::Vacant(VacantEntry { table: self, hash }),
         }
     }
@@ -284,6 +318,7 @@ impl Table {
             contents = portion.leave(contents);
         }
         self.directory.set(0, self.directory.len(), SegmentPointer::new(1, 0, 0));
+        self.trail = None;
         self.len = 0;
         self.expires_len = 0;
         self.deadlines_len = 0;
@@ -302,6 +337,7 @@ impl Table {
         mem::swap(&mut self.bytes, &mut other.bytes);
         mem::swap(&mut self.segment_bytes, &mut other.segment_bytes);
         mem::swap(&mut self.portion, &mut other.portion);
+        mem::swap(&mut self.trail, &mut other.trail);
     }
 
     /// The only way to a mutable segment, and thus to any change of what the table holds. A snapshot takes the
@@ -366,6 +402,9 @@ impl Table {
 
     /// Adds a record whose key is not there.
     fn insert(&mut self, hash: u64, record: Record) -> (usize, Position) {
+        if self.trail.is_some() {
+            self.welcome_back(hash, &record);
+        }
         let index = self.make_room(hash);
         let size = record.heap_size();
         let (expires, deadline) = (record.expiry_ms().is_some(), record.deadline_ms());
@@ -374,7 +413,7 @@ impl Table {
         self.len += 1;
         self.bytes += size;
         if let Some(deadline_ms) = deadline {
-            self.expires_len += usize::from(expires);
+            self.expires_len += u32::from(expires);
             self.deadlines_len += 1;
             self.note_deadline(index, deadline_ms);
         }
@@ -502,8 +541,8 @@ impl Table {
         let record = self.segment_mut(index).remove(position);
         self.len -= 1;
         self.bytes -= record.heap_size();
-        self.expires_len -= usize::from(record.expiry_ms().is_some());
-        self.deadlines_len -= usize::from(record.deadline_ms().is_some());
+        self.expires_len -= u32::from(record.expiry_ms().is_some());
+        self.deadlines_len -= u32::from(record.deadline_ms().is_some());
         self.shrink(index);
         record
     }
@@ -522,14 +561,14 @@ impl Table {
         *slot = Some(new.tagged(tag));
         self.bytes = self.bytes - old_size + new_size;
         if old_deadline.is_some() || new_deadline.is_some() {
-            self.expires_len = self.expires_len - usize::from(old_expires) + usize::from(new_expires);
+            self.expires_len = self.expires_len - u32::from(old_expires) + u32::from(new_expires);
             self.change_deadline(index, old_deadline, new_deadline);
         }
     }
 
     /// A record in the segment at `index` changed its deadline.
     fn change_deadline(&mut self, index: usize, old: Option<i64>, new: Option<i64>) {
-        self.deadlines_len = self.deadlines_len - usize::from(old.is_some()) + usize::from(new.is_some());
+        self.deadlines_len = self.deadlines_len - u32::from(old.is_some()) + u32::from(new.is_some());
         if let Some(deadline_ms) = new {
             self.note_deadline(index, deadline_ms);
         }
@@ -570,7 +609,7 @@ impl Table {
                     emptied = expire_members(record, now_ms, left, on_due);
                     shrunk_bytes += before - record.heap_size().min(before);
                     let rest = record.deadline_ms();
-                    deadlines += usize::from(rest.is_none());
+                    deadlines += u32::from(rest.is_none());
                     deadline_ms = rest.unwrap_or(i64::MAX);
                 }
                 if emptied || (is_due && *left > 0) {
@@ -578,8 +617,8 @@ impl Table {
                     let record = segment.remove(Position { bucket, slot });
                     removed_bytes += record.heap_size();
                     removed += 1;
-                    expires += usize::from(record.expiry_ms().is_some());
-                    deadlines += usize::from(record.deadline_ms().is_some());
+                    expires += u32::from(record.expiry_ms().is_some());
+                    deadlines += u32::from(record.deadline_ms().is_some());
                     *left = left.saturating_sub(1);
                     on_due(if emptied { Due::Emptied(record) } else { Due::Key(record) });
                 } else {
@@ -792,6 +831,25 @@ impl<'t> OccupiedEntry<'t> {
     /// Overwrites value and expiry with a boxed value.
     pub fn set_boxed(&mut self, value: Box<Value>, expiry_ms: Option<i64>) {
         self.update(|record| record.replace_boxed(value, expiry_ms));
+    }
+
+    /// Overwrites a small value that expires, as [`Record::overwrite_packed`]; else puts it there, whatever was there before.
+    #[inline]
+    pub fn set_packed(&mut self, code: TypeCode, bytes: &[u8], expiry_ms: Option<i64>) {
+        if let Some(expiry_ms) = expiry_ms
+            && let Some(old_ms) = self.record_mut().overwrite_packed(code, bytes, expiry_ms)
+        {
+            if expiry_ms < old_ms {
+                self.table.note_deadline(self.index, expiry_ms);
+            }
+            return;
+        }
+        self.update(|record| record.replace_packed(code, bytes, expiry_ms));
+    }
+
+    /// The bytes of a small value inside its record, to be changed in place, as [`Record::packed_mut`].
+    pub fn packed_mut(&mut self) -> Option<&mut [u8]> {
+        self.record_mut().packed_mut()
     }
 
     /// The bytes of a string to be changed in place, as [`Record::bytes_mut`].

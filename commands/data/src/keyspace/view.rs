@@ -4,6 +4,7 @@ use super::ValueRef;
 use crate::types::collection::Collection;
 use crate::types::hash::{Hash, HashRef};
 use crate::types::list::{List, ListRef};
+use crate::types::native::NativeRef;
 use crate::types::set::{Set, SetRef};
 use crate::types::stream::Stream;
 use crate::types::zset::{Zset, ZsetRef};
@@ -21,6 +22,8 @@ pub enum View<'a> {
     Zset(ZsetRef<'a>),
     Hash(HashRef<'a>),
     Stream(&'a Stream),
+    /// A type of our own.
+    Native(NativeRef<'a>),
 }
 
 impl<'a> View<'a> {
@@ -34,7 +37,7 @@ impl<'a> View<'a> {
                 TypeCode::Set => View::Set(Set::inline_view(bytes)),
                 TypeCode::Zset => View::Zset(Zset::inline_view(bytes)),
                 TypeCode::Hash => View::Hash(Hash::inline_view(bytes)),
-                _ => unreachable!("no {} lives inside a record", code.name()),
+                _ => View::Native(NativeRef::of_packed(code, bytes)),
             },
             ValueRef::Boxed(Value::String(string)) => View::Bytes(string.as_bytes()),
             ValueRef::Boxed(Value::List(list)) => View::List(list.view()),
@@ -42,8 +45,7 @@ impl<'a> View<'a> {
             ValueRef::Boxed(Value::Zset(zset)) => View::Zset(zset.view()),
             ValueRef::Boxed(Value::Hash(hash)) => View::Hash(hash.view()),
             ValueRef::Boxed(Value::Stream(stream)) => View::Stream(stream),
-            #[cfg(test)]
-            ValueRef::Boxed(Value::Probe(_)) => unreachable!("only the keyspace's own tests have it"),
+            ValueRef::Boxed(value) => View::Native(NativeRef::of_boxed(value)),
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn load<S: Source>(
 ) -> Result<Record, Error> {
     let Some(kind) = code::type_of(code) else {
         return Err(match code {
-            code::MODULE_2 => Error::Module(module::name(reader.number()?)),
+            code::MODULE_2 => return module::load(reader, key, expiry_ms),
             _ => Error::UnknownType(code),
         });
     };
@@ -51,6 +51,21 @@ pub fn load<S: Source>(
         TypeCode::Zset => collection(key, zset(code, reader, encodings)?, expiry_ms),
         TypeCode::Stream => Ok(Record::new_collection(key, stream::load(code, reader)?, expiry_ms)),
         TypeCode::Hash => collection(key, hash(code, reader, rules)?, expiry_ms),
+        // Their encoding is that of modules, which was seen to above.
+        TypeCode::RateLimit
+        | TypeCode::Counter
+        | TypeCode::Sequence
+        | TypeCode::Uniq
+        | TypeCode::Bloom
+        | TypeCode::Cuckoo
+        | TypeCode::Cms
+        | TypeCode::TopK
+        | TypeCode::TDigest
+        | TypeCode::Breaker
+        | TypeCode::Cache
+        | TypeCode::Lock
+        | TypeCode::Idem
+        | TypeCode::Queue => Err(Error::UnknownType(code)),
     }
 }
 

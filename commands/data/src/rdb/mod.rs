@@ -62,6 +62,8 @@ pub enum Error {
     UnknownType(u8),
     /// The value of a module, by the name of its type.
     Module(Box<str>),
+    /// A value of a type of our own, in a version of its form that a later server wrote.
+    NativeVersion(u32),
 }
 
 impl fmt::Display for Error {
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
             Error::Module(name) => {
                 write!(f, "The RDB file contains module data I can't load: no matching module type '{name}'")
             }
+            Error::NativeVersion(version) => write!(f, "native payload version {version} is not supported"),
         }
     }
 }

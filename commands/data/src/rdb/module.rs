@@ -8,6 +8,9 @@
 
 use super::Error;
 use super::read::{Reader, Source};
+use super::write::{Output, Writer};
+use crate::keyspace::Record;
+use crate::types::native::{self, NativeRef};
 
 const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const NAME_LEN: usize = 9;
@@ -20,6 +23,57 @@ pub fn name(id: u64) -> Box<str> {
         char::from(CHARACTERS[(id >> shift) as usize & 63])
     };
     (0..NAME_LEN).map(character).collect()
+}
+
+/// The id of version `version` of a type.
+const fn id(name: [u8; NAME_LEN], version: u32) -> u64 {
+    let (mut id, mut at) = (0, 0);
+    while at < NAME_LEN {
+        let mut digit = 0;
+        while CHARACTERS[digit] != name[at] {
+            digit += 1;
+        }
+        id = id << 6 | digit as u64;
+        at += 1;
+    }
+    assert!(version < 1 << VERSION_BITS, "there are ten bits for it");
+    id << VERSION_BITS | version as u64
+}
+
+/// The kind of part that is a string.
+const STRING: u64 = 5;
+/// The end of the parts.
+const END: u64 = 0;
+
+/// Writes a value of a type of our own: its payload as one string. O(size).
+pub fn save<O: Output>(value: NativeRef<'_>, writer: &mut Writer<O>) {
+    let mut payload = Vec::new();
+    value.save(&mut payload);
+    writer.number(id(*value.module(), value.version()));
+    writer.number(STRING);
+    writer.blob(&payload);
+    writer.number(END);
+}
+
+/// Reads a value of a type of our own and puts it under `key`. O(size).
+///
+/// # Errors
+/// The module is not one of ours, or the payload is damaged or of a later version.
+pub fn load<S: Source>(reader: &mut Reader<S>, key: &[u8], expiry_ms: Option<i64>) -> Result<Record, Error> {
+    let id = reader.number()?;
+    let (name, version) = (name(id), (id & ((1 << VERSION_BITS) - 1)) as u32);
+    let Some(version_max) = native::version_of(&name) else { return Err(Error::Module(name)) };
+    if version > version_max || version == 0 {
+        return Err(Error::NativeVersion(version));
+    }
+    if reader.number()? != STRING {
+        return Err(Error::Corrupt("a native value is one string"));
+    }
+    let record = native::load(&name, version, reader.bytes()?, key, expiry_ms)?;
+    if reader.number()? != END {
+        return Err(Error::Corrupt("a native value is one string"));
+    }
+    Ok(record)
 }
 
 /// Passes over a value, and tells the name of its type.

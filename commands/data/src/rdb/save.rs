@@ -2,7 +2,7 @@
 
 use super::blob::{IntSet, listpack_header};
 use super::write::{Output, Writer};
-use super::{code, stream};
+use super::{code, module, stream};
 use crate::keyspace::{ValueRef, View};
 use crate::types::hash::{Field, HashRef};
 use crate::types::list::ListRef;
@@ -45,6 +45,7 @@ pub fn encoding_of(value: ValueRef<'_>) -> u8 {
             }
         }
         View::Stream(stream) => stream::encoding_of(stream),
+        View::Native(_) => code::MODULE_2,
     }
 }
 
@@ -63,6 +64,7 @@ pub fn save<O: Output>(value: ValueRef<'_>, writer: &mut Writer<O>) {
         }
         View::Hash(hash) => save_hash(hash, writer),
         View::Stream(stream) => stream::save(stream, writer),
+        View::Native(native) => module::save(native, writer),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finding where a value ends without looking into it: so that whoever reads a file can leave decoding to others.
 
 use super::read::{Reader, Source};
-use super::{Error, code};
+use super::{Error, code, module};
 
 /// Skips a value in the encoding `code`, taking exactly the bytes that [`load`](super::load) would take if it accepted
 /// them. False, somewhere within the value, for encodings that are too involved. O(elements), and O(1) for packed ones.
@@ -49,6 +49,7 @@ pub fn skip<S: Source>(code: u8, reader: &mut Reader<S>) -> Result<bool, Error> 
                 }
             }
         }
+        code::MODULE_2 => drop(module::skip(reader)?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -102,6 +103,7 @@ mod tests {
             assert_eq!(rest(code, &huge), Err(Error::Truncated), "{code}");
         }
         assert_eq!(rest(code::STREAM_LISTPACKS_3, b"\x01"), Ok(None));
-        assert_eq!(rest(code::MODULE_2, b"\x01"), Ok(None));
+        assert_eq!(rest(code::MODULE_2, b"\x01"), Err(Error::Truncated));
+        assert_eq!(rest(code::MODULE_2, b"\x01\x05\x02xx\x00rest"), Ok(Some(4)));
     }
 }

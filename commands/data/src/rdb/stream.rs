@@ -11,9 +11,9 @@
 //! ```
 //!
 //! A stream that Redis 7.0 cannot hold, because entries were given back (`XNACK`) or messages are remembered
-//! (`XADD IDMP`), is [`code::OWN_STREAM`]: the newest form above, then for every group `n, (<id> count)*n` in the order in
-//! which entries were given back, then 0, or 1 and `seconds, most messages, added, duplicates, n, (producer, message,
-//! <id>)*n`.
+//! (`XADD IDMP`) or appends are (`EV.APPEND IDEM`), is [`code::OWN_STREAM`]: the newest form above, then for every group `n,
+//! (<id> count)*n` in the order in which entries were given back, then which of the following there are, one bit each:
+//! 1: `seconds, most messages, added, duplicates, n, (producer, message, <id>)*n`; 2: `n, (name, version, <ms: i64>)*n`.
 
 use super::Error;
 use super::blob::{Listpack, listpack_header};
@@ -22,11 +22,16 @@ use super::read::{Reader, Source};
 use super::write::{Output, Writer};
 use crate::types::packed;
 use crate::types::stream::{
-    Consumer, Counters, Entries, Group, Groups, Idempotence, IdempotenceLimits, Node, Parts, Stream, StreamId,
+    APPEND_NAME_MAX, APPENDS_MAX, Appends, Consumer, Counters, Entries, Group, Groups, Idempotence,
+    IdempotenceLimits, Node, Parts, Stream, StreamId,
 };
 
 const BAD_NODE: Error = Error::Corrupt("Stream listpack integrity check failed.");
 const ID_SIZE: usize = 16;
+/// Messages are remembered.
+const MESSAGES: u64 = 1;
+/// Appends are remembered.
+const APPENDS: u64 = 2;
 
 /// Which figures there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +45,8 @@ enum Form {
 /// The encoding of a stream.
 pub(super) fn encoding_of(stream: &Stream) -> u8 {
     let released = stream.groups().iter().any(|(_, group)| group.released_len() > 0);
-    if released || stream.idempotence().is_some() { code::OWN_STREAM } else { code::STREAM_LISTPACKS_2 }
+    let remembers = stream.idempotence().is_some() || stream.appends().is_some();
+    if released || remembers { code::OWN_STREAM } else { code::STREAM_LISTPACKS_2 }
 }
 
 // ---- reading -----------------------------------------------------------------------------------------------
@@ -87,8 +93,13 @@ pub(super) fn load<S: Source>(code: u8, reader: &mut Reader<S>) -> Result<Stream
             return Err(Error::Corrupt("Duplicated consumer group name"));
         }
     }
-    let idempotence = if form == Form::Own { idempotence(reader)? } else { None };
-    Ok(Stream::new(Parts { entries, groups, idempotence }))
+    let parts = if form == Form::Own { reader.number()? } else { 0 };
+    if parts & !(MESSAGES | APPENDS) != 0 {
+        return Err(Error::Corrupt("unknown part of a stream"));
+    }
+    let idempotence = if parts & MESSAGES != 0 { Some(idempotence(reader)?) } else { None };
+    let appends = if parts & APPENDS != 0 { Some(appends(reader)?) } else { None };
+    Ok(Stream::new(Parts { entries, groups, idempotence, appends }))
 }
 
 /// A node, every item of it written anew in the one form that items have here.
@@ -191,24 +202,43 @@ fn consumer<S: Source>(
     Ok(())
 }
 
-fn idempotence<S: Source>(reader: &mut Reader<S>) -> Result<Option<Box<Idempotence>>, Error> {
-    match reader.number()? {
-        0 => return Ok(None),
-        1 => {}
-        _ => return Err(Error::Corrupt("unknown part of a stream")),
-    }
+fn idempotence<S: Source>(reader: &mut Reader<S>) -> Result<Box<Idempotence>, Error> {
     let mut limit =
         || u32::try_from(reader.number()?).map_err(|_| Error::Corrupt("a limit beyond all limits"));
     let limits = IdempotenceLimits { duration_s: limit()?, len_max: limit()? };
     let (added, duplicates) = (reader.number()?, reader.number()?);
     let mut known = Idempotence::new(limits);
+    let mut last = None;
     for _ in 0..reader.count(1 + 1 + ID_SIZE as u64)? {
         let producer = reader.bytes()?.to_vec();
         let message = reader.bytes()?.to_vec();
-        known.record(&producer, &message, raw_id(reader)?);
+        let id = raw_id(reader)?;
+        // Which messages are forgotten depends on their order.
+        if last.replace(id).is_some_and(|last| last >= id) {
+            return Err(Error::Corrupt("messages out of order"));
+        }
+        known.record(&producer, &message, id);
     }
     known.set_counts(added, duplicates);
-    Ok(Some(Box::new(known)))
+    Ok(Box::new(known))
+}
+
+fn appends<S: Source>(reader: &mut Reader<S>) -> Result<Box<Appends>, Error> {
+    let mut known = Appends::default();
+    let len = reader.count(1 + 1 + 8)?;
+    if len > APPENDS_MAX as u64 {
+        return Err(Error::Corrupt("more appends than are remembered"));
+    }
+    for _ in 0..len {
+        let name = reader.bytes()?.to_vec();
+        if name.len() > APPEND_NAME_MAX {
+            return Err(Error::Corrupt("an append with too long a name"));
+        }
+        let version = i64::try_from(reader.number()?);
+        let version = version.map_err(|_| Error::Corrupt("a version beyond all versions"))?;
+        known.record(&name, version, reader.millis()?);
+    }
+    Ok(Box::new(known))
 }
 
 // ---- writing -----------------------------------------------------------------------------------------------
@@ -235,7 +265,15 @@ pub(super) fn save<O: Output>(stream: &Stream, writer: &mut Writer<O>) {
         write_group(name, group, is_own, writer);
     }
     if is_own {
-        write_idempotence(stream.idempotence(), writer);
+        let (messages, appends) = (stream.idempotence(), stream.appends());
+        let part = |there: bool, part: u64| if there { part } else { 0 };
+        writer.number(part(messages.is_some(), MESSAGES) | part(appends.is_some(), APPENDS));
+        if let Some(messages) = messages {
+            write_idempotence(messages, writer);
+        }
+        if let Some(appends) = appends {
+            write_appends(appends, writer);
+        }
     }
 }
 
@@ -301,9 +339,16 @@ fn write_consumer<O: Output>(consumer: &Consumer, is_own: bool, writer: &mut Wri
     }
 }
 
-fn write_idempotence<O: Output>(known: Option<&Idempotence>, writer: &mut Writer<O>) {
-    let Some(known) = known else { return writer.number(0) };
-    writer.number(1);
+fn write_appends<O: Output>(known: &Appends, writer: &mut Writer<O>) {
+    writer.number(known.len() as u64);
+    for (name, version, at_ms) in known.iter() {
+        writer.string(name);
+        writer.number(version as u64);
+        writer.millis(at_ms);
+    }
+}
+
+fn write_idempotence<O: Output>(known: &Idempotence, writer: &mut Writer<O>) {
     let limits = known.limits();
     for number in [limits.duration_s.into(), limits.len_max.into(), known.added(), known.duplicates()] {
         writer.number(number);

@@ -3,6 +3,7 @@
 //! A small one may live *inline*, as its packed bytes in the key's record; everything else is boxed as a
 //! [`Value`](crate::Value). Reading never copies; for a write the inline bytes are copied out, and back when the write is done.
 
+use crate::keyspace::size_class;
 use crate::value::{Boxed, TypeCode};
 
 /// A value with members.
@@ -42,6 +43,72 @@ pub trait Collection: Default + Boxed + 'static {
 
     /// Removes at most `limit` members whose deadline lies before `now_ms`, and names them to `removed`.
     fn remove_due(&mut self, _now_ms: i64, _limit: usize, _removed: &mut dyn FnMut(&[u8])) {}
+}
+
+/// A collection that never lives inside a record and stays when it has nothing in it: a stream has groups and counters, a
+/// sketch its shape.
+pub trait AlwaysBoxed: Default + Boxed + 'static {
+    /// The type of the key.
+    const CODE: TypeCode;
+
+    /// What OBJECT ENCODING answers.
+    const ENCODING: &'static str;
+
+    /// Bytes of all allocations behind it. O(1).
+    fn size_behind(&self) -> usize;
+
+    /// True when the key is to leave the keyspace after all.
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+impl<T: AlwaysBoxed> Collection for T {
+    const TYPE: TypeCode = T::CODE;
+    type Ref<'a> = &'a T;
+
+    fn view(&self) -> &T {
+        self
+    }
+
+    fn inline_view(_: &[u8]) -> &T {
+        unreachable!("{} never lives inside a record", T::ENCODING)
+    }
+
+    fn from_inline(_: Vec<u8>) -> Self {
+        unreachable!("{} never lives inside a record", T::ENCODING)
+    }
+
+    fn into_inline(self) -> Result<Vec<u8>, Self> {
+        Err(self)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_over()
+    }
+
+    fn heap_size(&self) -> usize {
+        self.size_behind()
+    }
+
+    fn encoding_name(_: &T) -> &'static str {
+        T::ENCODING
+    }
+}
+
+/// Bytes of all allocations of a `BTreeMap` with `len` entries, about: a tree cannot be asked. Its nodes have room for
+/// 11, of which 6 are used when entries come in ascending order.
+pub(crate) fn btree_size<K, V>(len: usize) -> usize {
+    const ROOM: usize = 11;
+    const USED: usize = 6;
+    const LINKS: usize = 16;
+    const CHILDREN: usize = 12 * size_of::<usize>();
+    if len == 0 {
+        return 0;
+    }
+    let leaf = size_class(ROOM * (size_of::<K>() + size_of::<V>()) + LINKS);
+    let leaves = if len <= ROOM { 1 } else { len.div_ceil(USED) };
+    leaves * leaf + (leaves / USED) * CHILDREN
 }
 
 /// The simplest collection, for tests of the keyspace: distinct bytes, each with or without a deadline.

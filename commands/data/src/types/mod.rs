@@ -1,16 +1,34 @@
 //! The data structures behind the values, one file or folder per type: structure, codec and property tests only.
 
 pub mod bits;
+pub mod bloom;
+pub mod breaker;
+pub mod cache;
+pub mod cms;
 pub mod collection;
+pub mod counter;
+pub mod cuckoo;
 pub mod encodings;
+pub mod fields;
 pub mod geo;
 pub mod hash;
 pub mod hll;
+pub mod idem;
 pub mod list;
+pub mod lock;
 pub mod members;
+pub mod murmur;
+pub mod native;
 pub mod packed;
+pub mod queue;
+pub mod ratelimit;
 pub mod sample;
+pub mod sequence;
 pub mod set;
 pub mod stream;
 pub mod string;
+pub mod tdigest;
+pub mod topk;
+pub mod uniq;
+pub mod zeroed;
 pub mod zset;

@@ -73,7 +73,9 @@ impl LongString {
 
     fn reserve_for(&mut self, len: usize) {
         if len > self.bytes.capacity() {
-            let wanted = len.saturating_add(len.min(PREALLOCATION_MAX));
+            // One that is made is made to measure, one that grows may grow again.
+            let spare = if self.bytes.is_empty() { 0 } else { len.min(PREALLOCATION_MAX) };
+            let wanted = len.saturating_add(spare);
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
     }

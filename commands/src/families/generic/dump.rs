@@ -1,10 +1,12 @@
 //! Values as bytes: `DUMP` and `RESTORE`.
 
+use crate::families::adopt;
 use crate::model::{
     Acl, Args, Command, Ctx, Effects, Error, Flag, Handler, KeySpec, Outcome, Reply, command, parse_i64,
 };
 use tidegate_data::EventClass;
 use tidegate_data::rdb::{self, PayloadError};
+use tidegate_data::types::native::NativeRef;
 
 pub(super) static DUMP: Command = command("DUMP", "key", |cx, args, reply| {
     let key = args.key()?;
@@ -135,7 +137,7 @@ fn restore(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
     };
     let limits = cx.env.limits();
     let restored = rdb::restore(payload, key.bytes(), deadline, limits.encodings, limits.verify_dumps);
-    let record = restored.map_err(|error| match error {
+    let mut record = restored.map_err(|error| match error {
         PayloadError::Footer => Error::new("ERR DUMP payload version or checksum are wrong"),
         PayloadError::Value(reason) => Error::BadPayload(Box::new(reason)),
     })?;
@@ -149,7 +151,18 @@ fn restore(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
         return Ok(Outcome::changed_as(&[b"DEL", key.bytes()]));
     }
     record.set_access(cx.keys.rules().access.restored(options.idle_s, options.frequency));
+    adopt(&mut record, cx.env.native().tags());
+    let native = NativeRef::of(record.value());
+    let (token, ends_at) = native.map_or((0, None), |native| (native.token_max(), native.deadline_ms()));
+    if token > 0 {
+        cx.env.native().raise_clocks(0, token);
+    }
     cx.keys.put(key, record);
+    if deadline.is_none() && ends_at.is_some() {
+        let before = cx.keys.log().changes;
+        cx.keys.set_expiry(key, ends_at);
+        cx.keys.log().recount(before, 0);
+    }
     cx.keys.event(EventClass::Generic, "restore", key);
     reply.ok();
     let Some(deadline) = deadline else { return Ok(Outcome::Changed) };

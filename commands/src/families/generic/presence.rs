@@ -46,6 +46,9 @@ fn delete(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, lazily: bool) -> Res
         if is_removed {
             cx.keys.event(EventClass::Generic, "del", key);
             deleted += 1;
+        } else {
+            // Who is about to fill the key of a cache is told here that it comes too late.
+            cx.keys.end_lease(key);
         }
     }
     reply.integer(deleted);

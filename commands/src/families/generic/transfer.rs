@@ -1,14 +1,18 @@
 //! Values that change place: under another key, or in another database.
 
-use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Limits, Outcome, Reply, command, parse_i64};
-use tidegate_data::EventClass;
+use crate::families::{as_copy, mark_flushed, unflushed};
+use crate::model::{
+    Args, Command, Ctx, Effects, Error, Flag, KeySpec, Limits, Outcome, Reply, command, parse_i64,
+};
+use tidegate_data::types::native::NativeRef;
+use tidegate_data::{EventClass, Key, Record};
 
 const SAME_OBJECT: Error = Error::new("ERR source and destination objects are the same");
 
 pub(super) static RENAME: Command = command("RENAME", "key newkey", |cx, args, reply| {
-    let renamed = rename(cx, args, false)?;
+    let (_, outcome) = rename(cx, args, false)?;
     reply.ok();
-    Ok(Outcome::changed_if(renamed == Renamed::Moved))
+    Ok(outcome)
 })
 .about("1.0.0", "O(1)", "Gives a key another name, replacing what was there.")
 .arity(3)
@@ -17,9 +21,9 @@ pub(super) static RENAME: Command = command("RENAME", "key newkey", |cx, args, r
 .flags(&[Flag::Write]);
 
 pub(super) static RENAMENX: Command = command("RENAMENX", "key newkey", |cx, args, reply| {
-    let renamed = rename(cx, args, true)?;
+    let (renamed, outcome) = rename(cx, args, true)?;
     reply.integer(i64::from(renamed == Renamed::Moved));
-    Ok(Outcome::changed_if(renamed == Renamed::Moved))
+    Ok(outcome)
 })
 .about("1.0.0", "O(1)", "Gives a key another name unless that is taken.")
 .arity(3)
@@ -38,23 +42,24 @@ enum Renamed {
     Stayed,
 }
 
-fn rename(cx: &mut Ctx, args: &mut Args, only_if_free: bool) -> Result<Renamed, Error> {
+fn rename(cx: &mut Ctx, args: &mut Args, only_if_free: bool) -> Result<(Renamed, Outcome), Error> {
     let (from, to) = (args.key()?, args.key()?);
     if cx.keys.for_write(from).is_none() {
         return Err(Error::NoSuchKey);
     }
     if from.bytes() == to.bytes() || only_if_free && cx.keys.for_write(to).is_some() {
-        return Ok(Renamed::Stayed);
+        return Ok((Renamed::Stayed, Outcome::Same));
     }
     let before = cx.keys.log().changes;
     // Redis deletes what is there, so the new name is announced as a new key even if it was taken.
     cx.keys.remove(to);
     let record = cx.keys.take(from).ok_or(Error::NoSuchKey)?;
-    cx.keys.put(to, record.with_key(to.bytes()));
+    let outcome = told(from, &record, args);
+    cx.keys.put(to, mark_flushed(record.with_key(to.bytes())));
     cx.keys.event(EventClass::Generic, "rename_from", from);
     cx.keys.event(EventClass::Generic, "rename_to", to);
     cx.keys.log().recount(before, 1);
-    Ok(Renamed::Moved)
+    Ok((Renamed::Moved, outcome))
 }
 
 pub(super) static COPY: Command = command("COPY", "source destination [DB destination-db] [REPLACE]", copy)
@@ -88,7 +93,7 @@ fn copy(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         return Err(SAME_OBJECT);
     }
     let access = cx.keys.rules().access.initial();
-    if cx.keys.read(from).is_none() {
+    if cx.keys.read(from).is_none_or(|record| !is_copied(record)) {
         reply.integer(0);
         return Ok(Outcome::Same);
     }
@@ -100,18 +105,18 @@ fn copy(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         return Ok(Outcome::Same);
     }
     cx.keys.select(from_db);
-    let copied = cx.keys.peek(from).map(|record| record.copy_to(to.bytes()));
-    let record = copied.expect("the source was there a moment ago, under the same hold");
+    let copied = cx.keys.peek(from).map(|record| (told(from, record, args), record.copy_to(to.bytes())));
+    let (outcome, record) = copied.expect("the source was there a moment ago, under the same hold");
     record.set_access(access);
     cx.keys.select(to_db);
     let before = cx.keys.log().changes;
     cx.keys.remove(to);
-    cx.keys.put(to, record);
+    cx.keys.put(to, as_copy(mark_flushed(record)));
     cx.keys.log().recount(before, 1);
     cx.keys.event(EventClass::Generic, "copy_to", to);
     cx.keys.select(from_db);
     reply.integer(1);
-    Ok(Outcome::Changed)
+    Ok(outcome)
 }
 
 pub(super) static MOVE: Command = command("MOVE", "key db", move_key)
@@ -135,9 +140,11 @@ fn move_key(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
     let moves = is_there && cx.keys.for_write(key).is_none();
     cx.keys.select(from_db);
     let before = cx.keys.log().changes;
+    let mut outcome = Outcome::Same;
     if moves && let Some(record) = cx.keys.take(key) {
+        outcome = told(key, &record, args);
         cx.keys.select(to_db);
-        cx.keys.put(key, record);
+        cx.keys.put(key, mark_flushed(record));
         cx.keys.select(from_db);
         cx.keys.event(EventClass::Generic, "move_from", key);
         cx.keys.select(to_db);
@@ -146,7 +153,23 @@ fn move_key(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome,
         cx.keys.log().recount(before, 1);
     }
     reply.integer(i64::from(moves));
-    Ok(Outcome::changed_if(moves))
+    Ok(outcome)
+}
+
+/// False for what has no copy: a copied lock is free, and a request that is run is not run twice.
+fn is_copied(record: &Record) -> bool {
+    NativeRef::of(record.value()).is_none_or(NativeRef::is_copied)
+}
+
+/// What the journal is told of a key that moves or is copied: first what it has not heard yet of its value, if anything.
+fn told(key: Key, record: &Record, args: &Args) -> Outcome {
+    let mut effects = Effects::default();
+    if !unflushed(key.bytes(), record, &mut effects) {
+        return Outcome::Changed;
+    }
+    let words: Vec<&[u8]> = (0..args.len()).map(|at| args.get(at)).collect();
+    effects.push(&words);
+    Outcome::ChangedAs(effects)
 }
 
 /// Reads the index of a database.

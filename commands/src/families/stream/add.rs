@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 pub(super) static XADD: Command = command(
     "XADD",
-    "key [NOMKSTREAM]@6.2.0 [condition: KEEPREF|DELREF|ACKED]@8.2.0 \
+    "key [NOMKSTREAM]@6.2.0 [EXPECT expected-id(string)]@1.0.0 [condition: KEEPREF|DELREF|ACKED]@8.2.0 \
      [idmp: IDMPAUTO producer-id(string)|<idmp_manual: IDMP <producer-id(string) idempotent-id(string)>>]@8.6.0 \
      [trim: <strategy: MAXLEN|MINID@6.2.0> [operator: equal:=|approximately:~] threshold [LIMIT count]@6.2.0] \
      <id_or_auto: auto_id:*|id> field value [field value ...]",
@@ -69,6 +69,12 @@ fn xadd(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         reply_id(reply, id);
         return Ok(Outcome::Same);
     }
+    if let Some(expected) = options.expected {
+        let last_id = stream.view().entries().last_id();
+        if last_id != expected {
+            return Err(Error::text(format!("WRONGVERSION expected last id {expected}, is {last_id}")));
+        }
+    }
     let id = next_id(stream.view().entries(), new_id, || cx.env.now_ms())?;
     let size: usize = (0..len).map(pair).map(|(name, value)| name.len() + value.len()).sum();
     if size > NODE_SIZE_MAX {
@@ -87,7 +93,7 @@ fn xadd(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         stream.event(EventClass::Stream, "xtrim");
     }
     let is_exact = options.trim.is_none_or(|trim| trim.exactness == Exactness::Exact);
-    if matches!(new_id, NewId::Given(_)) && is_exact {
+    if matches!(new_id, NewId::Given(_)) && is_exact && options.expected.is_none() {
         return Ok(Outcome::Changed);
     }
     let fields = (0..words).map(|i| fields.get(first + i));
@@ -125,7 +131,11 @@ fn effects<'a>(
 }
 
 /// The ID of the next entry, which must be greater than all before.
-fn next_id(entries: &Entries, new_id: NewId, now_ms: impl FnOnce() -> i64) -> Result<StreamId, Error> {
+pub(super) fn next_id(
+    entries: &Entries,
+    new_id: NewId,
+    now_ms: impl FnOnce() -> i64,
+) -> Result<StreamId, Error> {
     let last = entries.last_id();
     let Some(successor) = last.successor() else {
         return Err(Error::new(
@@ -206,6 +216,27 @@ mod tests {
         check_effects(&["XADD s MAXLEN ~ 5 7-7 f v"], &["XADD s MAXLEN = 1 7-7 f v"]);
         check_effects(&["XADD s 5 f v", "XADD s MINID ~ 6 7-7 f v"], &["XADD s MINID = 5-0 7-7 f v"]);
         check_effects(&["XADD s MAXLEN ~ 5 LIMIT 10 DELREF 7-7 f v"], &["XADD s MAXLEN = 1 DELREF 7-7 f v"]);
+    }
+
+    #[test]
+    fn a_last_id_may_be_expected() {
+        let wrong = |expected: &str, is: &str| format!("-WRONGVERSION expected last id {expected}, is {is}");
+        check(&["XADD s EXPECT 0-0 5-3 f v"], "$3 5-3");
+        check(&["XADD s EXPECT 0-0 5-3 f v", "XADD s expect 5-3 MAXLEN 1 * f v"], "$15 1700000000000-0");
+        check(&["XADD s EXPECT 1-0 5-3 f v"], &wrong("1-0", "0-0"));
+        check(&["XADD s EXPECT 1-0 5-3 f v", "EXISTS s"], ":0");
+        check(&["XADD s 5-3 f v", "XADD s EXPECT 5 6-0 f v"], &wrong("5-0", "5-3"));
+        check(&["XADD s 5-3 f v", "XDEL s 5-3", "XADD s EXPECT 5-3 6-0 f v"], "$3 6-0");
+        check(&["XADD s EXPECT 7-0 NOMKSTREAM 6-0 f v"], "$-1");
+        // A message that was added is answered as it was the first time.
+        check(&["XADD s EXPECT 0-0 IDMP p 1 * f v", "XADD s EXPECT 0-0 IDMP p 1 * f v", "XLEN s"], ":1");
+        check(&["XADD s EXPECT x 6-0 f v"], "-ERR Invalid stream ID specified as stream command argument");
+        check(
+            &["XADD s EXPECT 0-0 EXPECT 0-0 6-0 f v"],
+            "-ERR Invalid stream ID specified as stream command argument",
+        );
+        check_effects(&["XADD s EXPECT 0-0 5-3 f v"], &["XADD s 5-3 f v"]);
+        check_effects(&["XADD s EXPECT 0-0 MAXLEN 9 5-3 f v"], &["XADD s MAXLEN = 9 5-3 f v"]);
     }
 
     #[test]

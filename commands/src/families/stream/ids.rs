@@ -82,7 +82,7 @@ pub(super) fn parse(text: &[u8], missing_seq: u64) -> Result<StreamId, Error> {
 }
 
 /// Reads an ID; `-` and `+` are refused.
-pub(super) fn parse_strict(text: &[u8], missing_seq: u64) -> Result<StreamId, Error> {
+pub(crate) fn parse_strict(text: &[u8], missing_seq: u64) -> Result<StreamId, Error> {
     let text = checked_len(text)?;
     let (ms, seq) = match text.iter().position(|byte| *byte == b'-') {
         Some(at) => (number(&text[..at]), number(&text[at + 1..])),

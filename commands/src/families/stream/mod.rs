@@ -1,6 +1,7 @@
 //! Streams: adding, reading, trimming and deleting entries, and the groups of consumers who share them.
 
 mod add;
+mod append;
 mod claim;
 mod delete;
 mod group;
@@ -13,6 +14,10 @@ mod read;
 mod read_group;
 mod settings;
 mod trim;
+
+pub(super) use append::FAMILY as EVENTS;
+pub(crate) use append::apply;
+pub(crate) use ids::parse_strict as parse_id;
 
 use crate::model::{Acl, Error, Family, Reply, family};
 use ids::IdText;

@@ -2,7 +2,7 @@
 
 use super::ids::{self, IdText, NewId};
 use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeySpec, Limits, Outcome, Reply, command};
-use tidegate_data::types::stream::{Exactness, Parts, Stream, Trim};
+use tidegate_data::types::stream::{Exactness, Parts, Stream, StreamId, Trim};
 use tidegate_data::{EventClass, Key};
 
 pub(super) static XTRIM: Command = command(
@@ -152,6 +152,8 @@ impl Trimming {
 pub(super) struct Options<'a> {
     /// `NOMKSTREAM`: a missing stream stays missing.
     pub(super) never_creates: bool,
+    /// `EXPECT`: the last ID that the stream must have, `0-0` if there is none.
+    pub(super) expected: Option<StreamId>,
     pub(super) trim: Option<Trimming>,
     pub(super) message: Option<Message<'a>>,
     /// The ID of the new entry.
@@ -195,6 +197,8 @@ impl<'a> Options<'a> {
                 limit = Some(entries.map_err(|_| Error::new("ERR The LIMIT argument must be >= 0."))?);
             } else if adds && is("NOMKSTREAM") {
                 options.never_creates = true;
+            } else if adds && has_value && options.expected.is_none() && is("EXPECT") {
+                options.expected = Some(ids::parse_strict(args.next()?, 0)?);
             } else if let Some(asked) = References::of_word(word) {
                 if references.is_some_and(|before| before != asked) {
                     return Err(Error::Syntax);

@@ -196,7 +196,8 @@ mod tests {
         bench.run("SADD s a");
         bench.run("SET text x");
         for key in ["s", "text"] {
-            bench.databases().table(0).for_each(&mut |record| record.set_access(0));
+            let word = tidegate_data::Access::lru(bench.now_ms - 1000).initial();
+            bench.databases().table(0).for_each(&mut |record| record.set_access(word));
             assert_eq!(bench.run(&format!("OBJECT IDLETIME {key}")).text(), ":1");
             assert!(bench.run(&format!("INCR {key}")).text().starts_with('-'));
             assert_eq!(bench.run(&format!("OBJECT IDLETIME {key}")).text(), ":0");

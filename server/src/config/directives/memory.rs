@@ -15,6 +15,7 @@ pub(super) static ROWS: &[Directive] = &[
     number("maxmemory-samples", 1..=INT_MAX, 5).hot(|hot, value| hot.maxmemory_samples.store(value)),
     number("maxmemory-eviction-tenacity", 0..=100, 10)
         .hot(|hot, value| hot.maxmemory_eviction_tenacity.store(value)),
+    yes_no("evict-durable", false).hot(|hot, value| hot.evict_durable.store(value)),
     number("lfu-log-factor", 0..=INT_MAX, 10).hot(|hot, value| hot.lfu_log_factor.store(value)),
     number("lfu-decay-time", 0..=INT_MAX, 1).hot(|hot, value| hot.lfu_decay_time.store(value)),
     number("active-expire-effort", 1..=10, 1).hot(|hot, value| hot.active_expire_effort.store(value)),

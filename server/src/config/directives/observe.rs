@@ -30,6 +30,9 @@ pub(super) static ROWS: &[Directive] = &[
     text("notify-stream", "").effect(Effect::NotifyStream),
     number("notify-stream-db", 0..=INT_MAX, 0).effect(Effect::NotifyStream),
     number("notify-stream-maxlen", 0..=LONG_MAX, 10_000).effect(Effect::NotifyStream),
+    // Tidegate's own: figures for Prometheus.
+    number("metrics-port", 0..=65535, 0).effect(Effect::MetricsPort),
+    yes_no("metrics-public", false),
     number("busy-reply-threshold", 0..=LONG_MAX, 5000)
         .alias("lua-time-limit")
         .hot(|hot, value| hot.busy_reply_threshold.store(value)),

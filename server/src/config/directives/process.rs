@@ -1,9 +1,10 @@
 //! The process: where it runs, on which cores, under whom, and who may do dangerous things to it.
 
-use super::{Directive, Effect, INT_MAX, Kind, choice, directive, number, text, unset, yes_no};
+use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, choice, directive, number, text, unset, yes_no};
 use crate::config::choices::{self, ProtectedAction, Supervised};
 use crate::config::value::Value;
 use crate::process::title;
+use tidegate_commands::families::ids::EPOCH_DEFAULT_MS;
 
 pub(super) static ROWS: &[Directive] = &[
     yes_no("daemonize", false).immutable(),
@@ -39,7 +40,23 @@ pub(super) static ROWS: &[Directive] = &[
         .hot(|hot, value| hot.enable_module_command.store(value)),
     // Tidegate's own: whether the commands that Redis does not have are registered. Hidden from patterns, because
     // tools set back whatever CONFIG GET * lists unless they know it to be immutable.
-    yes_no("native-enabled", true).immutable().hidden(),
+    yes_no("native-enabled", true).hidden().effect(Effect::Native),
+    number("native-soft-flush-ms", 0..=60_000, 100)
+        .hidden()
+        .hot(|hot, value| hot.native_soft_flush_ms.store(value)),
+    number("rl-log-max-entries", 1..=1_000_000, 10_000)
+        .hidden()
+        .hot(|hot, value| hot.rl_log_max_entries.store(value)),
+    number("idem-max-response", 0..=536_870_912, 1_048_576)
+        .hidden()
+        .bytes()
+        .hot(|hot, value| hot.idem_max_response.store(value)),
+    // What snowflakes say of the server that made them, and from when on they count.
+    text("id-node", "auto").hidden().check(known_node).effect(Effect::IdNode),
+    number("id-epoch", 0..=LONG_MAX, EPOCH_DEFAULT_MS).immutable().hidden(),
+    // Tests begin at a moment of their choice.
+    number("debug-clock-freeze", 0..=LONG_MAX, 0).immutable().hidden(),
+    number("clock-max-regression-ms", 0..=INT_MAX, 86_400_000).immutable().hidden(),
 ];
 
 /// Rates out of range are a wish for the nearest one in range.
@@ -58,6 +75,15 @@ fn known_title(value: &mut Value) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+fn known_node(value: &mut Value) -> Result<(), String> {
+    let node = match value {
+        Value::Text(Some(node)) => std::str::from_utf8(node).unwrap_or(""),
+        _ => "",
+    };
+    let is_node = node == "auto" || node.parse::<u16>().is_ok_and(|node| node < 1024);
+    if is_node { Ok(()) } else { Err("argument must be 'auto' or between 0 and 1023 inclusive".to_owned()) }
 }
 
 fn one_kind_of_save(value: &mut Value) -> Result<(), String> {

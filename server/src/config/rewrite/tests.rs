@@ -100,7 +100,7 @@ fn assert_same(config: &Config, text: &str) {
 #[test]
 fn users_replace_the_lines_of_users() {
     let config = config("");
-    let users = ["default on nopass ~* &* +@all".to_owned(), "bob off".to_owned()];
+    let users = [b"default on nopass ~* &* +@all".to_vec(), b"bob off".to_vec()];
     let old = b"user default off\nport 6379\nuser gone on\nuser gone2 on\n";
     let new = String::from_utf8(config.rewritten(old, Some(&users), Extent::Changed)).unwrap();
     assert!(new.starts_with("user default on nopass ~* &* +@all\nport 6379\nuser bob off\n\n"), "{new}");

@@ -1,9 +1,16 @@
 //! Who a connection is: `ID`, `INFO`, `LIST`, `GETNAME`, `SETNAME`, `SETINFO`.
 
 use super::super::ControlCtx;
-use super::line::line;
 use super::{Control, Flow, TypeFilter, ok, sub};
+use crate::session::Client;
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, parse_i64};
+
+/// Describes a connection as of now, without a line end.
+fn line(cx: &ControlCtx, args: &Args, client: &Client) -> String {
+    let is_self = client.id == cx.session.client.id;
+    let running = if is_self { (0..args.len()).map(|i| args.get(i).len()).sum() } else { 0 };
+    client.describe(cx.now_ms(), cx.shared().last_command(client), running)
+}
 
 pub(super) static ID: Command<Control> = sub("ID", "", |cx, _, reply| {
     reply.integer(cx.session.client.id as i64);

@@ -1,8 +1,8 @@
 //! What one connection does to others: `KILL`, `UNBLOCK`.
 
 use super::super::ControlCtx;
-use super::super::auth::DEFAULT_USER;
 use super::{Control, Flow, TypeFilter, sub, unknown_form};
+use crate::acl::Users;
 use crate::session::{Client, Ending};
 use tidegate_commands::model::{Args, Command, Error, Flag, Reply, parse_i64};
 
@@ -37,7 +37,7 @@ struct Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    fn parse(args: &mut Args<'a>) -> Result<Self, Error> {
+    fn parse(users: &Users, args: &mut Args<'a>) -> Result<Self, Error> {
         let mut filter = Filter { keep_me: true, ..Filter::default() };
         while !args.is_done() {
             let option = args.next()?;
@@ -54,7 +54,7 @@ impl<'a> Filter<'a> {
             } else if is("laddr") {
                 filter.laddr = Some(value);
             } else if is("user") {
-                if value != DEFAULT_USER.as_bytes() {
+                if users.get(value).is_none() {
                     let mut text = b"ERR No such user '".to_vec();
                     text.extend_from_slice(value);
                     text.push(b'\'');
@@ -86,7 +86,7 @@ impl<'a> Filter<'a> {
             && self.laddr.is_none_or(|laddr| client.laddr.as_bytes() == laddr)
             && self.kind.is_none_or(|kind| kind.matches(client))
             && self.id.is_none_or(|id| client.id == id)
-            && self.user.is_none_or(|user| client.user.get().as_bytes() == user)
+            && self.user.is_none_or(|user| client.user.get() == String::from_utf8_lossy(user))
             && self.max_age_s.is_none_or(|most| age_s >= most)
     }
 }
@@ -97,7 +97,7 @@ fn kill(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow,
     let filter = if old_form {
         Filter { addr: Some(args.next()?), ..Filter::default() }
     } else {
-        Filter::parse(args)?
+        Filter::parse(&cx.shared().users, args)?
     };
     let (mut killed, mut kills_itself) = (0, false);
     for client in cx.shared().clients.all() {

@@ -2,14 +2,11 @@
 
 mod identity;
 mod kill;
-mod line;
 mod mode;
 mod pause;
 mod tracking;
 
 pub(super) use identity::set_name;
-
-pub(super) use line::memory;
 
 use super::help::{help, unknown_form};
 use super::{Control, Flow, control};

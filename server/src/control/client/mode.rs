@@ -29,6 +29,7 @@ fn set_reply_mode(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Re
 
 pub(super) static NO_EVICT: Command<Control> = sub("NO-EVICT", "<enabled: ON|OFF>", |cx, args, reply| {
     cx.session.client.no_evict.store(on_off(args)?, Relaxed);
+    cx.shared().charge_client(&cx.session.client);
     ok(reply)
 })
 .about("7.0.0", "O(1)", "Exempts the connection from being closed for the memory it uses.")

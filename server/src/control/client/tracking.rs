@@ -1,9 +1,8 @@
 //! Client-side caching: `TRACKING`, `CACHING`, `GETREDIR`, `TRACKINGINFO`.
 
 use super::super::ControlCtx;
-use super::line::redirect;
 use super::{Control, Flow, ok, sub};
-use crate::session::{Session, TrackOptions};
+use crate::session::{NAME_SIZE, Session, TrackOptions};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use tidegate_commands::model::{Args, Command, Error, Reply, parse_i64};
@@ -194,6 +193,7 @@ fn start(cx: &mut ControlCtx, wanted: &Wanted) {
     let prefixes = if wanted.prefixes.is_empty() { everything } else { &wanted.prefixes };
     for prefix in prefixes {
         if present.insert((*prefix).into()) {
+            client.hold(NAME_SIZE + prefix.len());
             shared.tracking.add_prefix(client, prefix);
         }
     }
@@ -234,7 +234,7 @@ fn caching(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Fl
 }
 
 pub(super) static GETREDIR: Command<Control> = sub("GETREDIR", "", |cx, _, reply| {
-    reply.integer(redirect(&cx.session.client));
+    reply.integer(cx.session.client.redirect());
     Ok(Flow::Done)
 })
 .about("6.0.0", "O(1)", "Returns the ID of the connection that receives the invalidations of this one.")
@@ -265,7 +265,7 @@ fn trackinginfo(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<
         reply.bulk(word.as_bytes());
     }
     reply.bulk(b"redirect");
-    reply.integer(redirect(&cx.session.client));
+    reply.integer(cx.session.client.redirect());
     reply.bulk(b"prefixes");
     let prefixes = cx.session.tracking.iter().flatten();
     reply.array(prefixes.clone().count());

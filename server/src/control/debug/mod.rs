@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tidegate_commands::families::{Case, glob_matches};
-use tidegate_commands::model::{Args, Command, Error, Flag, Reply, Rng};
+use tidegate_commands::model::{Args, Command, Error, Flag, Reply, Rng, parse_i64};
 use tidegate_data::NodeLimit;
 
 pub(super) static DEBUG: Command<Control> = control("DEBUG", "", debug)
@@ -46,6 +46,8 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
             cx.shared().identity.set_replication_id(random_hex(40));
         }
+        (b"clock", [action, rest @ ..]) => set_clock(cx, action, rest)?,
+        (b"jitter", [fraction]) => set_jitter(cx, fraction)?,
         (b"log", [message]) => tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(message)),
         (b"error", [text]) => {
             reply.error(&Error::text(*text));
@@ -97,6 +99,38 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
     }
     reply.ok();
     Ok(Flow::Done)
+}
+
+/// `DEBUG CLOCK`: stops the clocks, moves them, lets them go again. Whoever waits looks at them again.
+fn set_clock(cx: &mut ControlCtx, action: &[u8], words: &[&[u8]]) -> Result<(), Error> {
+    let shared = Arc::clone(&cx.worker.shared);
+    let clock = &shared.native.clock;
+    let number = |word: &[u8]| parse_i64(word).filter(|ms| *ms >= 0).ok_or(Error::NotInteger);
+    let moved = |is_frozen: bool| is_frozen.then_some(()).ok_or(Error::new("ERR the clock is not frozen"));
+    match (&*action.to_ascii_lowercase(), words) {
+        (b"freeze", [now_ms]) => clock.freeze(number(now_ms)?),
+        // Whoever holds shards already cannot serve others on the way.
+        (b"advance", [ms]) if cx.hold.is_none() => moved(cx.worker.advance_clocks(number(ms)?))?,
+        (b"advance" | b"jump", [ms]) => moved(clock.advance(number(ms)?))?,
+        (b"resume", []) => clock.resume(),
+        _ => return Err(Error::Syntax),
+    }
+    cx.shared().clients.each(|client| {
+        if client.is_blocked() {
+            client.waker.wake();
+        }
+    });
+    Ok(())
+}
+
+/// `DEBUG JITTER`: what stands for chance where delays are spread.
+fn set_jitter(cx: &ControlCtx, fraction: &[u8]) -> Result<(), Error> {
+    let fraction = tidegate_commands::model::parse_double(fraction).ok_or(Error::NotFloat)?;
+    if !(0.0..=1.0).contains(&fraction) {
+        return Err(Error::new("ERR the fraction must be between 0 and 1"));
+    }
+    cx.shared().native.clock.set_jitter((fraction * 1e6) as i64);
+    Ok(())
 }
 
 /// `DEBUG RELOAD`: saves everything and loads it again.
@@ -200,13 +234,15 @@ fn match_at_random(rng: &mut Rng) {
     }
 }
 
-const HELP: [&str; 60] = [
+const HELP: [&str; 64] = [
     "AOF-FLUSH-SLEEP <microseconds>",
     "    Sleeps so long before the append-only file is written; 0 turns that off.",
     "ASSERT",
     "    Lets an assertion fail, which ends the server.",
     "CHANGE-REPL-ID",
     "    Begins another replication history.",
+    "CLOCK FREEZE <unix-ms>|ADVANCE <ms>|JUMP <ms>|RESUME",
+    "    Stops all clocks, moves them while they stand still, and lets them go again.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Writes all settings into the config file, those at their defaults too.",
     "DIGEST",
@@ -219,6 +255,8 @@ const HELP: [&str; 60] = [
     "    Describes the tables of a database.",
     "HTSTATS-KEY <key>",
     "    Describes the table inside a value.",
+    "JITTER <fraction>",
+    "    Sets what stands for chance where commands of our own spread delays.",
     "KILL-SNAPSHOT",
     "    Lets the snapshot that is under way fail, as if somebody had killed its process.",
     "LOG <message>",

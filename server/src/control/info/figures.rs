@@ -1,7 +1,8 @@
 //! Figures that more than one command shows: memory and its overhead, keys by database.
 
-use super::super::{ControlCtx, client};
+use super::super::ControlCtx;
 use crate::memory;
+use crate::shard::ShardData;
 use crate::shared::Shared;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -23,20 +24,24 @@ pub(crate) struct Database {
 impl Database {
     /// All databases with keys. O(shards * databases).
     pub(crate) fn all(cx: &mut ControlCtx) -> Vec<Database> {
-        let count = cx.shared().config.databases();
-        let mut databases: Vec<Database> =
-            (0..count).map(|index| Database { index, ..Database::default() }).collect();
-        cx.each_shard(|_, data| {
-            for database in &mut databases {
-                let table = data.databases.table(database.index);
-                database.keys += table.len();
-                database.expires += table.expires_len();
-                database.bytes += table.bytes();
-                database.index_bytes += table.index_bytes();
-            }
-        });
+        let mut databases = Database::none(cx.shared().config.databases());
+        cx.each_shard(|_, data| databases.iter_mut().for_each(|database| database.add(data)));
         databases.retain(|database| database.keys > 0);
         databases
+    }
+
+    /// So many databases of which nothing was counted yet.
+    pub(super) fn none(count: usize) -> Vec<Database> {
+        (0..count).map(|index| Database { index, ..Database::default() }).collect()
+    }
+
+    /// Counts what a shard has of it.
+    pub(super) fn add(&mut self, data: &ShardData) {
+        let table = data.databases.table(self.index);
+        self.keys += table.len();
+        self.expires += table.expires_len();
+        self.bytes += table.bytes();
+        self.index_bytes += table.index_bytes();
     }
 }
 
@@ -51,6 +56,12 @@ pub(crate) struct Memory {
     pub startup: usize,
     /// Buffers and state of connections.
     pub clients: usize,
+    /// What waits to be written to the append-only file.
+    pub aof_buffer: usize,
+    /// Texts of scripts, and the interpreters that ran them.
+    pub scripts: usize,
+    /// Texts of libraries, and the interpreters that ran their functions.
+    pub functions: usize,
     /// Everything that is not keys and values.
     pub overhead: usize,
     /// Keys and values.
@@ -71,14 +82,23 @@ impl Memory {
             used => used,
         };
         let startup = shared.stats.startup_memory.load(Relaxed);
-        let clients: usize = shared.clients.all().iter().map(|client| client::memory(client)).sum();
+        let clients: usize = shared.clients.all().iter().map(|client| client.memory().total()).sum();
         let tables: usize = databases.iter().map(|database| database.index_bytes).sum();
-        let overhead = startup + clients + tables;
+        let aof_buffer =
+            shared.aof.as_ref().map_or(0, |aof| aof.log().tail().saturating_sub(aof.log().written()));
+        let aof_buffer = usize::try_from(aof_buffer).unwrap_or(usize::MAX);
+        let [evals, calls] = shared.scripts.state_bytes();
+        let scripts = shared.scripts.bytes() + evals;
+        let functions = shared.libraries.get().bytes() + calls;
+        let overhead = startup + clients + tables + aof_buffer + scripts + functions;
         Memory {
             used,
             peak: shared.stats.note_memory(used),
             startup,
             clients,
+            aof_buffer,
+            scripts,
+            functions,
             overhead,
             dataset: used.saturating_sub(overhead),
             held: anonymous.max(used),

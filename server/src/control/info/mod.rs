@@ -9,8 +9,10 @@ mod stats;
 pub(super) use figures::{Database, Memory, human, ratio};
 
 use super::{Control, ControlCtx, Flow, control};
+use crate::shard::ShardData;
 use crate::shared::Shared;
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 use tidegate_commands::model::{Acl, Args, Command, Error, Flag, Reply};
 
 pub(super) static INFO: Command<Control> = control("INFO", "[section [section ...]]", info)
@@ -64,6 +66,44 @@ pub(super) struct View<'a> {
     pub(super) tracked_items: usize,
 }
 
+/// What has to be summed up over all shards.
+struct Sums {
+    databases: Vec<Database>,
+    awaited: usize,
+    tracked_keys: usize,
+    tracked_items: usize,
+}
+
+impl Sums {
+    /// `each` shows every shard once. O(shards x databases).
+    fn of(shared: &Shared, each: impl FnOnce(&mut dyn FnMut(&mut ShardData))) -> Self {
+        let mut databases = Database::none(shared.config.databases());
+        let (mut awaited, mut tracked_keys, mut tracked_items) = (0, 0, 0);
+        each(&mut |data| {
+            for database in &mut databases {
+                database.add(data);
+            }
+            awaited += data.awaited.len();
+            tracked_keys += data.tracked.len();
+            tracked_items += data.tracked.items();
+        });
+        databases.retain(|database| database.keys > 0);
+        Sums { databases, awaited, tracked_keys, tracked_items }
+    }
+
+    fn view<'a>(&'a self, shared: &'a Shared, now_ms: i64) -> View<'a> {
+        let Sums { databases, awaited, tracked_keys, tracked_items } = self;
+        View {
+            shared,
+            now_ms,
+            databases,
+            awaited: *awaited,
+            tracked_keys: *tracked_keys,
+            tracked_items: *tracked_items,
+        }
+    }
+}
+
 /// The text being written.
 #[derive(Default)]
 pub(super) struct Page {
@@ -98,17 +138,25 @@ impl Page {
 
 fn info(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, Error> {
     let wanted: Vec<&[u8]> = args.rest().collect();
-    let databases = Database::all(cx);
-    let (mut awaited, mut tracked_keys, mut tracked_items) = (0, 0, 0);
-    cx.each_shard(|_, data| {
-        awaited += data.awaited.len();
-        tracked_keys += data.tracked.len();
-        tracked_items += data.tracked.items();
-    });
-    let (shared, now_ms) = (cx.shared(), cx.now_ms());
-    let view = View { shared, now_ms, databases: &databases, awaited, tracked_keys, tracked_items };
+    let sums = {
+        let shared = Arc::clone(&cx.worker.shared);
+        Sums::of(&shared, |look| cx.each_shard(|_, data| look(data)))
+    };
+    let view = sums.view(cx.shared(), cx.now_ms());
     reply.verbatim("txt", text(&view, &wanted).as_bytes());
     Ok(Flow::Done)
+}
+
+/// What `INFO everything` answers, for somebody who is no worker and holds no shard. O(shards x databases + commands).
+pub(crate) fn everything(shared: &Shared) -> String {
+    let shards = &shared.shards;
+    let each = |look: &mut dyn FnMut(&mut ShardData)| {
+        for shard in 0..shards.len() as u16 {
+            look(shards.hold_one(shard).data_mut());
+        }
+    };
+    let sums = Sums::of(shared, each);
+    text(&sums.view(shared, shared.native.clock.wall_ms()), &[b"everything"])
 }
 
 /// The sections that were asked for; unknown names are nothing. `all` and `everything` are the same without modules.

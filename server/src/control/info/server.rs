@@ -38,6 +38,9 @@ pub(super) fn server(view: &View<'_>, page: &mut Page) {
     page.field("uptime_in_days", uptime_s / 86400);
     page.field("hz", hz);
     page.field("configured_hz", hz);
+    let clock = &view.shared.native.clock;
+    page.field("clock_behind_ms", clock.behind_ms());
+    page.field("clock_forward_steps", clock.forward_steps());
     page.field("lru_clock", (view.now_ms / 1000) & 0x00ff_ffff);
     let executable = std::env::current_exe().unwrap_or_default();
     page.field("executable", executable.display());
@@ -118,14 +121,11 @@ pub(super) fn memory(view: &View<'_>, page: &mut Page) {
     page.field("rss_overhead_bytes", difference(figures.resident, figures.held));
     page.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(figures.resident, figures.used)));
     page.field("mem_fragmentation_bytes", difference(figures.resident, figures.used));
-    page.zeros(&[
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_clients_slaves",
-    ]);
+    page.field("mem_not_counted_for_evict", crate::dispatch::not_counted(view.shared));
+    page.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
     page.field("mem_clients_normal", figures.clients);
-    page.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    page.field("mem_cluster_links", 0);
+    page.field("mem_aof_buffer", figures.aof_buffer);
     page.field("mem_allocator", ALLOCATOR);
     page.field("active_defrag_running", 0);
     page.field("lazyfree_pending_objects", view.shared.reclaim.pending());

@@ -1,6 +1,7 @@
 //! The sections about what happened: totals and rates, by command, by error, latencies, keys.
 
 use super::{Page, View};
+use crate::acl::{Reason, What};
 use crate::config::value::format_percentile;
 use crate::registry::Entry;
 use crate::shared::{Histogram, Rate, Stats, Topic};
@@ -24,14 +25,12 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     page.field("expired_keys", stats.sum(|thread| &thread.expired));
     page.field("expired_stale_perc", "0.00");
-    page.zeros(&[
-        "expired_time_cap_reached_count",
-        "expire_cycle_cpu_milliseconds",
-        "evicted_keys",
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    page.zeros(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
+    page.field("evicted_keys", stats.sum(|thread| &thread.evicted));
+    page.field("evicted_clients", stats.evicted_clients.load(Relaxed));
+    let (total_ms, present_ms) = stats.exceeded_ms();
+    page.field("total_eviction_exceeded_time", total_ms);
+    page.field("current_eviction_exceeded_time", present_ms);
     page.field("keyspace_hits", stats.sum(|thread| &thread.hits));
     page.field("keyspace_misses", stats.sum(|thread| &thread.misses));
     let pubsub = &view.shared.pubsub;
@@ -66,6 +65,12 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     };
     page.field("io_threaded_reads_processed", beyond_the_first(|thread| &thread.reads));
     page.field("io_threaded_writes_processed", beyond_the_first(|thread| &thread.writes));
+    let denied = |reason| view.shared.users.log.denied(What::Request(reason));
+    page.field("acl_access_denied_auth", view.shared.users.log.denied(What::Auth));
+    page.field("acl_access_denied_cmd", denied(Reason::Command));
+    page.field("acl_access_denied_key", denied(Reason::Key));
+    page.field("acl_access_denied_channel", denied(Reason::Channel));
+    page.field("acl_access_denied_db", denied(Reason::Database));
     page.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
 }
 

@@ -19,17 +19,25 @@ impl Setting {
 
     /// A request that waits for `keys`, with a command of these words for each.
     fn wait(&mut self, keys: &[(&str, &str, Option<i64>)]) -> Arc<Waiter> {
+        self.wait_in(Line::Free, keys)
+    }
+
+    fn wait_in(&mut self, line: Line, keys: &[(&str, &str, Option<i64>)]) -> Arc<Waiter> {
         self.tickets += 1;
         let client = Arc::new(Client::new(self.tickets, String::new(), String::new(), 0, 0, false, true));
         let waiter = Arc::new(Waiter {
             wait: client.begin_wait(),
             client,
-            ticket: self.tickets,
+            ticket: if line == Line::Strict { self.tickets | AFTER_WATCHERS } else { self.tickets },
+            user: None,
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
             is_silent: false,
             remembers: false,
+            line,
+            until_ms: NEVER_MS,
+            at_end: None,
             entry: self.entry,
             request: StoredRequest::default(),
             nanos: AtomicU64::new(0),
@@ -133,4 +141,58 @@ fn the_first_of_a_kind_looks_after_it_in_time() {
     let place = setting.table.next(0, b"k", &visit).expect("one of another kind");
     assert!(visit.unhelped(&place, Some(40)), "its client has to know");
     assert_eq!(second.retry_at_ms(), 40);
+}
+
+#[test]
+fn who_stands_in_line_holds_up_others() {
+    let mut setting = Setting::new();
+    let first = setting.wait_in(Line::Strict, &[("k", "WRITE k", None)]);
+    let second = setting.wait_in(Line::Strict, &[("k", "READ k", None)]);
+    let watcher = setting.wait_in(Line::Watches, &[("k", "WATCH k", None)]);
+    assert_eq!((setting.table.line(0, b"k"), setting.table.line(0, b"j")), (2, 0));
+    let mut visit = Visit::new(1000);
+    let mut met = Vec::new();
+    while let Some(place) = setting.table.next(0, b"k", &visit) {
+        met.push(place.waiter.ticket);
+        visit.unhelped(&place, None);
+        visit.waits_on(&place, place.waiter.line, None);
+    }
+    setting.table.end_visit(0, b"k", &visit);
+    assert_eq!(
+        met,
+        [watcher.ticket, first.ticket],
+        "who looks on comes first, and nobody behind the first in line"
+    );
+    assert!(!setting.table.remove(&watcher, 0));
+    assert!(setting.table.remove(&first, 0), "the next may go on now");
+    second.client.waiting.claim_present().expect("it waits").end(crate::session::Ending::TimedOut);
+    assert_eq!(setting.table.line(0, b"k"), 0, "its wait is over");
+    assert!(!setting.table.remove(&second, 0), "nobody is left");
+    assert!(setting.table.is_empty());
+}
+
+#[test]
+fn queues_have_moments() {
+    let mut setting = Setting::new();
+    let one = setting.wait(&[("a", "POP a", None), ("b", "POP b", None)]);
+    let table = &mut setting.table;
+    assert_eq!(table.next_timer_ms(), NEVER_MS);
+    table.add_timer(0, b"a", 50);
+    table.add_timer(0, b"a", 70);
+    table.add_timer(0, b"b", 40);
+    table.add_timer(0, b"c", 10);
+    assert_eq!(table.next_timer_ms(), 40);
+    assert_eq!(table.take_due(39, 9), []);
+    let name = |key: &[u8]| (0u16, key.into());
+    assert_eq!(table.take_due(60, 1), [name(b"b")]);
+    assert_eq!(table.take_due(60, 9), [name(b"a")]);
+    let mut visit = Visit::new(1000);
+    let place = table.next(0, b"a", &visit).expect("one waits");
+    visit.unhelped(&place, None);
+    visit.waits_on(&place, Line::Free, Some(90));
+    table.end_visit(0, b"a", &visit);
+    assert_eq!(table.next_timer_ms(), 90);
+    table.remove(&one, 0);
+    table.remove(&one, 1);
+    assert_eq!(table.next_timer_ms(), NEVER_MS, "a moment leaves with its queue");
 }

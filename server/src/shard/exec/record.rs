@@ -185,7 +185,7 @@ impl Executor {
                     handler,
                     args: Args::new(&request.bytes, &request.args, &keys, target.entry.words),
                     db: target.db.into(),
-                    access: Access::Untouched,
+                    access: Access::lru(self.now_ms),
                     is_retry: true,
                 };
                 out.clear();

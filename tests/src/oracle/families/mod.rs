@@ -10,6 +10,7 @@ mod hyperloglogs;
 mod introspection;
 mod keyspace;
 mod lists;
+mod messages;
 mod scripts;
 mod sets;
 mod sort;
@@ -54,6 +55,7 @@ pub static FAMILIES: &[&Family] = &[
     &streams::FAMILY,
     &sort::FAMILY,
     &scripts::FAMILY,
+    &messages::FAMILY,
 ];
 
 /// Keys that mostly hold hashes.

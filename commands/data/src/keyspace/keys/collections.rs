@@ -27,7 +27,7 @@ impl<'a> Keys<'a> {
     /// gone.
     #[inline]
     pub fn read_as<T: Collection>(&mut self, key: Key) -> Result<Option<T::Ref<'_>>, WrongType> {
-        if self.table(key).deadlines_len() == 0 {
+        if self.hides_nothing(key) {
             return collection_of::<T>(self.read(key));
         }
         self.read(key);
@@ -37,11 +37,17 @@ impl<'a> Keys<'a> {
     /// The collection at `key` for a command that is about to write: an access, but neither hit nor miss.
     #[inline]
     pub fn for_write_as<T: Collection>(&mut self, key: Key) -> Result<Option<T::Ref<'_>>, WrongType> {
-        if self.table(key).deadlines_len() == 0 {
+        if self.hides_nothing(key) {
             return collection_of::<T>(self.for_write(key));
         }
         self.for_write(key);
         self.view_as::<T>(key)
+    }
+
+    /// Nothing at `key` can be due that is not deleted when it is looked up.
+    #[inline]
+    fn hides_nothing(&mut self, key: Key) -> bool {
+        self.rules.delete_expired || self.table(key).deadlines_len() == 0
     }
 
     /// The collection at `key`, which was already looked up in this unit (by [`Keys::read`], [`Keys::read_as`] or
@@ -159,12 +165,13 @@ impl<'a> Keys<'a> {
     /// An access, but neither hit nor miss.
     #[inline]
     fn lend<T: Collection>(&mut self, key: Key) -> Result<Option<Lent<T>>, WrongType> {
-        if !self.alive(key) {
+        let (place, is_alive) = self.found(key);
+        if !is_alive {
             return Ok(None);
         }
         let access = self.rules.access;
         let table = self.held.get(key.shard()).table_mut(self.db);
-        let Entry::Occupied(mut entry) = table.entry(key.hash(), key.bytes()) else { return Ok(None) };
+        let Entry::Occupied(mut entry) = table.entry_at(key.hash(), place) else { return Ok(None) };
         let (record, place) = (entry.record(), entry.place());
         let old = record.access();
         let word = access.next(old);

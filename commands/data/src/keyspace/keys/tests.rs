@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const NOW_MS: i64 = 1_000_000;
-const RULES: Rules = Rules { now_ms: NOW_MS, access: Access::Lru(7), delete_expired: true };
+const ACCESS: Access = Access::Lfu { minute: 7, luck: u32::MAX, log_factor: 10, decay_minutes: 0 };
+const RULES: Rules = Rules { now_ms: NOW_MS, access: ACCESS, delete_expired: true };
 
 /// Several shards of two databases.
 struct Shards {
@@ -252,7 +253,7 @@ fn flushing_and_swapping_reach_every_shard() {
 fn what_lookups_leave_behind() {
     let mut all = Shards::new(1);
     all.set(1, Expiry::Clear);
-    all.with(1, |keys, key| keys.peek(key).unwrap().set_access(3));
+    all.with(1, |keys, key| keys.peek(key).unwrap().set_access(0x306));
     all.log.clear();
     let counts = |all: &mut Shards| {
         let counts = (all.log.hits, all.log.misses, all.log.events.len());
@@ -262,20 +263,20 @@ fn what_lookups_leave_behind() {
     let access = |all: &mut Shards| all.with(1, |keys, key| keys.peek(key).unwrap().access());
     for number in [1, 2] {
         all.with(number, |keys, key| keys.peek(key).is_some());
-        assert_eq!((counts(&mut all), access(&mut all)), ((0, 0, 0), 3));
+        assert_eq!((counts(&mut all), access(&mut all)), ((0, 0, 0), 0x306));
     }
     for number in [1, 2] {
         all.with(number, |keys, key| keys.inspect_silently(key).is_some());
     }
-    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 0), 3));
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 0), 0x306));
     for number in [1, 2] {
         all.with(number, |keys, key| keys.inspect(key).is_some());
     }
-    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 3));
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 0x306));
     for number in [1, 2] {
         all.with(number, |keys, key| keys.read(key).is_some());
     }
-    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 7));
+    assert_eq!((counts(&mut all), access(&mut all)), ((1, 1, 1), 0x706));
     for number in [1, 2] {
         all.with(number, |keys, key| keys.for_write(key).is_some());
     }

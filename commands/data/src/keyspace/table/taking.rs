@@ -398,11 +398,6 @@ impl Table {
         }
     }
 
-    fn record_at(&self, Place { index, position }: Place) -> &Record {
-        let segment = self.segment(index).expect("an entry of the directory");
-        segment.buckets[position.bucket].slots[position.slot].as_ref().expect("a position points to a record")
-    }
-
     /// Takes a segment, unless it was taken before.
     #[cold]
     pub(super) fn take_segment(&mut self, index: usize) {

@@ -8,7 +8,7 @@ use crate::keyspace::{Expiry, Record};
 use crate::types::encodings::Encodings;
 use crate::types::set::Set;
 use crate::types::stream::{
-    Counters, Entries, Group, Groups, Idempotence, IdempotenceLimits, NodeLimits, Parts,
+    Appends, Counters, Entries, Group, Groups, Idempotence, IdempotenceLimits, NodeLimits, Parts,
 };
 use crate::types::stream::{Stream, StreamId};
 use crate::{Hash, List, Zset};
@@ -227,6 +227,13 @@ fn stream() -> impl Strategy<Value = Stream> {
                 }
                 all.add(&name, group);
             }
+            let appends = known.as_ref().map(|known| {
+                let mut appends = Appends::default();
+                for (number, (name, _)) in known.iter().enumerate() {
+                    appends.record(name, number as i64, 5 + number as i64);
+                }
+                Box::new(appends)
+            });
             let idempotence = known.map(|known| {
                 let mut messages = Idempotence::new(IdempotenceLimits { duration_s: 1000, len_max: 3 });
                 for (number, (producer, message)) in known.iter().enumerate() {
@@ -234,7 +241,7 @@ fn stream() -> impl Strategy<Value = Stream> {
                 }
                 Box::new(messages)
             });
-            Stream::new(Parts { entries, groups: all, idempotence })
+            Stream::new(Parts { entries, groups: all, idempotence, appends })
         })
 }
 

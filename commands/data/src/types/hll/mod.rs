@@ -21,6 +21,9 @@ mod sparse;
 pub use self_test::self_test;
 pub use sparse::{Run, runs};
 
+use crate::keyspace::size_class;
+use crate::types::murmur::murmur64;
+
 /// Number of registers.
 pub const REGISTERS: usize = 1 << INDEX_BITS;
 
@@ -90,28 +93,28 @@ impl Mark {
         let counted = hash >> INDEX_BITS | 1 << COUNTED_BITS;
         Mark { index, value: counted.trailing_zeros() as u8 + 1 }
     }
+
+    /// A mark of this place and value, if there can be one.
+    pub fn new(index: u64, value: u64) -> Option<Self> {
+        let is_mark = index < REGISTERS as u64 && (1..=u64::from(REGISTER_MAX)).contains(&value);
+        is_mark.then_some(Mark { index: index as usize, value: value as u8 })
+    }
+
+    /// The register.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    /// What it is to hold at least.
+    pub fn value(self) -> u8 {
+        self.value
+    }
 }
 
-/// MurmurHash2 for 64 bits (MurmurHash64A) by Austin Appleby, with the seed that Redis' sketches use.
+/// The hash that decides about an element, with the seed that Redis' sketches use.
 fn hash(bytes: &[u8]) -> u64 {
-    const MULTIPLIER: u64 = 0xc6a4_a793_5bd1_e995;
     const SEED: u64 = 0xadc8_3b19;
-    let mixed = |word: u64| {
-        let word = word.wrapping_mul(MULTIPLIER);
-        (word ^ word >> 47).wrapping_mul(MULTIPLIER)
-    };
-    let mut hash = SEED ^ (bytes.len() as u64).wrapping_mul(MULTIPLIER);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        hash = (hash ^ mixed(u64::from_le_bytes(*word))).wrapping_mul(MULTIPLIER);
-    }
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(MULTIPLIER);
-    }
-    hash = (hash ^ hash >> 47).wrapping_mul(MULTIPLIER);
-    hash ^ hash >> 47
+    murmur64(bytes, SEED)
 }
 
 /// The count that was noted in a sketch, unless it is out of date. O(1).
@@ -223,6 +226,11 @@ impl Sketch {
     /// The bytes to be stored.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Bytes of its allocation. O(1).
+    pub fn heap_size(&self) -> usize {
+        size_class(self.bytes.capacity())
     }
 
     /// How its registers are stored.

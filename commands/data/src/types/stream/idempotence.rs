@@ -122,6 +122,8 @@ impl Idempotence {
         {
             self.forget(*oldest);
         }
+        // An entry is one message.
+        self.forget(id);
         let known = self.producers.get(producer);
         // A message of another entry counts as new.
         if let Some(before) = known.and_then(|producer| producer.messages.get(message)).copied() {
@@ -237,6 +239,21 @@ mod tests {
         known.record(b"q", b"x", id(2000));
         assert_eq!(known.tracked(1000), (1, 1), "what is too old was forgotten");
         assert_eq!(known.find(b"p", b"a", 1000), None);
+    }
+
+    #[test]
+    fn an_entry_is_one_message() {
+        let mut known = Idempotence::default();
+        known.set_limits(IdempotenceLimits { duration_s: 100, len_max: 1 });
+        known.record(b"p", b"a", id(1000));
+        known.record(b"q", b"a", id(1000));
+        known.record(b"p", b"b", id(1000));
+        known.record(b"p", b"c", id(1001));
+        assert_eq!(known.find(b"q", b"a", 1001), None);
+        assert_eq!(known.find(b"p", b"c", 1001), Some(id(1001)));
+        assert_eq!(known.tracked(1001), (1, 1));
+        known.forget(id(1001));
+        assert_eq!(known.heap_size(), 0);
     }
 
     #[test]

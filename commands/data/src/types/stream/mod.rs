@@ -8,9 +8,11 @@
 //! * `entries`: adding, reading, deleting and trimming entries; the counters.
 //! * `group`: consumer groups and what is pending in them.
 //! * `idempotence`: which messages were added already.
+//! * `appends`: which appends were made already.
 //!
 //! Measured with 1 M entries of one field and 16 bytes: see `tests/memory.rs`.
 
+mod appends;
 mod entries;
 mod group;
 mod id;
@@ -20,6 +22,7 @@ mod nodes;
 #[cfg(test)]
 mod tests;
 
+pub use appends::{APPEND_NAME_MAX, APPEND_RETAIN_MS, APPENDS_MAX, Appends};
 pub use entries::{Counters, Entries, Exactness, Trim};
 pub use group::{Consumer, ConsumerId, Group, Groups, Pending};
 pub use id::StreamId;
@@ -27,7 +30,7 @@ pub use idempotence::{Idempotence, IdempotenceLimits};
 pub use node::{Entry, Fields, MalformedNode, NODE_SIZE_MAX, Node, NodeLimits};
 
 use crate::keyspace::size_class;
-use crate::types::collection::Collection;
+use crate::types::collection::{AlwaysBoxed, btree_size};
 use crate::value::TypeCode;
 
 /// A stream. It stays when its last entry goes.
@@ -45,6 +48,8 @@ pub struct Parts {
     pub groups: Groups,
     /// Which messages were added already; `None` until a producer asks for it.
     pub idempotence: Option<Box<Idempotence>>,
+    /// Which appends were made already; `None` until one has a name.
+    pub appends: Option<Box<Appends>>,
 }
 
 impl Stream {
@@ -70,6 +75,10 @@ impl Stream {
         self.parts.idempotence.as_deref()
     }
 
+    pub fn appends(&self) -> Option<&Appends> {
+        self.parts.appends.as_deref()
+    }
+
     /// How many entries a group has not read yet, where that can be told.
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let entries = &self.parts.entries;
@@ -83,56 +92,18 @@ impl Stream {
     }
 }
 
-impl Collection for Stream {
-    const TYPE: TypeCode = TypeCode::Stream;
-    type Ref<'a> = &'a Stream;
+impl AlwaysBoxed for Stream {
+    const CODE: TypeCode = TypeCode::Stream;
+    const ENCODING: &'static str = "stream";
 
-    fn view(&self) -> &Stream {
-        self
-    }
-
-    fn inline_view(_: &[u8]) -> &Stream {
-        unreachable!("a stream never lives inside a record")
-    }
-
-    fn from_inline(_: Vec<u8>) -> Self {
-        unreachable!("a stream never lives inside a record")
-    }
-
-    fn into_inline(self) -> Result<Vec<u8>, Self> {
-        Err(self)
-    }
-
-    /// A stream without entries has groups and counters.
-    fn is_empty(&self) -> bool {
-        false
-    }
-
-    fn heap_size(&self) -> usize {
+    fn size_behind(&self) -> usize {
         let parts = &self.parts;
         let idempotence = parts.idempotence.as_ref();
+        let appends = parts.appends.as_ref();
         size_class(size_of::<Parts>())
             + parts.entries.heap_size()
             + parts.groups.heap_size()
             + idempotence.map_or(0, |known| size_class(size_of::<Idempotence>()) + known.heap_size())
+            + appends.map_or(0, |known| size_class(size_of::<Appends>()) + known.heap_size())
     }
-
-    fn encoding_name(_: &Stream) -> &'static str {
-        "stream"
-    }
-}
-
-/// Bytes of all allocations of a `BTreeMap` with `len` entries, about: a tree cannot be asked. Its nodes have room for
-/// 11, of which 6 are used when entries come in ascending order.
-fn btree_size<K, V>(len: usize) -> usize {
-    const ROOM: usize = 11;
-    const USED: usize = 6;
-    const LINKS: usize = 16;
-    const CHILDREN: usize = 12 * size_of::<usize>();
-    if len == 0 {
-        return 0;
-    }
-    let leaf = size_class(ROOM * (size_of::<K>() + size_of::<V>()) + LINKS);
-    let leaves = if len <= ROOM { 1 } else { len.div_ceil(USED) };
-    leaves * leaf + (leaves / USED) * CHILDREN
 }

@@ -153,8 +153,7 @@ fn idle_time_and_frequency_are_restored() {
     let mut bench = Bench::default();
     bench.now_ms = 20_000_000_000;
     restore(&mut bench, "k", "0", "IDLETIME 1000");
-    // The clock of accesses stands at 1 here: a second ago was the end of its last round.
-    assert_eq!(bench.run("EXISTS k").text(), ":1");
+    assert_eq!(bench.run("OBJECT IDLETIME k").text(), ":1000");
     restore(&mut bench, "f", "0", "FREQ 100");
     assert_eq!(bench.run("EXISTS f").text(), ":1");
     let huge = restore(&mut bench, "h", "0", "IDLETIME 9223372036854775807");

@@ -51,7 +51,7 @@ pub(super) static SORT_RO: Command = command(
 
 fn sort(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, may_store: bool) -> Result<Outcome, Error> {
     let words: Vec<&[u8]> = (0..args.len()).map(|index| args.get(index)).collect();
-    let mut options = Options::parse(&words, may_store, cx.env.limits().cluster)?;
+    let mut options = Options::parse(&words, may_store, cx.env.limits())?;
     let mut keys = args.keys();
     let source = keys.next().ok_or(Error::Syntax)?;
     let destination = keys.next().filter(|_| options.store.is_some());

@@ -2,7 +2,7 @@
 //! held, so that these cannot disagree.
 
 use super::pattern::Pattern;
-use crate::model::{Error, KeyPosition, KeySpec, parse_i64};
+use crate::model::{Error, KeyPosition, KeySpec, Limits, parse_i64};
 use std::ops::Range;
 
 #[derive(Debug, Default)]
@@ -23,9 +23,22 @@ pub(super) struct Options<'a> {
     limit: Option<(i64, i64)>,
 }
 
+/// Keys that no argument names are out of reach in a cluster, and for users that may not read every key.
+fn check_reach(limits: &Limits, option: &str) -> Result<(), Error> {
+    if limits.cluster {
+        return Err(Error::text(format!("ERR {option} option of SORT denied in Cluster mode.")));
+    }
+    if !limits.reads_all_keys {
+        return Err(Error::text(format!(
+            "ERR {option} option of SORT denied due to insufficient ACL permissions."
+        )));
+    }
+    Ok(())
+}
+
 impl<'a> Options<'a> {
     /// Reads the words of a request, the name included.
-    pub(super) fn parse(words: &[&'a [u8]], may_store: bool, cluster: bool) -> Result<Self, Error> {
+    pub(super) fn parse(words: &[&'a [u8]], may_store: bool, limits: &Limits) -> Result<Self, Error> {
         let mut options = Options::default();
         let mut at = 2;
         while at < words.len() {
@@ -47,16 +60,14 @@ impl<'a> Options<'a> {
                 at += 1;
             } else if is("BY", 1) {
                 options.by = Some(words[at + 1]);
-                if !Pattern::varies(words[at + 1]) {
+                if Pattern::varies(words[at + 1]) {
+                    check_reach(limits, "BY")?;
+                } else {
                     options.unsorted = true;
-                } else if cluster {
-                    return Err(Error::new("ERR BY option of SORT denied in Cluster mode."));
                 }
                 at += 1;
             } else if is("GET", 1) {
-                if cluster {
-                    return Err(Error::new("ERR GET option of SORT denied in Cluster mode."));
-                }
+                check_reach(limits, "GET")?;
                 options.get.push(words[at + 1]);
                 at += 1;
             } else {
@@ -84,7 +95,7 @@ impl<'a> Options<'a> {
 /// `SORT`: the key that is sorted, and the last destination.
 pub(super) fn destination_and_key(words: &[&[u8]], found: &mut dyn FnMut(KeyPosition)) {
     key_only(words, found);
-    if let Ok(Options { store: Some(arg), .. }) = Options::parse(words, true, false) {
+    if let Ok(Options { store: Some(arg), .. }) = Options::parse(words, true, &Limits::default()) {
         found(KeyPosition { arg, flags: KeySpec::first().ow().update().flags });
     }
 }
@@ -97,6 +108,6 @@ pub(super) fn key_only(_: &[&[u8]], found: &mut dyn FnMut(KeyPosition)) {
 /// True when the request reads keys that are named after the elements.
 pub(super) fn reads_other_keys(words: &[&[u8]]) -> bool {
     // A request that is refused reads nothing; a destination is fine for this question.
-    let Ok(options) = Options::parse(words, true, false) else { return false };
+    let Ok(options) = Options::parse(words, true, &Limits::default()) else { return false };
     options.by.into_iter().chain(options.get).any(Pattern::varies)
 }

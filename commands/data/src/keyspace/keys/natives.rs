@@ -1,0 +1,105 @@
+//! Small values of our own types, changed in their records in one look-up.
+
+use super::super::key::Key;
+use super::super::leases::Lease;
+use super::super::log::EventClass;
+use super::super::record::{Record, ValueRef};
+use super::super::table::Entry;
+use super::Keys;
+use crate::value::{TypeCode, WrongType};
+
+/// What becomes of a small value.
+#[derive(Debug)]
+pub enum Put<I> {
+    /// It stays as it is.
+    Nothing,
+    /// It is replaced, and expires then, Unix milliseconds.
+    Value(I, Option<i64>),
+}
+
+impl Keys<'_> {
+    /// Changes the small value of this type at `key` in one look-up. `change` is given its bytes (`None`: there is no key) and
+    /// says what becomes of it; when it refuses, nothing happened. `Ok(None)` without having called it if the value is boxed.
+    #[inline]
+    pub fn update_packed<I: AsRef<[u8]>, R, E: From<WrongType>>(
+        &mut self,
+        key: Key,
+        code: TypeCode,
+        change: impl FnOnce(Option<&[u8]>) -> Result<(R, Put<I>), E>,
+    ) -> Result<Option<R>, E> {
+        let access = self.rules.access;
+        let (result, is_new) = match self.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let record = entry.record();
+                let old = record.access();
+                let word = access.next(old);
+                if word != old {
+                    record.set_access(word);
+                }
+                let (result, put) = match record.value() {
+                    ValueRef::Packed { code: found, bytes } if found == code => change(Some(bytes))?,
+                    ValueRef::Boxed(value) if value.type_code() == code => return Ok(None),
+                    _ => return Err(WrongType.into()),
+                };
+                let Put::Value(image, expiry_ms) = put else { return Ok(Some(result)) };
+                entry.set_packed(code, image.as_ref(), expiry_ms);
+                (result, false)
+            }
+            Entry::Vacant(entry) => {
+                let (result, put) = change(None)?;
+                let Put::Value(image, expiry_ms) = put else { return Ok(Some(result)) };
+                let record = Record::new_packed(key.bytes(), code, image.as_ref(), expiry_ms);
+                record.set_access(access.initial());
+                entry.insert(record);
+                (result, true)
+            }
+        };
+        self.touch(key);
+        if is_new {
+            self.event(EventClass::New, "new", key);
+        }
+        Ok(Some(result))
+    }
+
+    /// Moves the deadline of a key (Unix milliseconds; `None` for none) as part of a change that was noted already.
+    pub fn move_expiry(&mut self, key: Key, expiry_ms: Option<i64>) {
+        if let Entry::Occupied(mut entry) = self.table(key).entry(key.hash(), key.bytes()) {
+            entry.set_expiry(expiry_ms);
+        }
+    }
+
+    /// The lease under which `key` is to be filled, on or over.
+    pub fn lease(&self, key: Key) -> Option<Lease> {
+        self.held.peek(key.shard()).leases().get(self.db as u16, key.bytes())
+    }
+
+    /// Gives out a lease of `key` in place of an earlier one; false if there is no room.
+    pub fn put_lease(&mut self, key: Key, lease: Lease, now_ms: i64) -> bool {
+        let db = self.db as u16;
+        self.held.get(key.shard()).leases_mut().put(db, key.bytes(), lease, now_ms)
+    }
+
+    /// Ends the lease of `key`, if there is one: who waits for it looks again. A change of the key ends it anyway.
+    #[inline]
+    pub fn end_lease(&mut self, key: Key) {
+        let db = self.db as u16;
+        let leases = self.held.get(key.shard()).leases_mut();
+        if !leases.is_empty() && leases.remove(db, key.bytes()) {
+            self.wake(key);
+        }
+    }
+
+    /// Removes a key that was of no use to anybody: it counts as a change, but nobody has to hear of it.
+    pub fn remove_unseen(&mut self, key: Key) {
+        if let Some(record) = self.take_record(key) {
+            self.log.discard(record);
+            self.log.changes += 1;
+        }
+    }
+
+    /// The journal hears of the state of `key` later.
+    pub fn note_soft(&mut self, key: Key) {
+        let touched = self.touched(key);
+        self.log.soft.push(touched);
+    }
+}

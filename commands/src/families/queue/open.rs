@@ -1,0 +1,194 @@
+//! A queue while a command changes it.
+
+use super::effect;
+use crate::model::{Effects, Env, Error, Outcome, Reply};
+use tidegate_data::types::queue::{Effect, Queue, State, XQueue};
+use tidegate_data::{Boxed, EventClass, Key, Keys, Record, Write};
+
+/// The time of a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// That of queues, in milliseconds.
+    pub(super) ms: u64,
+    /// What the time of day is ahead of it.
+    wall_ahead_ms: i64,
+}
+
+impl Now {
+    pub(super) fn of(env: &Env) -> Self {
+        let ms = env.native_ms().max(0);
+        Now { ms: ms as u64, wall_ahead_ms: env.now_ms() - ms }
+    }
+
+    /// A time of queues as that of day.
+    pub(super) fn to_wall(self, ms: u64) -> i64 {
+        i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(self.wall_ahead_ms)
+    }
+
+    /// A time of day as that of queues.
+    pub(super) fn of_wall(self, wall_ms: i64) -> u64 {
+        wall_ms.saturating_sub(self.wall_ahead_ms).max(0) as u64
+    }
+}
+
+/// A queue that is changed, and what the journal will hear of it.
+pub(super) struct Open<'k, 'a, 'n> {
+    key: Key<'n>,
+    write: Write<'k, 'a, 'n, XQueue>,
+    effects: Effects,
+    /// What time has brought, of which the journal will hear together with what comes next: a queue that it has emptied
+    /// would be gone in between.
+    elapsed: Option<Effect<'static>>,
+    is_journaled: bool,
+    changes: u64,
+    ready_before: usize,
+    dead_before: u64,
+    pub(super) now: Now,
+}
+
+/// What was done to queues.
+#[derive(Default)]
+pub(super) struct Done {
+    effects: Effects,
+    changes: u64,
+}
+
+impl Done {
+    /// The same, and what was done to another queue.
+    pub(super) fn and(mut self, other: Done) -> Self {
+        if self.changes == 0 {
+            return other;
+        }
+        self.effects.push_encoded(other.effects.bytes(), other.effects.len());
+        self.changes += other.changes;
+        self
+    }
+
+    pub(super) fn has_changes(&self) -> bool {
+        self.changes > 0
+    }
+
+    /// The effects, for a command that waits now.
+    pub(super) fn into_effects(self) -> Effects {
+        self.effects
+    }
+
+    pub(super) fn outcome(self, env: &Env) -> Outcome {
+        if self.changes == 0 {
+            return Outcome::Same;
+        }
+        env.changed_as(|| Outcome::ChangedAs(self.effects))
+    }
+}
+
+impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
+    /// The queue at `key`, as it is now; `None` if there is none.
+    pub(super) fn of(keys: &'k mut Keys<'a>, env: &Env, key: Key<'n>) -> Result<Option<Self>, Error> {
+        let now = Now::of(env);
+        let write = keys.write_as::<XQueue>(key)?;
+        Ok(write.map(|write| Self::new(write, key, env.is_journaled(), now)))
+    }
+
+    /// The same; an empty one if there is none.
+    pub(super) fn or_create(keys: &'k mut Keys<'a>, env: &Env, key: Key<'n>) -> Result<Self, Error> {
+        let now = Now::of(env);
+        let write = keys.write_or_create::<XQueue>(key)?;
+        Ok(Self::new(write, key, env.is_journaled(), now))
+    }
+
+    fn new(write: Write<'k, 'a, 'n, XQueue>, key: Key<'n>, is_journaled: bool, now: Now) -> Self {
+        let queue = &write.view().0;
+        let (ready_before, dead_before) = (queue.len(State::Ready), queue.totals().dead);
+        let mut open = Open {
+            key,
+            write,
+            effects: Effects::default(),
+            elapsed: None,
+            is_journaled,
+            changes: 0,
+            ready_before,
+            dead_before,
+            now,
+        };
+        open.elapse();
+        open
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.write.is_new()
+    }
+
+    pub(super) fn key(&self) -> Key<'n> {
+        self.key
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.write.view().0
+    }
+
+    /// Makes a change that was decided on by looking at the queue.
+    pub(super) fn apply(&mut self, effect: &Effect<'_>) {
+        self.write.change().0.apply(effect).expect("it was decided on what is there");
+        self.changes += 1;
+        if self.is_journaled {
+            let elapsed = self.elapsed.take();
+            effect::push(&mut self.effects, self.key.bytes(), elapsed.as_ref(), effect);
+        }
+    }
+
+    /// Applies what time has brought; false if that was nothing.
+    pub(super) fn elapse(&mut self) -> bool {
+        let Some(effect) = self.queue().elapsed(self.now.ms) else { return false };
+        self.tell_elapsed();
+        self.write.change().0.apply(&effect).expect("time fits every queue");
+        self.changes += 1;
+        self.elapsed = Some(effect);
+        true
+    }
+
+    fn tell_elapsed(&mut self) {
+        // It may be all that a command has done before it waits, which says so by its effects whether or not anybody hears.
+        if let Some(effect) = self.elapsed.take() {
+            effect::push(&mut self.effects, self.key.bytes(), None, &effect);
+        }
+    }
+
+    /// A push was one that had been made before.
+    pub(super) fn note_deduped(&mut self) {
+        self.write.change_untold().0.note_deduped();
+    }
+
+    pub(super) fn event(&mut self, name: &'static str) {
+        self.write.event(EventClass::Module, name);
+    }
+
+    /// The command is refused. Where time had brought something before, that is told, and the error is all that is written.
+    pub(super) fn refused(self, reply: &mut Reply, error: Error) -> Result<Done, Error> {
+        if self.changes == 0 {
+            return Err(error);
+        }
+        reply.error(&error);
+        Ok(self.done())
+    }
+
+    /// The command has done what it does.
+    pub(super) fn done(mut self) -> Done {
+        self.tell_elapsed();
+        let (ready, dead) = (self.queue().len(State::Ready), self.queue().totals().dead);
+        if self.ready_before == 0 && ready > 0 {
+            self.event("xqueue.push");
+        }
+        if dead > self.dead_before {
+            self.event("xqueue.dead");
+        }
+        Done { effects: self.effects, changes: self.changes }
+    }
+}
+
+/// Nobody has a message of a copy.
+pub(crate) fn as_copy(mut record: Record) -> Record {
+    if let Some(queue) = record.boxed_mut().and_then(<XQueue as Boxed>::of_mut) {
+        queue.0.forget_leases();
+    }
+    record
+}

@@ -1,0 +1,137 @@
+//! What commands of our own have beside the keyspace: their clock, their tokens, what all threads share.
+
+use crate::families::ids::Ids;
+use crate::families::ratelimit::{Policies, PolicyBook, Tallies};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use tidegate_data::types::cache::TagBook;
+
+/// The clocks of our own commands. Their owner is the server.
+pub trait Clocks: Send + Sync + std::fmt::Debug {
+    /// A clock that never goes back over the life of the data set, nanoseconds since the Unix epoch.
+    fn now_ns(&self) -> i64;
+
+    /// A number larger than all before, given the time.
+    fn next_token(&self, now_ns: i64) -> i64;
+
+    /// Neither is ever less than this again: milliseconds, and a token.
+    fn raise(&self, now_ms: i64, token: i64);
+
+    /// What stands for chance where delays are spread, from 0 to 1; `None`: chance does.
+    fn jitter(&self) -> Option<f64>;
+}
+
+/// What a thread has for commands of our own.
+#[derive(Debug)]
+pub struct NativeTurn {
+    clocks: Arc<dyn Clocks>,
+    /// The clock as it was read first in this turn; 0 until then.
+    now_ns: Cell<i64>,
+    /// Changes of soft state are gathered.
+    coalesces: Cell<bool>,
+    /// `rl-log-max-entries`
+    pub log_entries_max: Cell<i64>,
+    book: Arc<PolicyBook>,
+    ids: Arc<Ids>,
+    tags: Arc<TagBook>,
+    /// The policies as they were when this thread asked last, and their edition.
+    seen: RefCell<(u64, Arc<Policies>)>,
+    tallies: Tallies,
+}
+
+impl NativeTurn {
+    /// What a thread has where all share `book`, `ids` and `tags`.
+    pub fn new(clocks: Arc<dyn Clocks>, book: Arc<PolicyBook>, ids: Arc<Ids>, tags: Arc<TagBook>) -> Self {
+        NativeTurn {
+            clocks,
+            now_ns: Cell::new(0),
+            coalesces: Cell::new(false),
+            log_entries_max: Cell::new(10_000),
+            seen: RefCell::new(book.read()),
+            tallies: Tallies::new(&book),
+            book,
+            ids,
+            tags,
+        }
+    }
+
+    /// Another turn: the clock is read again when it is asked for.
+    #[inline]
+    pub fn begin(&self, coalesces: bool) {
+        self.now_ns.set(0);
+        self.coalesces.set(coalesces);
+    }
+
+    /// True when the clock was asked for in this turn.
+    #[inline]
+    pub fn was_asked(&self) -> bool {
+        self.now_ns.get() != 0
+    }
+
+    /// The clock of our own commands as it is in this turn, milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ns() / 1_000_000
+    }
+
+    #[inline]
+    pub(crate) fn now_ns(&self) -> i64 {
+        match self.now_ns.get() {
+            0 => self.read_clock(),
+            now_ns => now_ns,
+        }
+    }
+
+    #[cold]
+    fn read_clock(&self) -> i64 {
+        let now_ns = self.clocks.now_ns();
+        self.now_ns.set(now_ns);
+        now_ns
+    }
+
+    pub(crate) fn next_token(&self) -> i64 {
+        self.clocks.next_token(self.now_ns())
+    }
+
+    pub(crate) fn jitter(&self) -> Option<f64> {
+        self.clocks.jitter()
+    }
+
+    pub(crate) fn raise_clocks(&self, now_ms: i64, token: i64) {
+        self.clocks.raise(now_ms, token);
+    }
+
+    #[inline]
+    pub(crate) fn coalesces(&self) -> bool {
+        self.coalesces.get()
+    }
+
+    /// The policies of the moment. O(1), and without a lock unless they have changed.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        let mut seen = self.seen.borrow_mut();
+        if seen.0 != self.book.edition() {
+            *seen = self.book.read();
+        }
+        Arc::clone(&seen.1)
+    }
+
+    /// The tags of cached values.
+    pub fn tags(&self) -> &TagBook {
+        &self.tags
+    }
+
+    /// What makes names.
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// All policies, to be changed.
+    pub fn book(&self) -> &PolicyBook {
+        &self.book
+    }
+
+    /// What this thread counts.
+    #[inline]
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+}
