@@ -1,6 +1,7 @@
 //! Short form of the oracle: Redis against itself must agree, planted faults must be found and shrunk, and Tidegate
 //! must agree with Redis. The long form is the `oracle` program.
 
+mod acl;
 mod command_docs;
 mod digest;
 

@@ -5,6 +5,7 @@
 mod effects;
 mod lines;
 mod server;
+mod touches;
 mod waiting;
 
 /// Memory is counted as in the server, where that decides.

@@ -105,6 +105,20 @@ fn what_a_user_may_not_do_is_refused_and_noted() {
     assert!(list.contains(" user=alice "), "{list}");
 }
 
+/// A request that does not fit all the key specs of its command has no keys for Redis 7.0.15, whose users may therefore make
+/// any key a HyperLogLog. `ACL DRYRUN` says what it says there.
+#[test]
+fn keys_count_where_other_keys_are_missing() {
+    let server = TestServer::tidegate();
+    let mut alice = client_of(&server, "alice", "~a:* +@all");
+    assert_eq!(alice.line("PFMERGE x"), error(NO_KEY));
+    let script = alice.call(&["EVAL", "return redis.call('pfmerge', 'x')", "0"]);
+    assert!(script.error().is_some_and(|text| text.contains("at least one of the keys")), "{script:?}");
+    assert_eq!(server.client().line("EXISTS x"), Reply::Int(0));
+    assert_eq!(alice.line("PFMERGE a:1"), simple("OK"));
+    assert_eq!(server.client().line("ACL DRYRUN alice PFMERGE x"), simple("OK"));
+}
+
 #[test]
 fn rights_that_change_are_felt_at_once() {
     let server = TestServer::tidegate();

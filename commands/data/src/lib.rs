@@ -28,8 +28,8 @@ pub use keyspace::{
     AGED_EVERY_S, Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass,
     EventClasses, Eviction, ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor,
     LFU_INITIAL, Lease, Leases, Left, Loan, Moment, OccupiedEntry, Order, Original, Orphan, Put, Reclaim,
-    Record, Rules, ScanCursor, Step, StringValue, Table, Taken, Taker, Threshold, Touched, VacantEntry,
-    ValueRef, View, Write, slot,
+    Record, Rules, ScanCursor, Step, StringValue, Table, Taken, Taker, Threshold, Touch, Touched, Trace,
+    VacantEntry, ValueRef, View, Write, slot,
 };
 pub use types::{
     collection::Collection,

@@ -5,7 +5,7 @@ use super::user::User;
 use crate::registry::{Channels, Entry};
 use smallvec::SmallVec;
 use tidegate_commands::model::{
-    BeginSearch, FindKeys, Flag, KeyFinder, KeyFlags, KeyPosition, RoutedKey, Scope, Span, parse_i64,
+    BeginSearch, FindKeys, Flag, KeyFinder, KeyFlags, KeyPosition, Scope, Span, parse_i64,
 };
 
 /// What a request asks for and the user may not do. In the order of what is told when several selectors deny it.
@@ -39,11 +39,15 @@ pub struct Asked<'r> {
     pub buf: &'r [u8],
     /// Its arguments.
     pub spans: &'r [Span],
-    /// The keys it will get, when they are known: whatever the specs say of them, they are looked at.
-    pub routed: &'r [RoutedKey],
+    /// It will run if it is allowed. Otherwise the answer is that of Redis, who takes a request that does not fit the specs of
+    /// its command for one without keys.
+    pub is_real: bool,
     /// The selected database.
     pub db: u32,
 }
+
+/// Commands that read keys which patterns name: only for users who may read every key.
+pub const REACHING: [&str; 2] = ["sort", "sort_ro"];
 
 type Positions = SmallVec<[KeyPosition; 8]>;
 
@@ -58,7 +62,7 @@ impl<'r> Asked<'r> {
     }
 
     /// Its keys, and what happens to them.
-    fn keys(&self) -> Positions {
+    pub(super) fn keys(&self) -> Positions {
         let entry = self.entry;
         if let (Some(at), [spec]) = (entry.single_key, &entry.key_specs[..])
             && !spec.flags.has(KeyFlags::VARIABLE)
@@ -72,25 +76,29 @@ impl<'r> Asked<'r> {
         }
         let words = self.words();
         let mut keys = keys_of(entry, &words);
-        // Of an option given twice, the specs find one, and the command may use the other.
-        if let Some(finder) = entry.router_finder {
-            let known: SmallVec<[usize; 8]> = keys.iter().map(|key| key.arg).collect();
-            let more = by_finder(finder, &words);
-            keys.extend(more.into_iter().filter(|key| !known.contains(&key.arg)));
-        }
-        // A handler can use what the router found, nothing else: whatever that is must have been looked at.
-        for routed in self.routed {
-            let arg = routed.arg as usize;
-            let is_channel = entry.key_specs.iter().all(|spec| spec.flags.has(KeyFlags::NOT_KEY));
-            if !is_channel && !keys.iter().any(|key| key.arg == arg) {
-                keys.push(KeyPosition { arg, flags: KeyFlags::ACCESS.with(KeyFlags::UPDATE) });
+        // A handler can use what the router finds, nothing else: whatever that is must be looked at, also of an option given
+        // twice, of which the specs find one, and where other specs of the command do not fit (PFMERGE of one key).
+        let mut known: SmallVec<[bool; 32]> = smallvec::smallvec![false; words.len()];
+        keys.iter().for_each(|key| known[key.arg] = true);
+        let mut add = |key: KeyPosition| {
+            if !std::mem::replace(&mut known[key.arg], true) {
+                keys.push(key);
             }
+        };
+        match entry.router_finder {
+            Some(finder) => finder(&words, &mut add),
+            None if self.is_real => {
+                for spec in entry.key_specs.iter().filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY)) {
+                    spec.positions(words.len(), |i| words[i], &mut add);
+                }
+            }
+            None => {}
         }
         keys
     }
 
     /// The databases it uses, by the selected one or by name.
-    fn databases(&self) -> SmallVec<[u32; 4]> {
+    pub(super) fn databases(&self) -> SmallVec<[u32; 4]> {
         const ANY: u32 = u32::MAX;
         let entry = self.entry;
         let mut found = SmallVec::new();

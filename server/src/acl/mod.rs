@@ -10,6 +10,8 @@ mod describe;
 mod enforce;
 mod file;
 mod log;
+#[cfg(debug_assertions)]
+mod proof;
 mod selector;
 mod table;
 #[cfg(test)]
@@ -17,9 +19,11 @@ mod tests;
 mod user;
 
 pub use catalog::Catalog;
-pub use check::{Asked, Denied, Reason, keys_of};
+pub use check::{Asked, Denied, REACHING, Reason, keys_of};
 pub use file::{check_configured, load_configured, load_file, save_file};
 pub use log::{AclLog, Context, Logged, What};
+#[cfg(debug_assertions)]
+pub use proof::prove;
 pub use selector::{Access, Commands, Selector};
 pub use table::Users;
 pub use user::{PasswordHash, User, merge_selectors};

@@ -24,7 +24,7 @@ fn check(registry: &Registry, user: &User, line: &str) -> Result<(), Denied> {
     if !entry.subcommands.is_empty() {
         entry = entry.subcommand(words.next().unwrap().as_bytes()).expect("a subcommand");
     }
-    user.check(&Asked { entry, buf: &buf, spans: &spans, routed: &[], db: 0 })
+    user.check(&Asked { entry, buf: &buf, spans: &spans, is_real: true, db: 0 })
 }
 
 fn allows(registry: &Registry, user: &User, line: &str) -> bool {

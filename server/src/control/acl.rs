@@ -345,7 +345,7 @@ fn dryrun(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flo
         return Err(Error::text(format!("ERR wrong number of arguments for '{}' command", entry.name)));
     }
     let db = cx.session.db as u32;
-    let asked = Asked { entry, buf: &request.bytes, spans: &request.args, routed: &[], db };
+    let asked = Asked { entry, buf: &request.bytes, spans: &request.args, is_real: false, db };
     let Err(denied) = user.check(&asked) else {
         reply.ok();
         return Ok(Flow::Done);

@@ -3,7 +3,7 @@
 
 use super::gate::Refusal;
 use super::{Request, Worker};
-use crate::acl::{Access, Asked, Context, Denied, Logged, Reason, User, What};
+use crate::acl::{Access, Asked, Context, Denied, Logged, REACHING, Reason, User, What};
 use crate::clock;
 use crate::registry::Entry;
 use crate::session::{Client, Session};
@@ -15,7 +15,7 @@ use tidegate_commands::model::{Error, Protocol, Reply, Span};
 
 impl Request<'_> {
     fn asked<'r>(&'r self, entry: &'r Entry, db: usize) -> Asked<'r> {
-        Asked { entry, buf: self.buf, spans: self.spans, routed: self.keys, db: db as u32 }
+        Asked { entry, buf: self.buf, spans: self.spans, is_real: true, db: db as u32 }
     }
 }
 
@@ -153,7 +153,7 @@ impl Worker {
             entry: waiter.entry,
             buf: &stored.bytes,
             spans: &stored.args,
-            routed: &[],
+            is_real: true,
             db: waiter.db.into(),
         };
         let denied = user.check(&asked).err()?;
@@ -175,7 +175,7 @@ pub(super) fn reads_all_keys(session: &Session, request: &Request<'_>, entry: &E
 
 /// The session's user may do this, and read any key by it.
 pub(crate) fn may_read_all(session: &Session, asked: &Asked<'_>) -> bool {
-    let reaches = matches!(asked.entry.name.as_str(), "sort" | "sort_ro");
+    let reaches = REACHING.contains(&asked.entry.name.as_str());
     let user = session.user.as_ref().filter(|_| reaches);
     user.is_none_or(|user| user.allows_with_all_keys(asked, Access::READ))
 }
@@ -189,7 +189,7 @@ pub(crate) fn may_while_busy(
     spans: &[Span],
     out: &mut Vec<u8>,
 ) -> bool {
-    let asked = Asked { entry, buf, spans, routed: &[], db: client.db.load(Relaxed).into() };
+    let asked = Asked { entry, buf, spans, is_real: true, db: client.db.load(Relaxed).into() };
     let user: Option<Arc<User>> = shared.users.get(client.user.get().as_bytes());
     let Some(user) = user.filter(|user| !user.is_unlimited()) else { return true };
     let Err(denied) = user.check(&asked) else { return true };

@@ -460,7 +460,7 @@ impl Run<'_, '_> {
     /// What is called, as rights are asked about it.
     fn asked(&self, entry: &'static Entry) -> Asked<'_> {
         let Scratch { words, spans, session, .. } = &*self.scratch;
-        Asked { entry, buf: words, spans, routed: &[], db: session.db as u32 }
+        Asked { entry, buf: words, spans, is_real: true, db: session.db as u32 }
     }
 
     /// The command that is called, if a script may call it now.

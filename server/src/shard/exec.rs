@@ -3,6 +3,8 @@
 //! Settling is the only place that marks watchers, journals, counts and announces. It runs while every touched
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
+#[cfg(debug_assertions)]
+mod proof;
 mod record;
 mod remove;
 mod way;
@@ -23,6 +25,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{
     Args, Ctx, Env, Error, Handler, Limits, NativeTurn, Outcome, Reply, Rng, RoutedKey, Wait,
 };
+#[cfg(debug_assertions)]
+use tidegate_data::Touch;
 use tidegate_data::{Access, Contents, EventClasses, Held, KeyLog, Keys, Rules, Touched};
 use tidegate_persistence::journal::{Lsn, Unit};
 
@@ -213,6 +217,9 @@ pub struct Executor {
     recording: record::Recording,
     /// What commands of our own have besides.
     pub native: NativeTurn,
+    /// A test wants to know what was touched, and by which client.
+    #[cfg(debug_assertions)]
+    pub witness: Option<Vec<(u64, Touch)>>,
 }
 
 /// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
@@ -256,6 +263,8 @@ impl Executor {
             events: Events::default(),
             event_classes: EventClasses::default(),
             recording: record::Recording::default(),
+            #[cfg(debug_assertions)]
+            witness: None,
         }
     }
 
@@ -362,6 +371,8 @@ impl Executor {
         let result = (call.handler)(&mut cx, &mut call.args, reply);
         let nondeterministic = cx.env.was_nondeterministic();
         cx.keys.finish();
+        #[cfg(debug_assertions)]
+        self.prove_touches(call);
         debug_assert!(
             match &result {
                 Ok(Outcome::Same) | Err(_) => self.log.changes == changes,

@@ -173,6 +173,7 @@ impl<'a> Keys<'a> {
     )]
     #[inline(always)]
     fn table(&mut self, key: Key) -> &mut Table {
+        self.log.trace.key(self.db, key, false);
         self.held.get(key.shard()).table_mut(self.db)
     }
 
@@ -259,6 +260,7 @@ impl<'a> Keys<'a> {
     /// Notes that the value of `key` changed. The writing methods do it themselves.
     #[inline]
     fn touch(&mut self, key: Key) {
+        self.log.trace.key(self.db, key, true);
         self.log.changes += 1;
         if self.log.record_touched {
             let touched = self.touched(key);

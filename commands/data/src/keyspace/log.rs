@@ -2,6 +2,7 @@
 
 use super::record::Record;
 use super::table::Members;
+use super::trace::Trace;
 use crate::value::TypeCode;
 
 /// Removed records are freed at the next chance when they occupy more than this, in bytes.
@@ -195,6 +196,8 @@ pub struct KeyLog {
     pub whole_databases: Vec<u16>,
     /// The data set on disk is to become what it is now, where there are save points: `FLUSHALL`.
     pub save_wanted: bool,
+    /// Which keys were touched: filled in debug builds only.
+    pub trace: Trace,
 }
 
 impl KeyLog {

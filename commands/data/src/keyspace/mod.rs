@@ -46,6 +46,7 @@
 //! * `databases`: one shard's part of all databases.
 //! * `keys`: the view a command gets; exact expiry.
 //! * `log`: what a command did, for settling.
+//! * `trace`: which keys it touched, in debug builds.
 
 mod access;
 mod databases;
@@ -62,6 +63,7 @@ mod segment;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod view;
 
 pub use access::{AGED_EVERY_S, Access, LFU_INITIAL, Moment};
@@ -81,4 +83,5 @@ pub use table::{
     BoxedMut, Contents, Due, Entry, Eviction, Left, Loan, Members, OccupiedEntry, Order, Original, Orphan,
     Step, Table, Taken, Taker, Threshold, VacantEntry,
 };
+pub use trace::{Touch, Trace};
 pub use view::View;

@@ -76,12 +76,14 @@ impl Keys<'_> {
     /// Gives out a lease of `key` in place of an earlier one; false if there is no room.
     pub fn put_lease(&mut self, key: Key, lease: Lease, now_ms: i64) -> bool {
         let db = self.db as u16;
+        self.log.trace.key(self.db, key, true);
         self.held.get(key.shard()).leases_mut().put(db, key.bytes(), lease, now_ms)
     }
 
     /// Ends the lease of `key`, if there is one: who waits for it looks again. A change of the key ends it anyway.
     #[inline]
     pub fn end_lease(&mut self, key: Key) {
+        self.log.trace.key(self.db, key, true);
         let db = self.db as u16;
         let leases = self.held.get(key.shard()).leases_mut();
         if !leases.is_empty() && leases.remove(db, key.bytes()) {
@@ -92,6 +94,7 @@ impl Keys<'_> {
     /// Removes a key that was of no use to anybody: it counts as a change, but nobody has to hear of it.
     pub fn remove_unseen(&mut self, key: Key) {
         if let Some(record) = self.take_record(key) {
+            self.log.trace.key(self.db, key, true);
             self.log.discard(record);
             self.log.changes += 1;
         }
@@ -99,6 +102,7 @@ impl Keys<'_> {
 
     /// The journal hears of the state of `key` later.
     pub fn note_soft(&mut self, key: Key) {
+        self.log.trace.key(self.db, key, true);
         let touched = self.touched(key);
         self.log.soft.push(touched);
     }

@@ -79,6 +79,7 @@ impl Keys<'_> {
     /// by `reclaim` when the client wants it freed.
     pub fn flush(&mut self, reclaim: Reclaim) -> usize {
         let db = self.db;
+        self.log.trace.database(db, true);
         let mut removed = 0;
         let emptied = &mut self.log.emptied;
         self.held.each(|_, databases| {
@@ -100,6 +101,8 @@ impl Keys<'_> {
     /// Exchanges the contents of two databases. O(shards). Exchanging one with itself counts as a change of nothing.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.log.changes += 1;
+        self.log.trace.database(a, true);
+        self.log.trace.database(b, true);
         if a != b {
             self.held.each(|_, databases| databases.swap(a, b));
             self.log.whole_databases.extend([a as u16, b as u16]);
@@ -109,6 +112,7 @@ impl Keys<'_> {
     /// Visits every record of the selected database whose time has not come. O(N).
     pub fn for_each(&mut self, mut visit: impl FnMut(&Record)) {
         let now_ms = self.rules.now_ms;
+        self.log.trace.database(self.db, false);
         for (_, table) in self.held.tables_from(0, self.db) {
             table.for_each(&mut |record| {
                 if !is_due(record, now_ms) {
@@ -143,9 +147,13 @@ impl Keys<'_> {
                 emit(record);
             }
         });
+        self.log.trace.database(self.db, false);
+        // Nobody asked for these.
+        let mark = self.log.trace.mark();
         for Due { shard, hash, key } in due {
             self.alive(Key::new(&key, hash, shard));
         }
+        self.log.trace.cut(mark);
         next
     }
 
@@ -193,7 +201,9 @@ impl Keys<'_> {
             }
             if self.rules.delete_expired {
                 let hash = table.hasher().hash(&key);
+                let mark = self.log.trace.mark();
                 self.delete_expired(Key::new(&key, hash, shard));
+                self.log.trace.cut(mark);
                 continue;
             }
             tries += 1;
