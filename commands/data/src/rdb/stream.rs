@@ -22,7 +22,7 @@ use super::read::{Reader, Source};
 use super::write::{Output, Writer};
 use crate::types::packed;
 use crate::types::stream::{
-    APPEND_NAME_MAX, APPENDS_MAX, Appends, Consumer, Counters, Entries, Group, Groups, Idempotence,
+    APPEND_NAME_MAX, Appends, Consumer, Counters, Entries, Group, Groups, Idempotence,
     IdempotenceLimits, Node, Parts, Stream, StreamId,
 };
 
@@ -226,9 +226,6 @@ fn idempotence<S: Source>(reader: &mut Reader<S>) -> Result<Box<Idempotence>, Er
 fn appends<S: Source>(reader: &mut Reader<S>) -> Result<Box<Appends>, Error> {
     let mut known = Appends::default();
     let len = reader.count(1 + 1 + 8)?;
-    if len > APPENDS_MAX as u64 {
-        return Err(Error::Corrupt("more appends than are remembered"));
-    }
     for _ in 0..len {
         let name = reader.bytes()?.to_vec();
         if name.len() > APPEND_NAME_MAX {
@@ -236,7 +233,9 @@ fn appends<S: Source>(reader: &mut Reader<S>) -> Result<Box<Appends>, Error> {
         }
         let version = i64::try_from(reader.number()?);
         let version = version.map_err(|_| Error::Corrupt("a version beyond all versions"))?;
-        known.record(&name, version, reader.millis()?);
+        if !known.restore(&name, version, reader.millis()?) {
+            return Err(Error::Corrupt("appends that are the same, or more than are remembered"));
+        }
     }
     Ok(Box::new(known))
 }

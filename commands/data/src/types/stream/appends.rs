@@ -60,10 +60,24 @@ impl Appends {
                 self.remove(&oldest);
             }
         }
+        self.push(name, Append { version, at_ms });
+    }
+
+    /// Adds an append behind all others, as it was saved: nothing is forgotten here, whatever its time says, since a clock that
+    /// was set back leaves times out of order. False, and nothing added, if the name is there or there is no room. O(log appends).
+    pub fn restore(&mut self, name: &[u8], version: i64, at_ms: i64) -> bool {
+        let fits = self.order.len() < APPENDS_MAX && !self.by_name.contains_key(name);
+        if fits {
+            self.push(name, Append { version, at_ms });
+        }
+        fits
+    }
+
+    fn push(&mut self, name: &[u8], append: Append) {
         let name: Arc<[u8]> = name.into();
         self.names_size += name_size(&name);
         self.order.push_back(Arc::clone(&name));
-        self.by_name.insert(name, Append { version, at_ms });
+        self.by_name.insert(name, append);
     }
 
     fn remove(&mut self, name: &[u8]) {
@@ -118,6 +132,17 @@ mod tests {
         assert_eq!((appends.find(b"a", 1000 + APPEND_RETAIN_MS), appends.len()), (Some(9), 1));
         appends.record(b"b", 10, 1000 + 2 * APPEND_RETAIN_MS);
         assert_eq!(appends.iter().collect::<Vec<_>>(), [(&b"b"[..], 10, 1000 + 2 * APPEND_RETAIN_MS)]);
+    }
+
+    #[test]
+    fn what_was_saved_is_restored_although_the_clock_was_set_back() {
+        let mut appends = Appends::default();
+        assert!(appends.restore(b"young", 2, 5 * APPEND_RETAIN_MS));
+        assert!(appends.restore(b"old", 1, 0));
+        assert!(appends.restore(b"younger", 3, 9 * APPEND_RETAIN_MS));
+        assert!(!appends.restore(b"old", 4, 10 * APPEND_RETAIN_MS));
+        let names: Vec<_> = appends.iter().map(|(name, version, _)| (name, version)).collect();
+        assert_eq!(names, [(&b"young"[..], 2), (b"old", 1), (b"younger", 3)]);
     }
 
     #[test]
