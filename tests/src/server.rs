@@ -17,6 +17,8 @@ pub const REDIS_SERVER: &str = "/usr/bin/redis-server";
 
 /// How long a fresh process may take until it answers PING.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Ports that are tried when others take them.
+const PORTS_MAX: u32 = 5;
 
 /// A running server process with a scratch directory; killed and cleaned up on drop.
 pub struct TestServer {
@@ -195,14 +197,34 @@ pub fn tidegate_binary() -> PathBuf {
         .unwrap_or_else(|| panic!("no tidegate binary near {}: build it or set TIDEGATE_BIN", exe.display()))
 }
 
-/// Starts a process and waits until `is_ready` says so of its first reply.
+/// Starts a process and waits until `is_ready` says so of its first reply. Somebody else may take a free port before the
+/// process does: then with another.
 fn spawn(
     program: &Path,
     options: &[String],
     dir: &Path,
     is_ready: fn(&[u8]) -> bool,
 ) -> io::Result<(Child, u16)> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let started = spawn_at(port, program, options, dir, is_ready);
+        let is_taken =
+            || fs::read_to_string(dir.join("log")).is_ok_and(|log| log.contains("Address already in use"));
+        if started.is_ok() || attempts == PORTS_MAX || !is_taken() {
+            return started.map(|child| (child, port));
+        }
+    }
+}
+
+fn spawn_at(
+    port: u16,
+    program: &Path,
+    options: &[String],
+    dir: &Path,
+    is_ready: fn(&[u8]) -> bool,
+) -> io::Result<Child> {
     let log = fs::File::create(dir.join("log"))?;
     let mut child = Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -221,7 +243,7 @@ fn spawn(
     });
     match child.try_wait()? {
         Some(status) => Err(io::Error::other(format!("exited at start: {status}"))),
-        None if ready => Ok((child, port)),
+        None if ready => Ok(child),
         None => {
             let _ = child.kill();
             let _ = child.wait();

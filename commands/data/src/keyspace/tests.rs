@@ -20,7 +20,7 @@ static HASHER: LazyLock<KeyHasher> = LazyLock::new(|| KeyHasher::new(0x5eed));
 
 fn cases(native: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 3 } else { native },
+        cases: if cfg!(miri) { 2 } else { native },
         failure_persistence: None,
         ..Default::default()
     }
@@ -521,7 +521,7 @@ proptest! {
 
 #[test]
 fn a_scan_started_large_survives_mass_deletion() {
-    let many = if cfg!(miri) { 150 } else { 20_000 };
+    let many = if cfg!(miri) { 80 } else { 20_000 };
     let mut table = table();
     for number in 0..many {
         insert_or_overwrite(&mut table, &key(number), &Content::Int(0), None);
@@ -600,7 +600,7 @@ fn colliding_hashes_cost_time_but_not_memory_or_correctness() {
         (0x0000_0f00_0000_0000 | tags, 50_000),
         (directory | 0x0000_0003_0000_0000, 20_000),
     ] {
-        let keys = if cfg!(miri) { 120 } else { keys };
+        let keys = if cfg!(miri) { 40 } else { keys };
         let mut hasher = HASHER.clone();
         hasher.mask = mask;
         let mut table = Table::new(hasher);
@@ -630,7 +630,7 @@ fn colliding_hashes_cost_time_but_not_memory_or_correctness() {
 
 #[test]
 fn hints_are_safe_while_the_table_changes() {
-    let rounds = if cfg!(miri) { 150 } else { 20_000 };
+    let rounds = if cfg!(miri) { 60 } else { 20_000 };
     let mut table = table();
     let mut other = self::table();
     let hint = table.hint();
@@ -699,7 +699,7 @@ fn random_reaches_all_keys_equally() {
 
 #[test]
 fn a_sparse_table_is_compacted() {
-    let many = if cfg!(miri) { 300 } else { 50_000 };
+    let many = if cfg!(miri) { 120 } else { 50_000 };
     let mut table = table();
     for number in 0..many {
         let expiry_ms = (number % 3 == 0).then_some(i64::from(number));

@@ -22,8 +22,8 @@ use super::read::{Reader, Source};
 use super::write::{Output, Writer};
 use crate::types::packed;
 use crate::types::stream::{
-    APPEND_NAME_MAX, Appends, Consumer, Counters, Entries, Group, Groups, Idempotence,
-    IdempotenceLimits, Node, Parts, Stream, StreamId,
+    APPEND_NAME_MAX, Appends, Consumer, Counters, Entries, Group, Groups, Idempotence, IdempotenceLimits,
+    Node, Parts, Stream, StreamId,
 };
 
 const BAD_NODE: Error = Error::Corrupt("Stream listpack integrity check failed.");

@@ -103,13 +103,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { 300 },
+        cases: if cfg!(miri) { 1 } else { 300 },
         failure_persistence: None,
         ..Default::default()
     })]
 
     #[test]
-    fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 60 } else { 300 })) {
+    fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 40 } else { 300 })) {
         let mut zset = Zset::default();
         let mut model = Model::default();
         let mut was_large = false;
@@ -265,7 +265,7 @@ fn zeros_have_a_sign_in_the_large_form_only() {
 #[test]
 fn members_move_and_their_order_stays() {
     let mut zset = Zset::default();
-    let count = if cfg!(miri) { 100 } else { 3000u32 };
+    let count = if cfg!(miri) { 60 } else { 3000u32 };
     let name = |number: u32| format!("member:{number:05}").into_bytes();
     for number in 0..count {
         zset.put(&name(number), 1.0, LIMITS);

@@ -130,13 +130,13 @@ fn find(model: &BTreeSet<Place>, member: &[u8]) -> Option<Place> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { 300 },
+        cases: if cfg!(miri) { 1 } else { 300 },
         failure_persistence: None,
         ..Default::default()
     })]
 
     #[test]
-    fn behaves_like_a_sorted_set(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 40 } else { 400 })) {
+    fn behaves_like_a_sorted_set(steps in prop::collection::vec(step(), 1..if cfg!(miri) { 30 } else { 400 })) {
         let mut tree = Small::new();
         let mut model = BTreeSet::new();
         let mut appended = 1000;
