@@ -20,6 +20,7 @@ pub mod hitratio;
 pub mod load;
 pub mod machine;
 pub mod members;
+pub mod probe;
 pub mod process;
 pub mod report;
 pub mod stock;

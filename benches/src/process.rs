@@ -67,6 +67,8 @@ impl Recipe {
 pub struct Server {
     pub name: String,
     pub address: SocketAddr,
+    /// Where its log and its files are, for as long as it runs.
+    pub directory: PathBuf,
     child: Tracked,
 }
 
@@ -102,10 +104,10 @@ impl Server {
         // A child inherits the affinity of the thread that starts it.
         let ours = cores::allowed()?;
         cores::pin(&recipe.cores)?;
-        let started = Tracked::start(&mut command, Some(directory));
+        let started = Tracked::start(&mut command, Some(directory.clone()));
         cores::pin(&ours)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Self { name: recipe.name.clone(), address, child: started? };
+        let mut server = Self { name: recipe.name.clone(), address, directory, child: started? };
         server.wait_ready(&log_path, limit)?;
         Ok(server)
     }

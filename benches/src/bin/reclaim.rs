@@ -5,19 +5,18 @@
 //! the others measure from then until the memory is free again is shown beside what they measured before.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidegate_benches::client::{Client, write_command};
 use tidegate_benches::cores::{self, Division};
 use tidegate_benches::flags::{self, Flags};
 use tidegate_benches::histogram::Histogram;
 use tidegate_benches::process::{Recipe, Server};
-use tidegate_benches::{machine, now};
+use tidegate_benches::{machine, now, probe};
 
 const HELP: &str = "\
 Measures the latencies of other clients while something huge is removed.
@@ -33,8 +32,6 @@ Measures the latencies of other clients while something huge is removed.
   --seconds N             how long they do so before [3]
 ";
 
-/// Small keys that the probes read and write.
-const PROBE_KEYS: u64 = 1_000;
 /// The memory of what was removed counts as free when at most this share of it is left.
 const LEFT: f64 = 0.05;
 /// No longer than this is waited for it.
@@ -132,9 +129,7 @@ impl Measured {
 fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Measured> {
     let server = Server::start(recipe)?;
     let mut client = Client::connect(server.address)?;
-    for key in 0..PROBE_KEYS {
-        client.call(&["SET", &format!("probe:{key}"), "value"])?;
-    }
+    probe::fill(&mut client)?;
     let empty = used_memory(&mut client)?;
     if removal.starts_with("flushall") {
         fill_keyspace(&mut client, settings.keys)?;
@@ -150,7 +145,7 @@ fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Me
             .map(|number| {
                 scope.spawn({
                     let stop = &stop;
-                    move || probe(server.address, number, stop)
+                    move || probe::run(server.address, number, stop)
                 })
             })
             .collect();
@@ -193,25 +188,6 @@ fn measure(settings: &Settings, recipe: &Recipe, removal: &str) -> io::Result<Me
         if sent + took < removed_at { &mut before } else { &mut during }.record(took);
     }
     Ok(Measured { before, during, answered, freed })
-}
-
-/// Reads and writes small keys, one after the other; when each was sent, and how long its reply took.
-fn probe(server: SocketAddr, number: usize, stop: &AtomicBool) -> io::Result<Vec<(Instant, Duration)>> {
-    let mut client = Client::connect(server)?;
-    let mut samples = Vec::with_capacity(1 << 20);
-    let mut turn = number as u64;
-    while !stop.load(Relaxed) {
-        turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let key = format!("probe:{}", (turn >> 33) % PROBE_KEYS);
-        let sent = now();
-        if turn >> 63 == 0 {
-            client.call(&["GET", &key])?;
-        } else {
-            client.call(&["SET", &key, "value"])?;
-        }
-        samples.push((sent, sent.elapsed()));
-    }
-    Ok(samples)
 }
 
 fn fill_keyspace(client: &mut Client, keys: u64) -> io::Result<()> {
