@@ -1,8 +1,8 @@
 //! `maxmemory`: what is evicted, who hears of it, and what is refused when nothing may go.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tidegate_tests::clock::wait_until;
+use tidegate_tests::clock::{self, wait_until};
 use tidegate_tests::resp::{Reply, RespClient, encode_command, simple};
 use tidegate_tests::server::TestServer;
 
@@ -83,7 +83,7 @@ fn every_policy_keeps_memory_to_its_limit() {
 
 #[test]
 fn what_needs_memory_is_refused_when_nothing_may_go() {
-    let began = Instant::now();
+    let began = clock::now();
     let server = TestServer::tidegate();
     let mut client = server.client();
     converse(

@@ -177,9 +177,7 @@ fn measure(settings: &Settings, recipe: &Recipe, name: &str) -> io::Result<Measu
         thread::sleep(settings.span);
         began = now();
         let offence = offend(settings, server.address, name);
-        if began.elapsed() < settings.span {
-            thread::sleep(settings.span - began.elapsed());
-        }
+        thread::sleep(settings.span.saturating_sub(began.elapsed()));
         stop.store(true, Relaxed);
         let samples =
             probes.into_iter().map(|probe| probe.join().map_err(|_| io::Error::other("a probe died"))?);

@@ -43,9 +43,6 @@ use straight::Tally;
 use tidegate_commands::model::{Args, Encodings, Error, Flag, Limits, Protocol, Reply, RoutedKey, Span};
 use tidegate_data::Access;
 
-/// Reply bytes after which the connection gets a chance to send before more commands run.
-const OUTPUT_PAUSE: usize = 1 << 20;
-
 /// After a script that took longer, a new turn begins.
 const TURN_NANOS: u64 = 500_000;
 
@@ -326,7 +323,7 @@ impl Worker {
                     session.decoder.reset();
                     break progress;
                 }
-                (None, Decoded::Group) if out.len() > OUTPUT_PAUSE => break Progress::Flush,
+                (None, Decoded::Group) if out.len() > session.output_pause => break Progress::Flush,
                 (None, Decoded::Group) if *at == buf.len() => break Progress::NeedInput(1),
                 (None, Decoded::Group) => {}
                 (None, Decoded::Incomplete { end, need }) => {
@@ -422,7 +419,7 @@ impl Worker {
                     result = Some(Progress::Parked);
                 }
             }
-            if result.is_none() && out.len() > OUTPUT_PAUSE.min(session.output_left) {
+            if result.is_none() && out.len() > session.output_pause.min(session.output_left) {
                 if out.len() > session.output_left {
                     // The limit is there to bound memory: what was too much is not kept for the next reply.
                     *out = Vec::new();

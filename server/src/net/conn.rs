@@ -38,6 +38,11 @@ const AHEAD_KEYS: usize = 64;
 /// Output up to this size waits until the other connections were read, in bytes: the replies to a pipeline of 64 values
 /// of 64 bytes, and more.
 const DEFERRED_MAX: usize = 16 * 1024;
+/// Reply bytes after which a connection has had its turn.
+const OUTPUT_PAUSE: usize = 1 << 20;
+/// The same where its peer has not taken earlier replies yet: what is made for it now can wait, and what others ask for
+/// cannot. Two hundred such peers would keep them waiting for tens of milliseconds otherwise, turn after turn.
+const OUTPUT_PAUSE_BEHIND: usize = 64 * 1024;
 /// Output buffers a thread keeps for its connections.
 const SPARES_MAX: usize = 64;
 /// The thread's output buffer is given back when it grew beyond this.
@@ -464,47 +469,35 @@ impl Conn {
 
     /// Executes the complete requests in `input` and sends the replies; returns where the unprocessed rest begins.
     /// Its first commands were decoded already, perhaps.
-    fn process(&mut self, local: &mut Local, input: &mut [u8], mut foreseen: Option<Group>) -> Option<usize> {
+    fn process(&mut self, local: &mut Local, input: &mut [u8], foreseen: Option<Group>) -> Option<usize> {
         let mut at = 0;
         // What was to be sent when this input was read comes before the replies to it: whoever knows of a change when it
         // asks for something has heard by then which of its keys are stale.
         if !self.client.mailbox.is_empty() {
             self.take_mail();
         }
-        loop {
-            let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
-            self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);
-            let (session, out) = (&mut self.session, &mut local.output);
-            let progress = local.worker.process_foreseen(session, input, &mut at, out, foreseen.take());
-            if let Progress::NeedInput(need) = progress
-                && self.defer(local)
-            {
-                self.note_need(need);
-                break;
-            }
+        let left = self.hard_limit(&local.worker).saturating_sub(self.output_waiting() as u64);
+        self.session.output_left = usize::try_from(left).unwrap_or(usize::MAX);
+        self.session.output_pause =
+            if self.output_waiting() > 0 { OUTPUT_PAUSE_BEHIND } else { OUTPUT_PAUSE };
+        let (session, out) = (&mut self.session, &mut local.output);
+        let progress = local.worker.process_foreseen(session, input, &mut at, out, foreseen);
+        let is_deferred = matches!(progress, Progress::NeedInput(_)) && self.defer(local);
+        if !is_deferred {
             self.send(local);
-            match progress {
-                Progress::Flush if self.client.killed.load(Relaxed) => {
-                    // Others may be as greedy: this is free before their turn comes.
-                    self.pending.drop_all();
-                    return None;
-                }
-                // Somebody was evicted for what this one gets: that is to be free before there is more of it.
-                Progress::Flush if self.eternal.clients.sizes().is_any_dying() => {
-                    self.has_more = true;
-                    break;
-                }
-                Progress::Flush => {}
-                Progress::NeedInput(need) => {
-                    self.note_need(need);
-                    break;
-                }
-                Progress::Parked => {
-                    self.need = 0;
-                    break;
-                }
-                Progress::Close => return None,
+        }
+        match progress {
+            Progress::NeedInput(need) => self.note_need(need),
+            // Others may be as greedy: this is free before their turn comes.
+            Progress::Flush if self.client.killed.load(Relaxed) => {
+                self.pending.drop_all();
+                return None;
             }
+            // The others have their turn. Somebody may have been evicted for what this one gets: that is to be free before
+            // there is more of it.
+            Progress::Flush => self.has_more = true,
+            Progress::Parked => self.need = 0,
+            Progress::Close => return None,
         }
         (at < input.len()).then_some(at)
     }

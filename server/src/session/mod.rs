@@ -248,6 +248,8 @@ pub struct Session {
     pub parked: Option<Parked>,
     /// Bytes of replies that may gather until the connection is closed for not reading them.
     pub output_left: usize,
+    /// Reply bytes after which others have their turn, before more of its commands run.
+    pub output_pause: usize,
     /// The connection is closed once everything written so far was sent.
     pub close_after_reply: bool,
 }
@@ -309,6 +311,7 @@ impl Session {
             no_touch: false,
             parked: None,
             output_left: usize::MAX,
+            output_pause: usize::MAX,
             close_after_reply: false,
         }
     }
