@@ -2,7 +2,7 @@
 //! do. `TIDEGATE_ACL_ROUNDS` is how many rules are tried (a million in the long form), `TIDEGATE_ACL_SEED` the first seed.
 
 use tidegate_tests::random::Random;
-use tidegate_tests::resp::{Reply, RespClient, encode_command};
+use tidegate_tests::resp::{Reply, RespClient, encode_command, simple};
 use tidegate_tests::server::TestServer;
 
 /// Rules that are tried where nobody says how many.
@@ -223,14 +223,10 @@ impl Rules<'_> {
         let user = *self.random.pick(&USERS);
         let words = |words: &[&str]| -> Args { words.iter().map(|word| word.as_bytes().to_vec()).collect() };
         let mut set = words(&["ACL", "SETUSER", user]);
-        // Who asks stays able to.
         for _ in 0..=self.random.below(5) {
             set.push(if self.random.one_in(10) { self.selector() } else { self.rule() });
         }
         let mut requests = vec![set];
-        if user == "default" {
-            requests.push(words(&["ACL", "SETUSER", user, "on", "nopass", "+@all"]));
-        }
         requests.push(words(&["ACL", "GETUSER", user]));
         for _ in 0..2 {
             let mut dryrun = words(&["ACL", "DRYRUN", user]);
@@ -244,6 +240,51 @@ impl Rules<'_> {
     }
 }
 
+impl Names {
+    /// What a description says of Redis' commands: categories in their order, then all else sorted, because Redis names single
+    /// commands in the order of a hash table. Commands of our own are left out.
+    fn plain(&self, text: &str) -> String {
+        let text = text.replace('(', "( ").replace(')', " )");
+        let (mut plain, mut single): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for word in text.split(' ') {
+            match word.split_at_checked(1) {
+                Some(("+" | "-", category)) if category.starts_with('@') => {
+                    let category = &category[1..];
+                    if category == "all" || self.categories.iter().any(|known| known == category) {
+                        plain.push(word.to_owned());
+                    }
+                }
+                Some(("+" | "-", command)) => {
+                    let first = command.split('|').next().unwrap_or_default();
+                    let is_known =
+                        |name: &str| self.commands.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+                    let begin = format!("{first}|");
+                    let is_container = self.commands.iter().any(|known| known.starts_with(&begin));
+                    if is_known(command) || is_known(first) && !is_container {
+                        single.push(word.to_owned());
+                    }
+                }
+                _ => single.push(word.to_owned()),
+            }
+        }
+        single.sort();
+        plain.append(&mut single);
+        plain.join(" ")
+    }
+
+    fn comparable(&self, reply: &Reply) -> Reply {
+        match reply {
+            Reply::Bulk(bytes) => {
+                // Byte by byte: not all of it is UTF-8.
+                let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+                Reply::Bulk(self.plain(&text).into_bytes())
+            }
+            Reply::Array(items) => Reply::Array(items.iter().map(|item| self.comparable(item)).collect()),
+            other => other.clone(),
+        }
+    }
+}
+
 fn ask(client: &mut RespClient, requests: &[Args]) -> Vec<Reply> {
     let mut bytes = Vec::new();
     for request in requests {
@@ -251,6 +292,13 @@ fn ask(client: &mut RespClient, requests: &[Args]) -> Vec<Reply> {
     }
     client.send_raw(&bytes).expect("it reads");
     requests.iter().map(|_| client.read().expect("every request is answered")).collect()
+}
+
+fn texts(reply: &Reply) -> String {
+    match reply.items() {
+        Some(items) => format!("[{}]", items.iter().map(texts).collect::<Vec<_>>().join(", ")),
+        None => reply.error().unwrap_or_else(|| format!("{:?}", reply.text())),
+    }
 }
 
 fn shown(request: &Args) -> String {
@@ -263,10 +311,16 @@ fn rules_mean_what_they_mean_in_redis() {
     let seed = number("TIDEGATE_ACL_SEED", 1);
     let (ours, theirs) = (TestServer::tidegate(), TestServer::redis());
     let (mut ours, mut theirs) = (ours.client(), theirs.client());
+    for client in [&mut ours, &mut theirs] {
+        // Who asks stays able to.
+        for line in ["ACL SETUSER tester on >pw ~* &* +@all", "AUTH tester pw"] {
+            assert_eq!(client.line(line), simple("OK"));
+        }
+    }
     let names = Names::of(&mut theirs);
     assert!(names.commands.len() > 200 && names.categories.len() == 21, "Redis names what it has");
     let mut rules = Rules { random: Random::new(seed), names: &names };
-    let (mut tried, mut refused) = (0, 0);
+    let (mut tried, mut replies, mut refused) = (0, 0, 0);
     let mut history: Vec<Args> = Vec::new();
     while tried < rounds {
         let mut requests = Vec::new();
@@ -283,18 +337,26 @@ fn rules_mean_what_they_mean_in_redis() {
         }
         let (mine, redis) = (ask(&mut ours, &requests), ask(&mut theirs, &requests));
         for (index, (mine, redis)) in mine.iter().zip(&redis).enumerate() {
+            replies += 1;
             refused += u64::from(mine.error().is_some());
-            if mine != redis {
+            let described = ["GETUSER", "LIST"].iter().any(|name| requests[index][1] == name.as_bytes());
+            let same = match described {
+                true => names.comparable(mine) == names.comparable(redis),
+                false => mine == redis,
+            };
+            if !same {
                 history.extend(requests[..=index].iter().cloned());
-                let last: Vec<String> = history.iter().rev().take(40).rev().map(shown).collect();
+                let last: Vec<String> = history.iter().rev().take(30).rev().map(shown).collect();
                 panic!(
-                    "seed {seed}, after {tried} rules:\n{}\nhere:  {mine:?}\nRedis: {redis:?}",
-                    last.join("\n")
+                    "seed {seed}, after {tried} rules:\n{}\nhere:  {}\nRedis: {}",
+                    last.join("\n"),
+                    texts(&names.comparable(mine)),
+                    texts(&names.comparable(redis))
                 );
             }
         }
         history = requests;
     }
-    println!("{tried} rules, {refused} replies were errors");
-    assert!(refused > 0, "nothing was refused");
+    println!("{tried} rules, {refused} of {replies} replies were errors");
+    assert!(refused > replies / 50 && refused < replies / 2, "{refused} of {replies} replies were errors");
 }

@@ -84,7 +84,7 @@ impl Catalog {
             parent,
             children: Vec::new(),
             bit: entry.id,
-            is_classic: !entry.is_native() && !is_later(entry.docs.since),
+            is_classic: !entry.is_native() && !entry.is_guard && is_classic(entry.docs.since),
         })
     }
 
@@ -118,8 +118,9 @@ fn has(entry: &Entry, name: &str) -> bool {
     entry.name == name || entry.subcommands.iter().any(|sub| sub.name == name)
 }
 
-/// True for versions of Redis after 7.0.
-fn is_later(version: &str) -> bool {
+/// True for versions of Redis up to 7.0; commands of our own name versions of Tidegate, which begin with 0.
+fn is_classic(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-    (parts.next(), parts.next()) > (Some(7), Some(0))
+    let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    ((1, 0)..=(7, 0)).contains(&version)
 }
