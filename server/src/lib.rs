@@ -16,6 +16,7 @@
 //! * [`migrate`]: sending keys to other servers.
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
 //! * [`metrics`]: figures for Prometheus.
+//! * [`audit`]: the audit log.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
 //!
 //! # Invariants
@@ -32,6 +33,7 @@
 
 pub mod acl;
 pub mod aof;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -139,7 +139,9 @@ impl Handle {
     /// Waits until all threads have stopped.
     pub fn join(self) {
         self.shared.shutdown.wait();
+        let shared = Arc::clone(&self.shared);
         self.end();
+        shared.audit.close();
         tracing::warn!("Redis is now ready to exit, bye bye...");
     }
 
@@ -210,6 +212,7 @@ impl Server {
         let (handoff, handed) = unbounded_channel();
         let listeners = bind(&shared, handoff)?;
         shared.metrics.follow(&shared)?;
+        shared.audit.follow(&shared)?;
         // Whoever connects before everything is there is told so, from the first moment on.
         shared.loading.begin(clock::unix_ms() / 1000);
         let handle = spawn_threads(&shared, listeners, handed)?;

@@ -340,10 +340,8 @@ fn rules_mean_what_they_mean_in_redis() {
             replies += 1;
             refused += u64::from(mine.error().is_some());
             let described = ["GETUSER", "LIST"].iter().any(|name| requests[index][1] == name.as_bytes());
-            let same = match described {
-                true => names.comparable(mine) == names.comparable(redis),
-                false => mine == redis,
-            };
+            let same =
+                if described { names.comparable(mine) == names.comparable(redis) } else { mine == redis };
             if !same {
                 history.extend(requests[..=index].iter().cloned());
                 let last: Vec<String> = history.iter().rev().take(30).rev().map(shown).collect();

@@ -8,6 +8,7 @@
 mod acl;
 mod admin;
 mod append;
+mod audit;
 mod background;
 mod bitmaps;
 mod blocking;
@@ -41,6 +42,7 @@ mod reclaim;
 mod refused;
 mod sandbox;
 mod scripts;
+mod secrets;
 mod server;
 mod sets;
 mod sketches;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tidegate_tests::clock::wait_until;
 use tidegate_tests::server::TestServer;
 
-struct Scraped {
-    server: TestServer,
+pub(crate) struct Scraped {
+    pub(crate) server: TestServer,
     port: u16,
 }
 
@@ -21,7 +21,8 @@ fn scraped() -> Scraped {
     scraped_with(&[])
 }
 
-fn scraped_with(options: &[&str]) -> Scraped {
+/// A server that serves its figures.
+pub(crate) fn scraped_with(options: &[&str]) -> Scraped {
     let port = free_port();
     let metrics_port = port.to_string();
     let own = ["--bind", "127.0.0.1", "--metrics-port", &metrics_port];
@@ -41,7 +42,7 @@ impl Scraped {
         String::from_utf8(answer).expect("text")
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
     }
 

@@ -41,6 +41,19 @@ macro_rules! choice {
 }
 
 choice! {
+    /// What the audit log notes.
+    AuditLevel {
+        Off = 0 "off",
+        /// What changes the server or who may use it, logging in, and what is denied.
+        Admin = 1 "admin",
+        /// Also what changes keys, and scripts.
+        Write = 2 "write",
+        /// Every command.
+        All = 3 "all",
+    }
+}
+
+choice! {
     /// Which keys go first when `maxmemory` is reached.
     MaxmemoryPolicy {
         VolatileLru = 0 "volatile-lru",

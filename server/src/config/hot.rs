@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::choices::{
-    AppendAck, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload,
+    AppendAck, AppendFsync, AuditLevel, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload,
 };
 use super::value::{ClientClass, Events, OutputLimit, Value};
 use tidegate_commands::model::{SketchSettings, parse_double};
@@ -51,7 +51,7 @@ macro_rules! choices {
         }
     )+ };
 }
-choices!(AppendAck, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload);
+choices!(AppendAck, AppendFsync, AuditLevel, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload);
 
 impl Word for Events {
     fn from_bits(bits: i64) -> Self {
@@ -157,12 +157,24 @@ hot! {
     /// Whether the default user has a password set by `requirepass`.
     requirepass: bool,
     acllog_max_len: usize,
+    /// Milliseconds that the answer to a wrong password waits when there were too many; 0 for none.
+    auth_failure_delay: i64,
+    /// Wrong passwords of one address that are answered at once.
+    auth_failure_burst: u64,
+    /// Seconds a connection may take to say who it is; 0 for as long as it likes.
+    preauth_timeout: u64,
 
     // What is observed.
     loglevel: LogLevel,
     /// Microseconds from which a command is logged; negative logs none, 0 logs all.
     slowlog_log_slower_than: i64,
     slowlog_max_len: usize,
+    /// Bytes from which a request, or a reply, is logged; negative logs none.
+    commandlog_request_larger_than: i64,
+    commandlog_large_request_max_len: usize,
+    commandlog_reply_larger_than: i64,
+    commandlog_large_reply_max_len: usize,
+    audit_log: AuditLevel,
     /// Milliseconds from which an event enters the latency history; 0 turns it off.
     latency_monitor_threshold: i64,
     latency_tracking: bool,

@@ -55,6 +55,12 @@ pub(super) fn log_in(cx: &mut ControlCtx, command: &[u8], name: &[u8], password:
         let in_multi = cx.session.transaction.is_some() || cx.in_transaction();
         let context = if in_multi { Context::Multi } else { Context::TopLevel };
         shared.note_denied(&cx.session.client, name, What::Auth, context, command);
+        let hot = shared.config.hot();
+        let (now_ms, delay_ms) = (crate::clock::unix_ms(), hot.auth_failure_delay.get());
+        if delay_ms > 0 && shared.attempts.fail(&cx.session.client.addr, hot.auth_failure_burst.get(), now_ms)
+        {
+            cx.session.answer_at_ms = Some(now_ms + delay_ms);
+        }
         return Err(WRONG_PASSWORD);
     };
     cx.session.authenticated = true;

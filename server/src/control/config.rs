@@ -196,6 +196,7 @@ impl Apply for Running<'_, '_, '_> {
                 .metrics
                 .follow(self.shared)
                 .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
+            Effect::Audit => self.shared.audit.follow(self.shared).map_err(|error| os_text(&error)),
             Effect::NotifyStream => self.shared.event_stream.follow(self.shared),
             Effect::AppendOnly => self.append_only(config),
             Effect::AofHistory => {

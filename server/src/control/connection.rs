@@ -168,6 +168,7 @@ fn reset(cx: &mut ControlCtx, _: &mut Args, reply: &mut Reply) -> Result<Flow, E
     session.client.readonly.store(false, Relaxed);
     session.authenticated = !needs_password;
     session.client.authenticated.store(session.authenticated, Relaxed);
+    session.client.stranger_since_ms.store(crate::clock::unix_ms(), Relaxed);
     session.become_user(users.default_user(), generation);
     session.client.name.set("");
     // A command that was to be skipped stays skipped, even this one.

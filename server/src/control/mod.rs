@@ -8,6 +8,7 @@ mod auth;
 mod client;
 mod cluster;
 mod command;
+mod commandlog;
 mod config;
 mod connection;
 mod debug;
@@ -131,6 +132,7 @@ pub static ALL: &[&Family<Control>] = &[
     &cluster::FAMILY,
     &acl::FAMILY,
     &command::FAMILY,
+    &commandlog::FAMILY,
     &latency::FAMILY,
     &migrate::FAMILY,
     &monitor::FAMILY,
@@ -178,6 +180,7 @@ pub fn cron(shared: &Arc<Shared>) {
     }
     sample(shared);
     close_idle_clients(shared);
+    close_strangers(shared);
 }
 
 /// On a thread of its own, because saving may take long, and who sends the signal again does not want to wait for it.
@@ -203,6 +206,27 @@ fn sample(shared: &Shared) {
     stats.rates.received.sample(stats.sum(|thread| &thread.received), now_ms);
     stats.rates.sent.sample(stats.sum(|thread| &thread.sent), now_ms);
     shared.average_ttl.sample(&shared.shards, now_ms);
+}
+
+/// Whoever does not say in time who it is leaves its place to others.
+fn close_strangers(shared: &Shared) {
+    let timeout_s = shared.config.hot().preauth_timeout.get();
+    if timeout_s > 0 && shared.users.needs_password() {
+        let since_ms = crate::clock::unix_ms() - (timeout_s * 1000) as i64;
+        shared.clients.each(|client| {
+            if !client.authenticated.load(Relaxed)
+                && client.stranger_since_ms.load(Relaxed) < since_ms
+                && !client.is_blocked()
+            {
+                tracing::debug!(
+                    "Closing client id={} addr={}: it did not authenticate",
+                    client.id,
+                    client.addr
+                );
+                client.kill();
+            }
+        });
+    }
 }
 
 fn close_idle_clients(shared: &Shared) {

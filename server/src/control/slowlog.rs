@@ -2,6 +2,7 @@
 
 use super::help::help;
 use super::{Control, ControlCtx, Flow, control};
+use crate::shared::Slowlog;
 use tidegate_commands::model::{
     Acl, Args, Command, Error, Family, Flag, Reply, container, family, parse_i64,
 };
@@ -28,21 +29,29 @@ fn get(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, 
     if args.remaining() > 1 {
         return Err(super::help::unknown_form(args));
     }
-    let count = match args.peek() {
-        None => COUNT_DEFAULT,
-        Some(count) => match parse_i64(count) {
-            Some(-1) => usize::MAX,
-            Some(count @ 0..) => count as usize,
-            _ => return Err(Error::new("ERR count should be greater than or equal to -1")),
-        },
-    };
-    let entries = cx.shared().slowlog.newest(count);
+    let count = args.peek().map_or(Ok(COUNT_DEFAULT), count_of)?;
+    write_newest(&cx.shared().slowlog, count, reply);
+    Ok(Flow::Done)
+}
+
+/// How many entries are asked for.
+pub(super) fn count_of(word: &[u8]) -> Result<usize, Error> {
+    match parse_i64(word) {
+        Some(-1) => Ok(usize::MAX),
+        Some(count @ 0..) => Ok(count as usize),
+        _ => Err(Error::new("ERR count should be greater than or equal to -1")),
+    }
+}
+
+/// Writes the newest entries of a log.
+pub(super) fn write_newest(log: &Slowlog, count: usize, reply: &mut Reply) {
+    let entries = log.newest(count);
     reply.array(entries.len());
     for entry in &entries {
         reply.array(6);
         reply.integer(entry.id as i64);
         reply.integer(entry.time_s);
-        reply.integer(entry.duration_us);
+        reply.integer(entry.amount);
         reply.array(entry.args.len());
         for arg in &entry.args {
             reply.bulk(arg);
@@ -50,7 +59,6 @@ fn get(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow, 
         reply.bulk(entry.addr.as_bytes());
         reply.bulk(entry.name.as_bytes());
     }
-    Ok(Flow::Done)
 }
 
 static LEN: Command<Control> = control("LEN", "", |cx, _, reply| {

@@ -4,6 +4,7 @@
 //! up, hash its key and prefetch the bucket, then the record; then execute in order. Memory latency is the enemy:
 //! one command at a time costs 412 ns, a group 100 ns per command.
 
+mod closer;
 mod gate;
 mod lookup;
 mod moving;
@@ -27,7 +28,7 @@ pub(crate) use room::not_counted;
 pub(crate) use route::{Route, route as route_request, routed};
 
 use crate::clock::{self, Stopwatch};
-use crate::config::choices::AppendFsync;
+use crate::config::choices::{AppendFsync, AuditLevel};
 use crate::control::{ControlCtx, Flow};
 use crate::registry::{Body, Entry};
 use crate::script::Engine;
@@ -70,11 +71,22 @@ struct Turn {
     slow_nanos: u64,
     /// A command that ran this long is a latency spike.
     spike_nanos: u64,
+    /// Requests of so many bytes are logged, and replies of so many.
+    large: (usize, usize),
+    /// `audit-log`
+    audit: AuditLevel,
 }
 
 impl Default for Turn {
     fn default() -> Self {
-        Turn { access: Access::NONE, timed: false, slow_nanos: u64::MAX, spike_nanos: u64::MAX }
+        Turn {
+            access: Access::NONE,
+            timed: false,
+            slow_nanos: u64::MAX,
+            spike_nanos: u64::MAX,
+            large: (usize::MAX, usize::MAX),
+            audit: AuditLevel::Off,
+        }
     }
 }
 
@@ -185,6 +197,11 @@ impl Worker {
             timed: hot.latency_tracking.get(),
             slow_nanos: u64::try_from(slow_us).map_or(u64::MAX, |us| us.saturating_mul(1000)),
             spike_nanos: if spike_ms > 0 { (spike_ms as u64).saturating_mul(1_000_000) } else { u64::MAX },
+            large: (
+                usize::try_from(hot.commandlog_request_larger_than.get()).unwrap_or(usize::MAX),
+                usize::try_from(hot.commandlog_reply_larger_than.get()).unwrap_or(usize::MAX),
+            ),
+            audit: hot.audit_log.get(),
         };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory &= maxmemory > 0;
@@ -239,6 +256,7 @@ impl Worker {
         self.disk_trouble = false;
         self.snapshotting = false;
         (self.turn.slow_nanos, self.turn.spike_nanos) = (u64::MAX, u64::MAX);
+        (self.turn.large, self.turn.audit) = ((usize::MAX, usize::MAX), AuditLevel::Off);
         self.exec.limits.max_bulk_len = u64::MAX;
         self.exec.limits.verify_dumps = false;
         self.exec.limits.memory_left = u64::MAX;
@@ -572,7 +590,14 @@ impl Worker {
                 }
                 match parked {
                     None => {
-                        self.finished(session, request, entry, started, result.err());
+                        self.finished(
+                            session,
+                            request,
+                            entry,
+                            started,
+                            result.as_ref().err(),
+                            out.len() - mark,
+                        );
                         Flow::Done
                     }
                     Some(parked) => {
@@ -603,7 +628,21 @@ impl Worker {
                     // It may have changed a setting, which then decides whether it is logged itself.
                     self.begin_turn();
                 }
-                self.finished(session, request, entry, started, error);
+                self.finished(
+                    session,
+                    request,
+                    entry,
+                    started,
+                    error.as_ref(),
+                    out.len().saturating_sub(mark),
+                );
+                if let Some(at_ms) = session.answer_at_ms.take()
+                    && matches!(flow, Flow::Done)
+                {
+                    let mut later = Parked::for_time(Some(at_ms), out.split_off(mark), entry);
+                    later.is_silent = session.reply_mode.is_silent();
+                    flow = Flow::Park(later);
+                }
                 // A script changes none, but may take its time.
                 if entry.is_script && self.stopwatch.nanos(began, *started) > TURN_NANOS {
                     self.begin_turn();
@@ -694,14 +733,21 @@ impl Worker {
         request: &Request<'_>,
         entry: &'static Entry,
         started: &mut u64,
-        error: Option<Error>,
+        error: Option<&Error>,
+        reply_len: usize,
     ) {
         let now = self.stopwatch.ticks();
         let nanos = self.stopwatch.nanos(*started, now);
         *started = now;
         self.stats.commands[entry.id].ran(1, nanos, self.turn.timed);
         if let Some(error) = error {
-            self.count_failure(entry, &error);
+            self.count_failure(entry, error);
+        }
+        if self.is_large(request, reply_len) {
+            self.log_large(session, request, entry, reply_len);
+        }
+        if self.turn.audit != AuditLevel::Off && self.turn.audit.notes(entry) {
+            self.audit(session, request, &entry.name, nanos / 1000, error, false);
         }
         if nanos >= self.turn.slow_nanos.min(self.turn.spike_nanos) {
             self.note_slowness(session, request, entry, nanos);
@@ -785,6 +831,9 @@ impl Worker {
             }
         }
         self.count_error_text(&error.message());
+        if self.turn.audit != AuditLevel::Off {
+            self.audit_refusal(session, request, error);
+        }
         Reply::new(out, session.protocol).error(error);
     }
 

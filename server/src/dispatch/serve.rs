@@ -225,9 +225,10 @@ impl Worker {
         waiter.client.mailbox.put(&out);
         let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
         self.count_served(waiter, nanos, error.is_some());
-        if let Some(error) = error {
+        if let Some(error) = &error {
             self.count_error_text(&error.message());
         }
+        self.look_closer_at_served(waiter, nanos / 1000, error.as_ref(), out.len());
         claim.end(Ending::Served);
         waiter.client.waker.wake();
         None

@@ -50,6 +50,8 @@ impl Worker {
             && !self.shared.scripts.busy.is_busy()
             && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN
             && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)
+            && self.turn.large.0.min(self.turn.large.1) >= BYTES_TIMED_TOGETHER
+            && !self.turn.audit.notes_data()
     }
 
     /// Runs command `index` of a group if it is a short one on one shard; `false` when it has to go the ordinary way,
@@ -130,6 +132,9 @@ impl Worker {
         }
         if out.len() - mark > BYTES_TIMED_TOGETHER || request.size() > BYTES_TIMED_TOGETHER {
             self.count(session, tally, group, buf, started);
+            if self.is_large(&request, out.len() - mark) {
+                self.log_large(session, &request, entry, out.len() - mark);
+            }
         }
         true
     }

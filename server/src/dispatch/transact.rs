@@ -225,6 +225,7 @@ impl Worker {
             self.exec.limits.reads_all_keys = rights::reads_all_keys(session, request, entry);
         }
         let mut started = self.stopwatch.ticks();
+        let mark = reply.mark();
         let args = Args::new(request.buf, request.spans, request.keys, entry.words);
         reply.set_protocol(session.protocol);
         let (flow, error) = match entry.body {
@@ -269,7 +270,14 @@ impl Worker {
         if self.shared.clients.is_monitored() {
             self.feed_monitors(session, request, entry);
         }
-        self.finished(session, request, entry, &mut started, error);
+        self.finished(
+            session,
+            request,
+            entry,
+            &mut started,
+            error.as_ref(),
+            reply.mark().saturating_sub(mark),
+        );
         flow
     }
 

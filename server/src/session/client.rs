@@ -62,6 +62,8 @@ pub struct Client {
     pub fd: i32,
     /// When it connected, Unix milliseconds.
     pub created_ms: i64,
+    /// Since when it may be somebody unknown, Unix milliseconds: its begin, or its last `RESET`.
+    pub stranger_since_ms: AtomicI64,
     /// The peer is on this machine.
     pub is_local: bool,
     /// It came over the Unix socket.
@@ -195,6 +197,7 @@ impl Client {
             laddr,
             fd,
             created_ms: now_ms,
+            stranger_since_ms: AtomicI64::new(now_ms),
             is_local,
             is_unix,
             name: Label::default(),

@@ -234,6 +234,8 @@ pub struct Session {
     pub watch_flag: Arc<WatchFlag>,
     /// Arguments of the running command that logs must not show, beyond those its declaration names.
     pub redacted: SmallVec<[usize; 2]>,
+    /// The running command is answered later: the client gave a wrong password too often. Unix milliseconds.
+    pub answer_at_ms: Option<i64>,
     /// What it is subscribed to; `None` while that is nothing.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What others sent it while it ran a transaction, and what has to be sent before the replies of that.
@@ -304,6 +306,7 @@ impl Session {
             watched: Vec::new(),
             watch_flag: Arc::default(),
             redacted: SmallVec::new(),
+            answer_at_ms: None,
             subscriptions: None,
             before_exec: Vec::new(),
             tracking: None,

@@ -1,6 +1,7 @@
 //! The only process-wide state, split by owner. Threads share it behind one `Arc`; nothing here is on the path of
 //! an ordinary command except relaxed atomics.
 
+mod attempts;
 mod clients;
 mod latency;
 mod loading;
@@ -16,6 +17,7 @@ mod tracking;
 mod trouble;
 mod ttl;
 
+pub use attempts::Attempts;
 pub use clients::Clients;
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use loading::{LoadProgress, Loading};
@@ -33,6 +35,7 @@ pub use ttl::AverageTtl;
 
 use crate::acl::{self, Users};
 use crate::aof::Rewriting;
+use crate::audit::Audit;
 use crate::clock;
 use crate::config::{ClientClass, Config};
 use crate::metrics::Metrics;
@@ -79,8 +82,16 @@ pub struct Shared {
     pub tracking: Tracking,
     /// Figures for `INFO`.
     pub stats: Stats,
-    /// The slow log.
+    /// The slow log: of `COMMANDLOG`, the one of slow commands.
     pub slowlog: Slowlog,
+    /// `COMMANDLOG`: large requests.
+    pub large_requests: Slowlog,
+    /// `COMMANDLOG`: large replies.
+    pub large_replies: Slowlog,
+    /// `audit-log`
+    pub audit: Audit,
+    /// Wrong passwords of late.
+    pub attempts: Attempts,
     /// `LATENCY`
     pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`
@@ -219,6 +230,10 @@ impl Shared {
             tracking: Tracking::default(),
             stats: Stats::new(threads, registry.ids()),
             slowlog: Slowlog::default(),
+            large_requests: Slowlog::default(),
+            large_replies: Slowlog::default(),
+            audit: Audit::default(),
+            attempts: Attempts::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
             reclaim: Reclaim::default(),

@@ -1,4 +1,4 @@
-//! The slow log: the latest commands that took longer than `slowlog-log-slower-than`.
+//! A log of commands: the latest that took longer than `slowlog-log-slower-than`, or were larger than others may be.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +15,8 @@ pub struct SlowlogEntry {
     pub id: u64,
     /// Unix time in seconds.
     pub time_s: i64,
-    /// How long it ran, microseconds.
-    pub duration_us: i64,
+    /// How long it ran in microseconds, or how large it was in bytes.
+    pub amount: i64,
     /// Its arguments, shortened.
     pub args: Vec<Vec<u8>>,
     /// The peer's address.
@@ -42,7 +42,7 @@ impl Slowlog {
     pub fn add<'a>(
         &self,
         args: impl ExactSizeIterator<Item = &'a [u8]>,
-        duration_us: i64,
+        amount: i64,
         time_s: i64,
         addr: &str,
         name: &str,
@@ -52,7 +52,7 @@ impl Slowlog {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let id = inner.next_id;
         inner.next_id += 1;
-        let entry = SlowlogEntry { id, time_s, duration_us, args, addr: addr.into(), name: name.into() };
+        let entry = SlowlogEntry { id, time_s, amount, args, addr: addr.into(), name: name.into() };
         inner.entries.push_front(entry);
         inner.entries.truncate(max);
     }

@@ -47,5 +47,11 @@ pub(super) static ROWS: &[Directive] = &[
         crate::config::choices::AclPubsubDefault::WORDS,
         crate::config::choices::AclPubsubDefault::ResetChannels as i64,
     ),
+    // Tidegate's own: who guesses passwords waits for the answers, and who does not say who it is has to go.
+    number("auth-failure-burst", 1..=60_000, 100)
+        .unsigned()
+        .hot(|hot, value| hot.auth_failure_burst.store(value)),
+    number("auth-failure-delay", 0..=60_000, 1000).hot(|hot, value| hot.auth_failure_delay.store(value)),
+    number("preauth-timeout", 0..=86_400, 10).unsigned().hot(|hot, value| hot.preauth_timeout.store(value)),
     number("acllog-max-len", 0..=LONG_MAX, 128).hot(|hot, value| hot.acllog_max_len.store(value)),
 ];

@@ -1,7 +1,7 @@
 //! Logs, statistics, notifications, and the long-running scripts that disturb them.
 
 use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, MIB, choice, directive, number, text, yes_no};
-use crate::config::choices::{LogLevel, SYSLOG_FACILITY};
+use crate::config::choices::{AuditLevel, LogLevel, SYSLOG_FACILITY};
 
 pub(super) static ROWS: &[Directive] = &[
     choice("loglevel", LogLevel::WORDS, LogLevel::Notice as i64).hot(|hot, value| hot.loglevel.store(value)),
@@ -17,9 +17,28 @@ pub(super) static ROWS: &[Directive] = &[
     yes_no("use-exit-on-panic", false).hidden().inert(),
     number("watchdog-period", 0..=INT_MAX, 0).hidden().inert(),
     text("ignore-warnings", ""),
+    // The aliases and the other command logs are those of Valkey 8.1.
     number("slowlog-log-slower-than", -1..=LONG_MAX, 10_000)
+        .alias("commandlog-execution-slower-than")
         .hot(|hot, value| hot.slowlog_log_slower_than.store(value)),
-    number("slowlog-max-len", 0..=LONG_MAX, 128).hot(|hot, value| hot.slowlog_max_len.store(value)),
+    number("slowlog-max-len", 0..=LONG_MAX, 128)
+        .alias("commandlog-slow-execution-max-len")
+        .hot(|hot, value| hot.slowlog_max_len.store(value)),
+    number("commandlog-request-larger-than", -1..=LONG_MAX, MIB)
+        .hot(|hot, value| hot.commandlog_request_larger_than.store(value)),
+    number("commandlog-large-request-max-len", 0..=LONG_MAX, 128)
+        .hot(|hot, value| hot.commandlog_large_request_max_len.store(value)),
+    number("commandlog-reply-larger-than", -1..=LONG_MAX, MIB)
+        .hot(|hot, value| hot.commandlog_reply_larger_than.store(value)),
+    number("commandlog-large-reply-max-len", 0..=LONG_MAX, 128)
+        .hot(|hot, value| hot.commandlog_large_reply_max_len.store(value)),
+    // Tidegate's own: who did what.
+    choice("audit-log", AuditLevel::WORDS, AuditLevel::Off as i64)
+        .hot(|hot, value| hot.audit_log.store(value))
+        .effect(Effect::Audit),
+    text("audit-log-file", "audit.log").effect(Effect::Audit),
+    number("audit-log-max-size", 0..=LONG_MAX, 100 * MIB).bytes().effect(Effect::Audit),
+    number("audit-log-files", 0..=1000, 5).effect(Effect::Audit),
     number("latency-monitor-threshold", 0..=LONG_MAX, 0)
         .hot(|hot, value| hot.latency_monitor_threshold.store(value)),
     yes_no("latency-tracking", true).hot(|hot, value| hot.latency_tracking.store(value)),

@@ -72,6 +72,9 @@ pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     page.field("acl_access_denied_channel", denied(Reason::Channel));
     page.field("acl_access_denied_db", denied(Reason::Database));
     page.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+    let audit = view.shared.audit.figures();
+    page.field("audit_log_written", audit.written.load(Relaxed));
+    page.field("audit_log_dropped", audit.dropped.load(Relaxed));
 }
 
 /// Figures of one command over all threads.
