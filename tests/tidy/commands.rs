@@ -75,6 +75,7 @@ const LOOSE: &[&str] = &[
     "debug -2: 1..Some(1)",
     "geohash -2: 3..None",
     "geopos -2: 3..None",
+    "hotkeys|start -2: 4..None",
     "pfmerge -2: 3..None",
     "quit -1: 1..Some(1)",
 ];

@@ -126,6 +126,48 @@ fn large_requests_and_replies_are_kept() {
 }
 
 #[test]
+fn hot_keys_are_found() {
+    let server = TestServer::tidegate();
+    let mut client = server.client();
+    assert_eq!(client.line("HOTKEYS GET"), Reply::Null);
+    assert_eq!(client.line("HOTKEYS STOP"), Reply::Null);
+    assert_eq!(client.line("HOTKEYS START"), error("ERR METRICS parameter is required"));
+    for wrong in [
+        "METRICS 2 CPU",
+        "METRICS 3 CPU",
+        "METRICS 1 CPU COUNT 65",
+        "METRICS 1 NET SAMPLE 0",
+        "METRICS 1 NET SLOTS 1 0",
+    ] {
+        assert!(client.line(&format!("HOTKEYS START {wrong}")).error().is_some(), "{wrong}");
+    }
+    assert_eq!(client.line("HOTKEYS START METRICS 2 CPU NET COUNT 2"), simple("OK"));
+    assert!(client.line("HOTKEYS START METRICS 1 CPU").error().is_some());
+    assert!(client.line("HOTKEYS RESET").error().is_some());
+    let large = "x".repeat(1000);
+    for number in 0..50 {
+        client.call(&["SET", "large", &large]);
+        client.call(&["SET", "warm", &large[..200]]);
+        client.line(&format!("SET cold:{number} x"));
+    }
+    assert_eq!(client.line("HOTKEYS STOP"), simple("OK"));
+    client.call(&["SET", "late", &large.repeat(200)]);
+    let found = client.line("HOTKEYS GET");
+    let fields = found.items().expect("pairs of names and values");
+    let of = |name: &str| {
+        let at = fields.chunks(2).position(|pair| pair[0].text() == name);
+        fields[2 * at.unwrap_or_else(|| panic!("no {name}: {found:?}")) + 1].clone()
+    };
+    assert_eq!(of("tracking-active"), Reply::Int(0));
+    let keys: Vec<_> = of("by-net-bytes").items().expect("keys").iter().step_by(2).map(Reply::text).collect();
+    assert_eq!(keys, ["large", "warm"]);
+    assert_eq!(of("by-cpu-time-us").items().map(<[Reply]>::len), Some(4));
+    assert_eq!(client.line("HOTKEYS RESET"), simple("OK"));
+    assert_eq!(client.line("HOTKEYS GET"), Reply::Null);
+    assert!(client.line("HOTKEYS HELP").items().is_some());
+}
+
+#[test]
 fn who_guesses_passwords_has_to_wait_and_others_do_not() {
     let server = TestServer::tidegate_with(&[
         "--requirepass",

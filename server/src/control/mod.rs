@@ -14,6 +14,7 @@ mod connection;
 mod debug;
 mod functions;
 mod help;
+mod hotkeys;
 pub(crate) mod info;
 mod latency;
 mod memory;
@@ -133,6 +134,7 @@ pub static ALL: &[&Family<Control>] = &[
     &acl::FAMILY,
     &command::FAMILY,
     &commandlog::FAMILY,
+    &hotkeys::FAMILY,
     &latency::FAMILY,
     &migrate::FAMILY,
     &monitor::FAMILY,

@@ -50,6 +50,14 @@ impl Worker {
         log(&self.shared.large_replies, sizes.1, reply_max, hot.commandlog_large_reply_max_len.get());
     }
 
+    /// Counts what a command took for its keys.
+    #[cold]
+    pub(super) fn follow_keys(&self, request: &Request<'_>, nanos: u64, reply_len: usize) {
+        let keys: Vec<&[u8]> = request.keys.iter().map(|key| request.arg(key.arg as usize)).collect();
+        let bytes = wire_size(request.spans.iter().map(|span| span.len as usize)) + reply_len;
+        self.shared.hotkeys.note(&keys, nanos, bytes as u64, clock::unix_ms());
+    }
+
     /// Notes a request in the audit log.
     #[cold]
     pub(super) fn audit(

@@ -75,6 +75,8 @@ struct Turn {
     large: (usize, usize),
     /// `audit-log`
     audit: AuditLevel,
+    /// `HOTKEYS`: somebody wants to know which keys are hot.
+    follows_keys: bool,
 }
 
 impl Default for Turn {
@@ -86,6 +88,7 @@ impl Default for Turn {
             spike_nanos: u64::MAX,
             large: (usize::MAX, usize::MAX),
             audit: AuditLevel::Off,
+            follows_keys: false,
         }
     }
 }
@@ -202,6 +205,7 @@ impl Worker {
                 usize::try_from(hot.commandlog_reply_larger_than.get()).unwrap_or(usize::MAX),
             ),
             audit: hot.audit_log.get(),
+            follows_keys: self.shared.hotkeys.is_on(),
         };
         let maxmemory = hot.maxmemory.get();
         self.out_of_memory &= maxmemory > 0;
@@ -257,6 +261,7 @@ impl Worker {
         self.snapshotting = false;
         (self.turn.slow_nanos, self.turn.spike_nanos) = (u64::MAX, u64::MAX);
         (self.turn.large, self.turn.audit) = ((usize::MAX, usize::MAX), AuditLevel::Off);
+        self.turn.follows_keys = false;
         self.exec.limits.max_bulk_len = u64::MAX;
         self.exec.limits.verify_dumps = false;
         self.exec.limits.memory_left = u64::MAX;
@@ -745,6 +750,9 @@ impl Worker {
         }
         if self.is_large(request, reply_len) {
             self.log_large(session, request, entry, reply_len);
+        }
+        if self.turn.follows_keys {
+            self.follow_keys(request, nanos, reply_len);
         }
         if self.turn.audit != AuditLevel::Off && self.turn.audit.notes(entry) {
             self.audit(session, request, &entry.name, nanos / 1000, error, false);

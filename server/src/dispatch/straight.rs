@@ -52,6 +52,7 @@ impl Worker {
             && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)
             && self.turn.large.0.min(self.turn.large.1) >= BYTES_TIMED_TOGETHER
             && !self.turn.audit.notes_data()
+            && !self.turn.follows_keys
     }
 
     /// Runs command `index` of a group if it is a short one on one shard; `false` when it has to go the ordinary way,

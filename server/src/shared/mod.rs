@@ -3,6 +3,7 @@
 
 mod attempts;
 mod clients;
+mod hotkeys;
 mod latency;
 mod loading;
 mod pause;
@@ -19,6 +20,7 @@ mod ttl;
 
 pub use attempts::Attempts;
 pub use clients::Clients;
+pub use hotkeys::{HotKeys, Wanted as HotWanted};
 pub use latency::{LatencyMonitor, LatencySeries};
 pub use loading::{LoadProgress, Loading};
 pub use pause::{Pause, PauseKind};
@@ -90,6 +92,8 @@ pub struct Shared {
     pub large_replies: Slowlog,
     /// `audit-log`
     pub audit: Audit,
+    /// `HOTKEYS`
+    pub hotkeys: HotKeys,
     /// Wrong passwords of late.
     pub attempts: Attempts,
     /// `LATENCY`
@@ -234,6 +238,7 @@ impl Shared {
             large_replies: Slowlog::default(),
             audit: Audit::default(),
             attempts: Attempts::default(),
+            hotkeys: HotKeys::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
             reclaim: Reclaim::default(),
