@@ -17,6 +17,7 @@
 //! * [`session`]: what a connection remembers. [`shared`]: the only process-wide state, split by owner.
 //! * [`metrics`]: figures for Prometheus.
 //! * [`audit`]: the audit log.
+//! * [`tls`]: encrypted connections.
 //! * [`server`]: threads, timers, shutdown. [`memory`], [`usage`], [`clock`], [`version`]: measuring and naming.
 //!
 //! # Invariants
@@ -54,6 +55,7 @@ pub mod session;
 pub mod shard;
 pub mod shared;
 pub mod snapshot;
+pub mod tls;
 pub mod usage;
 pub mod version;
 

@@ -234,7 +234,15 @@ fn bind(shared: &Shared, handoff: UnboundedSender<Listener>) -> io::Result<Vec<L
     // Test suites recognise this text, and try another port.
     let failed =
         |_: &io::Error| tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port());
-    let mut listeners = shared.listening.start(config, handoff).inspect_err(failed)?;
+    let mut listeners = shared.listening.start(config, handoff.clone()).inspect_err(failed)?;
+    if config.tls_port() != 0 {
+        let failed = |_| io::Error::other("Failed to configure TLS. Check logs for more info.");
+        shared.tls.follow(config).map_err(failed)?;
+    }
+    let failed = |_: &io::Error| {
+        tracing::warn!("Failed listening on port {} (TLS), aborting.", config.tls_port());
+    };
+    listeners.extend(shared.tls_listening.start(config, handoff).inspect_err(failed)?);
     if let Some(path) = config.path("unixsocket") {
         let (mode, backlog) = (config.number("unixsocketperm") as u32, config.number("tcp-backlog") as i32);
         listeners.push(listen::bind_unix(&path, mode, backlog)?);
@@ -327,6 +335,7 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
 /// Accepts on all listeners, now and later.
 async fn accept_all(mut first: First, shared: Arc<Shared>) {
     shared.listening.serve_on(first.senders.clone());
+    shared.tls_listening.serve_on(first.senders.clone());
     for listener in first.listeners {
         tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), first.senders.clone()));
     }
@@ -374,7 +383,9 @@ fn serve(shared: &Arc<Shared>, arrival: Arrival, local: &Rc<RefCell<Local>>, rea
     };
     let id = shared.clients.next_id();
     let fd = stream.fd();
-    let client = Arc::new(Client::new(id, addr, laddr, fd, clock::unix_ms(), is_unix, is_local));
+    let mut client = Client::new(id, addr, laddr, fd, clock::unix_ms(), is_unix, is_local);
+    client.is_encrypted = stream.is_encrypted();
+    let client = Arc::new(client);
     shared.clients.add(&client);
     if let Err(error) = reactor.add(Conn::new(stream, client, Rc::clone(local))) {
         tracing::warn!("A connection cannot be served: {error}");

@@ -50,6 +50,7 @@ mod snapshot;
 mod sort;
 mod streams;
 mod strings;
+mod tls;
 mod tracking;
 mod transactions;
 mod transcript;

@@ -190,6 +190,15 @@ choice! {
 }
 
 choice! {
+    /// What of a TLS client's certificate names its ACL user.
+    TlsAuthClientsUser {
+        Off = 0 "off",
+        CommonName = 1 "cn",
+        Uri = 2 "uri",
+    }
+}
+
+choice! {
     /// Which channels a new ACL user may use.
     AclPubsubDefault {
         AllChannels = 4 "allchannels",

@@ -370,6 +370,7 @@ mod tests {
             "script-memory-limit",
             "metrics-port",
             "metrics-public",
+            "tls-auth-clients-user",
             "commandlog-request-larger-than",
             "commandlog-large-request-max-len",
             "commandlog-reply-larger-than",

@@ -185,10 +185,22 @@ impl Apply for Running<'_, '_, '_> {
                 .listening
                 .follow(config)
                 .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
+            Effect::Tls => self
+                .shared
+                .tls
+                .follow(config)
+                .map_err(|_| "Unable to update TLS configuration. Check server logs.".to_owned()),
+            Effect::TlsPort => {
+                let refused = |_| "Unable to update TLS configuration. Check server logs.".to_owned();
+                self.shared.tls.follow(config).map_err(refused)?;
+                let busy = |_| "Unable to listen on this port. Check server logs.".to_owned();
+                self.shared.tls_listening.follow(config).map_err(busy)
+            }
             Effect::Bind => self
                 .shared
                 .listening
                 .follow(config)
+                .and_then(|()| self.shared.tls_listening.follow(config))
                 .and_then(|()| self.shared.metrics.follow(self.shared))
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
             Effect::MetricsPort => self
@@ -230,9 +242,7 @@ impl Apply for Running<'_, '_, '_> {
             | Effect::ClusterIp
             | Effect::ClusterPorts
             | Effect::GoodReplicas
-            | Effect::ReplBacklog
-            | Effect::Tls
-            | Effect::TlsPort => Ok(()),
+            | Effect::ReplBacklog => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@ mod families;
 mod http;
 
 use crate::control::info;
-use crate::net::listen::{Listener, bind_tcp};
+use crate::net::listen::bind_tcp;
 use crate::shared::Shared;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -46,11 +46,7 @@ impl Metrics {
         }
         let mut sockets = Vec::new();
         if port != 0 {
-            for listener in bind_tcp(&addresses, port, BACKLOG)? {
-                if let Listener::Tcp(socket) = listener {
-                    sockets.push(socket);
-                }
-            }
+            sockets = bind_tcp(&addresses, port, BACKLOG)?;
         }
         let thread = match served.thread.take() {
             Some(thread) => thread,

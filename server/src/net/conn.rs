@@ -52,6 +52,10 @@ const OUTPUT_KEPT: usize = 1 << 20;
 const UNAUTHENTICATED_OUTPUT_MAX: u64 = 1024 + 16 * 1024;
 /// Input a connection may leave unprocessed before it has authenticated, in bytes.
 const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
+/// A peer that has not ended its TLS handshake by then does not want to.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Handshakes that get on in one round of the event loop.
+const HANDSHAKES: usize = 4;
 /// Timers cannot be set arbitrarily far into the future; a wait without end is a chain of these.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -67,6 +71,8 @@ pub struct Local {
     output: Vec<u8>,
     /// Output buffers without an owner.
     spare: Vec<Vec<u8>>,
+    /// So many handshakes may get on in this round.
+    handshakes_left: usize,
 }
 
 impl Local {
@@ -79,7 +85,14 @@ impl Local {
             ahead_len: 0,
             output: Vec::with_capacity(READ_SIZE),
             spare: Vec::new(),
+            handshakes_left: HANDSHAKES,
         }
+    }
+
+    /// Everybody had a turn.
+    #[inline]
+    pub fn begin_round(&mut self) {
+        self.handshakes_left = HANDSHAKES;
     }
 
     /// True when what was received, which names so many keys, has to be executed before more is.
@@ -150,6 +163,8 @@ pub struct Conn {
     timer: Option<(i64, Pin<Box<Sleep>>)>,
     /// When the output has been above the soft limit for too long.
     limit_timer: Option<Pin<Box<Sleep>>>,
+    /// When the parties of an encrypted connection should have agreed, while they have not.
+    handshake_timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a connection ended.
@@ -206,6 +221,7 @@ impl Conn {
             soft_since_ms: None,
             timer: None,
             limit_timer: None,
+            handshake_timer: None,
         }
     }
 
@@ -224,6 +240,9 @@ impl Conn {
         self.take_late();
         self.pending.drop_all();
         memory::discard(std::mem::take(&mut self.partial));
+        if end != End::Error {
+            self.stream.close();
+        }
         let mut local = self.local.borrow_mut();
         let worker = &mut local.worker;
         tracing::debug!(client = self.client.id, ?end, "Client closed connection");
@@ -256,9 +275,15 @@ impl Conn {
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
+            if self.stream.is_encrypted()
+                && let Some(turn) = self.follow_encryption(cx)
+            {
+                return turn;
+            }
             if self.session.close_after_reply {
                 self.client.closing.store(true, Relaxed);
-                return if self.output_waiting() == 0 { Turn::Ended(End::Ours) } else { Turn::Idle };
+                let is_sent = self.output_waiting() == 0 && !self.stream.has_unsent();
+                return if is_sent { Turn::Ended(End::Ours) } else { Turn::Idle };
             }
             if self.session.parked.is_some() {
                 if self.resume(cx).is_pending() {
@@ -293,6 +318,45 @@ impl Conn {
         }
     }
 
+    /// Sends what waits encrypted, and sees that a handshake comes to its end. What is to be done at once, if anything is.
+    #[cold]
+    fn follow_encryption(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
+        if let Poll::Ready(Err(_)) = self.stream.push() {
+            return Some(Turn::Ended(End::Error));
+        }
+        if !self.stream.is_handshaking() {
+            self.handshake_timer = None;
+            return None;
+        }
+        let timer = self.handshake_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(HANDSHAKE_MAX)));
+        if timer.as_mut().poll(cx).is_ready() {
+            tracing::info!(
+                "Error accepting a client connection: handshake timed out (addr={})",
+                self.client.addr
+            );
+            return Some(Turn::Ended(End::Error));
+        }
+        // Others have their turn between any two of them: each takes a large part of a millisecond.
+        let mut local = self.local.borrow_mut();
+        if local.handshakes_left == 0 {
+            return Some(Turn::Again);
+        }
+        local.handshakes_left -= 1;
+        None
+    }
+
+    /// The handshake is over. The client's certificate may say who it is.
+    #[cold]
+    fn recognise(&mut self) {
+        let users = &self.eternal.users;
+        let named = self.stream.names().into_iter().find_map(|name| users.get(&name));
+        if let Some(user) = named.filter(|user| user.is_enabled()) {
+            self.session.authenticated = true;
+            self.client.authenticated.store(true, Relaxed);
+            self.session.become_user(user, users.generation());
+        }
+    }
+
     /// Reads and decodes, where nothing else is to be done for this connection. `None` when it has to take its
     /// [turn](Conn::turn); otherwise [`Conn::execute`] comes next, before anything else is done with it.
     pub fn receive(&mut self) -> Option<Received> {
@@ -302,6 +366,7 @@ impl Conn {
             && !self.session.close_after_reply
             && !self.client.killed.load(Relaxed)
             && self.client.mailbox.is_empty()
+            && !self.stream.is_handshaking()
             && self.waits_for_journal().is_none();
         if !is_plain {
             return None;
@@ -460,7 +525,10 @@ impl Conn {
         }
     }
 
-    fn received(&self, local: &Local, n: usize, buffered: usize) {
+    fn received(&mut self, local: &Local, n: usize, buffered: usize) {
+        if self.stream.is_encrypted() {
+            self.recognise();
+        }
         add(&local.worker.stats.received, n as u64);
         add(&local.worker.stats.reads, 1);
         add(&self.client.received, n as u64);

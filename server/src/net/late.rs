@@ -60,7 +60,7 @@ pub fn send_now(shared: &Shared) {
 
 fn send(shared: &Shared, client: &Client, bytes: &[u8]) -> usize {
     let lsn = client.sends_after();
-    if client.fd < 0 || lsn > 0 && shared.journal.open_to() < lsn {
+    if client.fd < 0 || client.is_encrypted || lsn > 0 && shared.journal.open_to() < lsn {
         return 0;
     }
     // SAFETY: the socket is closed only by its connection, which belongs to this thread, and this thread is here; until

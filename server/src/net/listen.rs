@@ -3,6 +3,7 @@
 use super::stream::Accepted;
 use crate::config::Config;
 use crate::shared::Shared;
+use crate::tls::{Acceptor, Tls};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,10 +28,13 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    fn of_tcp(stream: std::net::TcpStream, peer: SocketAddr) -> Self {
+    fn of_tcp(stream: std::net::TcpStream, peer: SocketAddr, acceptor: Option<Acceptor>) -> Self {
         let laddr = stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
         Arrival {
-            socket: Accepted::Tcp(stream),
+            socket: match acceptor {
+                Some(acceptor) => Accepted::Tls(stream, acceptor),
+                None => Accepted::Tcp(stream),
+            },
             addr: peer.to_string(),
             laddr,
             is_local: peer.ip().to_canonical().is_loopback(),
@@ -43,14 +47,35 @@ impl Arrival {
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
-    Tcp(std::net::TcpListener),
+    Tcp(std::net::TcpListener, Security),
     /// Unix.
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// The TCP sockets that are listened on, for changing them while the server runs.
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// The protocol itself.
+    #[default]
+    Plain,
+    /// The protocol within TLS.
+    Tls,
+}
+
+impl Security {
+    /// The port that is configured for it; 0 for none.
+    fn port(self, config: &Config) -> u16 {
+        match self {
+            Security::Plain => config.port(),
+            Security::Tls => config.tls_port(),
+        }
+    }
+}
+
+/// The TCP sockets that are listened on for one kind of connections, for changing them while the server runs.
 #[derive(Debug, Default)]
 pub struct Listening {
+    security: Security,
     bound: Mutex<Bound>,
     /// Where new sockets are served.
     handoff: OnceLock<UnboundedSender<Listener>>,
@@ -77,11 +102,16 @@ impl Bound {
 }
 
 impl Listening {
+    /// Nothing is listened on yet.
+    pub fn new(security: Security) -> Self {
+        Listening { security, ..Listening::default() }
+    }
+
     /// Binds what is configured for the first time; `handoff` takes sockets that are bound later.
     pub fn start(&self, config: &Config, handoff: UnboundedSender<Listener>) -> io::Result<Vec<Listener>> {
         let _ = self.handoff.set(handoff);
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        Self::bind(&mut bound, config)
+        self.bind(&mut bound, config)
     }
 
     /// Says where connections are served, once.
@@ -95,13 +125,13 @@ impl Listening {
     }
 
     /// Connections that have come and that nobody has accepted, for when the thread that does cannot.
-    pub fn accept_now(&self) -> Vec<Arrival> {
+    pub fn accept_now(&self, tls: &Tls) -> Vec<Arrival> {
         let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arrivals = Vec::new();
         for socket in &bound.sockets {
             while let Ok((stream, peer)) = socket.accept() {
                 if stream.set_nonblocking(true).is_ok() {
-                    arrivals.push(Arrival::of_tcp(stream, peer));
+                    arrivals.extend(arrive(stream, peer, self.security, tls));
                 }
             }
         }
@@ -112,7 +142,7 @@ impl Listening {
     /// After an error with new addresses nothing is listened on, until this is called with the old ones again.
     pub fn follow(&self, config: &Config) -> io::Result<()> {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        let (addresses, port) = (config.bind(), config.port());
+        let (addresses, port) = (config.bind(), self.security.port(config));
         if bound.addresses == addresses && bound.port == port {
             return Ok(());
         }
@@ -122,7 +152,7 @@ impl Listening {
             Bound { sockets: std::mem::take(&mut old), ..Bound::default() }.close();
             bound.addresses = Vec::new();
         }
-        let listeners = match Self::bind(&mut bound, config) {
+        let listeners = match self.bind(&mut bound, config) {
             Ok(listeners) => listeners,
             Err(error) => {
                 bound.sockets = old;
@@ -139,20 +169,15 @@ impl Listening {
         Ok(())
     }
 
-    fn bind(bound: &mut Bound, config: &Config) -> io::Result<Vec<Listener>> {
-        let (addresses, port) = (config.bind(), config.port());
+    fn bind(&self, bound: &mut Bound, config: &Config) -> io::Result<Vec<Listener>> {
+        let (addresses, port) = (config.bind(), self.security.port(config));
         let mut listeners = Vec::new();
         if port != 0 {
             listeners = bind_tcp(&addresses, port, config.number("tcp-backlog") as i32)?;
         }
-        let mut sockets = Vec::new();
-        for listener in &listeners {
-            if let Listener::Tcp(listener) = listener {
-                sockets.push(listener.try_clone()?);
-            }
-        }
+        let sockets = listeners.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<_>>()?;
         *bound = Bound { addresses, port, sockets };
-        Ok(listeners)
+        Ok(listeners.into_iter().map(|listener| Listener::Tcp(listener, self.security)).collect())
     }
 
     /// The port that is listened on, which the kernel chose where none was configured; 0 for none.
@@ -165,7 +190,7 @@ impl Listening {
 
 /// Binds the addresses of the `bind` directive. An address that begins with `-` may be missing; any other failure is
 /// an error.
-pub fn bind_tcp(addresses: &[String], port: u16, backlog: i32) -> io::Result<Vec<Listener>> {
+pub fn bind_tcp(addresses: &[String], port: u16, backlog: i32) -> io::Result<Vec<std::net::TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         let (optional, address) = match address.strip_prefix('-') {
@@ -181,7 +206,7 @@ pub fn bind_tcp(addresses: &[String], port: u16, backlog: i32) -> io::Result<Vec
             }),
         };
         match bound {
-            Ok(listener) => listeners.push(Listener::Tcp(listener)),
+            Ok(listener) => listeners.push(listener),
             Err(error) => {
                 tracing::warn!(
                     "Warning: Could not create server TCP listening socket {address}:{port}: {error}"
@@ -244,13 +269,15 @@ pub async fn accept(
     threads: Vec<UnboundedSender<Arrival>>,
 ) {
     match listener {
-        Listener::Tcp(listener) => {
+        Listener::Tcp(listener, security) => {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
                         let Ok(stream) = stream.into_std() else { continue };
-                        admit(&shared, &threads, Arrival::of_tcp(stream, peer));
+                        if let Some(arrival) = arrive(stream, peer, security, &shared.tls) {
+                            admit(&shared, &threads, arrival);
+                        }
                     }
                     // Shut down: the port or the addresses were changed.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
@@ -285,6 +312,15 @@ pub async fn accept(
     }
 }
 
+/// A connection that was accepted; `None` where TLS is to be spoken and is not configured any more.
+fn arrive(stream: std::net::TcpStream, peer: SocketAddr, security: Security, tls: &Tls) -> Option<Arrival> {
+    let acceptor = match security {
+        Security::Plain => None,
+        Security::Tls => Some(tls.acceptor()?),
+    };
+    Some(Arrival::of_tcp(stream, peer, acceptor))
+}
+
 async fn failed(error: &io::Error) {
     tracing::warn!("Accepting client connection: {error}");
     // Usually there are no descriptors left: trying again at once would spin.
@@ -314,7 +350,7 @@ pub(crate) fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arriv
         reject(shared, arrival, DENIED);
         return;
     }
-    if let Accepted::Tcp(stream) = &arrival.socket {
+    if let Accepted::Tcp(stream) | Accepted::Tls(stream, _) = &arrival.socket {
         let socket = socket2::SockRef::from(stream);
         // Neither failure is worth losing the connection for.
         let _ = socket.set_tcp_nodelay(true);
@@ -341,6 +377,8 @@ fn reject(shared: &Shared, arrival: Arrival, text: &[u8]) {
     // One attempt: a peer that does not read is not worth waiting for.
     let _ = match arrival.socket {
         Accepted::Tcp(mut stream) => stream.write(text),
+        // It could not be read before a handshake.
+        Accepted::Tls(..) => Ok(0),
         Accepted::Unix(mut stream) => stream.write(text),
     };
 }

@@ -1,5 +1,6 @@
-//! A client's socket: TCP or Unix.
+//! A client's socket: TCP, encrypted or not, or Unix.
 
+use crate::tls::{Acceptor, Transport};
 use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -12,6 +13,8 @@ use std::task::Poll;
 pub enum Accepted {
     /// TCP.
     Tcp(std::net::TcpStream),
+    /// TCP, encrypted.
+    Tls(std::net::TcpStream, Acceptor),
     /// Unix.
     Unix(std::os::unix::net::UnixStream),
 }
@@ -20,6 +23,7 @@ pub enum Accepted {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<(TcpStream, Transport)>),
 }
 
 impl Socket {
@@ -27,6 +31,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream,
             Socket::Unix(stream) => stream,
+            Socket::Tls(both) => &mut both.0,
         }
     }
 }
@@ -52,6 +57,10 @@ impl Stream {
                 stream.set_nonblocking(true)?;
                 Socket::Tcp(TcpStream::from_std(stream))
             }
+            Accepted::Tls(stream, acceptor) => {
+                stream.set_nonblocking(true)?;
+                Socket::Tls(Box::new((TcpStream::from_std(stream), Transport::new(acceptor)?)))
+            }
             Accepted::Unix(stream) => {
                 stream.set_nonblocking(true)?;
                 Socket::Unix(UnixStream::from_std(stream))
@@ -66,6 +75,7 @@ impl Stream {
         match &self.socket {
             Socket::Tcp(stream) => stream.as_raw_fd(),
             Socket::Unix(stream) => stream.as_raw_fd(),
+            Socket::Tls(both) => both.0.as_raw_fd(),
         }
     }
 
@@ -98,6 +108,7 @@ impl Stream {
             let result = match &mut self.socket {
                 Socket::Tcp(stream) => stream.read(buf),
                 Socket::Unix(stream) => stream.read(buf),
+                Socket::Tls(_) => return self.read_decrypted(buf),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
@@ -121,6 +132,7 @@ impl Stream {
             let result = match &mut self.socket {
                 Socket::Tcp(stream) => stream.write(bytes),
                 Socket::Unix(stream) => stream.write(bytes),
+                Socket::Tls(both) => both.1.write(&mut both.0, bytes),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
@@ -137,6 +149,10 @@ impl Stream {
             let result = match &mut self.socket {
                 Socket::Tcp(stream) => stream.write_vectored(bytes),
                 Socket::Unix(stream) => stream.write_vectored(bytes),
+                Socket::Tls(both) => {
+                    let first = bytes.iter().find(|slice| !slice.is_empty());
+                    both.1.write(&mut both.0, first.map_or(&[][..], |slice| &**slice))
+                }
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
@@ -145,5 +161,73 @@ impl Stream {
             }
         }
         Poll::Pending
+    }
+
+    /// True for a connection that is encrypted: what is read and written by its descriptor's number is not what it says.
+    #[inline]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.socket, Socket::Tls(_))
+    }
+
+    fn read_decrypted(&mut self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Socket::Tls(both) = &mut self.socket else { return Poll::Pending };
+        let (socket, transport) = &mut **both;
+        match transport.read(socket, buf) {
+            Ok((n, is_drained)) => {
+                self.is_readable = !is_drained || self.is_ending;
+                Poll::Ready(Ok(n))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_readable = false;
+                Poll::Pending
+            }
+            Err(error) => {
+                if transport.is_handshaking() {
+                    tracing::debug!("Error accepting a client connection: {error}");
+                }
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// The parties of an encrypted connection have not agreed yet.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(&self.socket, Socket::Tls(both) if both.1.is_handshaking())
+    }
+
+    /// What was written waits, encrypted, for the socket to take it.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        matches!(&self.socket, Socket::Tls(both) if both.1.has_unsent())
+    }
+
+    /// Sends that. `Pending` until an event says otherwise.
+    pub fn push(&mut self) -> Poll<io::Result<()>> {
+        let Socket::Tls(both) = &mut self.socket else { return Poll::Ready(Ok(())) };
+        if !self.is_writable {
+            return Poll::Pending;
+        }
+        match both.1.push(&mut both.0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_writable = false;
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Once, after the handshake: the names in the client's certificate that may be those of its ACL user.
+    pub fn names(&mut self) -> Vec<Vec<u8>> {
+        match &mut self.socket {
+            Socket::Tls(both) => both.1.names(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Says goodbye to a peer that has been served.
+    pub fn close(&mut self) {
+        if let Socket::Tls(both) = &mut self.socket {
+            both.1.close(&mut both.0);
+        }
     }
 }

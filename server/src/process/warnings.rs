@@ -146,7 +146,6 @@ fn unkept(config: &Config) -> Vec<&'static str> {
         ("replicaof", config.replicaof().is_some()),
         ("min-replicas-to-write", config.number("min-replicas-to-write") > 0),
         ("cluster-enabled", config.flag("cluster-enabled")),
-        ("tls-port", config.tls_port() > 0),
     ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
 }

@@ -75,7 +75,8 @@ pub fn serve(shared: &'static Shared, thread: usize) {
 /// Accepts who wants to come in. Where no thread can serve anybody, they are guests until one can.
 fn accept(shared: &'static Shared) {
     let threads = shared.listening.threads();
-    for arrival in shared.listening.accept_now() {
+    let plain = shared.listening.accept_now(&shared.tls);
+    for arrival in plain.into_iter().chain(shared.tls_listening.accept_now(&shared.tls)) {
         if (0..threads.len()).any(|thread| !shared.scripts.busy.is_stuck(thread)) {
             listen::admit(shared, threads, arrival);
             continue;
@@ -83,6 +84,11 @@ fn accept(shared: &'static Shared) {
         let fd = match &arrival.socket {
             Accepted::Tcp(stream) => stream.as_raw_fd(),
             Accepted::Unix(stream) => stream.as_raw_fd(),
+            // Nothing can be told it before a handshake.
+            Accepted::Tls(..) => {
+                GUESTS.with_borrow_mut(|guests| guests.push((None, arrival)));
+                continue;
+            }
         };
         // Whoever is not at home here has to wait for the checks at the door.
         if !arrival.is_local || shared.users.needs_password() {
@@ -106,7 +112,12 @@ fn attend(shared: &'static Shared, client: &Client) {
     // What it has sent before comes first, and so does what it is owed.
     let is_owed = client.output_memory() > 0 || late::is_owed(client.id);
     let is_amidst = client.input.load(Relaxed) > 0 || is_owed || client.is_blocked();
-    if is_amidst || client.is_serving.load(Relaxed) || client.killed.load(Relaxed) || client.fd < 0 {
+    if is_amidst
+        || client.is_serving.load(Relaxed)
+        || client.killed.load(Relaxed)
+        || client.fd < 0
+        || client.is_encrypted
+    {
         return;
     }
     if shared.users.needs_password() && !client.authenticated.load(Relaxed) {

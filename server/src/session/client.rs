@@ -68,6 +68,8 @@ pub struct Client {
     pub is_local: bool,
     /// It came over the Unix socket.
     pub is_unix: bool,
+    /// What goes over its descriptor is encrypted: only its connection can read and write.
+    pub is_encrypted: bool,
     /// `CLIENT SETNAME`
     pub name: Label,
     /// `CLIENT SETINFO LIB-NAME`
@@ -200,6 +202,7 @@ impl Client {
             stranger_since_ms: AtomicI64::new(now_ms),
             is_local,
             is_unix,
+            is_encrypted: false,
             name: Label::default(),
             lib_name: Label::default(),
             lib_ver: Label::default(),

@@ -43,7 +43,7 @@ use crate::config::{ClientClass, Config};
 use crate::metrics::Metrics;
 use crate::migrate::Mover;
 use crate::native::NativeState;
-use crate::net::listen::Listening;
+use crate::net::listen::{Listening, Security};
 use crate::process::oom::OomScore;
 use crate::registry::Registry;
 use crate::script::Scripts;
@@ -52,6 +52,7 @@ use crate::session::{Client, Gate};
 use crate::shard::Shards;
 use crate::shard::exec::EventStream;
 use crate::snapshot::Snapshots;
+use crate::tls::Tls;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -138,6 +139,10 @@ pub struct Shared {
     pub average_ttl: AverageTtl,
     /// The sockets connections come from.
     pub listening: Listening,
+    /// The same for encrypted connections.
+    pub tls_listening: Listening,
+    /// What those are accepted with.
+    pub tls: Tls,
     /// Where figures are served.
     pub metrics: Metrics,
     /// How readily the kernel kills this process.
@@ -258,7 +263,9 @@ impl Shared {
             debug: DebugSwitches::default(),
             scripts: Scripts::new(threads),
             shutdown: crate::server::Shutdown::default(),
-            listening: Listening::default(),
+            listening: Listening::new(Security::Plain),
+            tls_listening: Listening::new(Security::Tls),
+            tls: Tls::default(),
             metrics: Metrics::default(),
             oom_score: OomScore::default(),
             program: std::env::args_os().next().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Encrypted connections.
 
 use super::{Directive, Effect, INT_MAX, KIB, choice, number, unset, yes_no};
-use crate::config::choices::TlsAuthClients;
+use crate::config::choices::{TlsAuthClients, TlsAuthClientsUser};
 
 pub(super) static ROWS: &[Directive] = &[
     number("tls-port", 0..=65535, 0).effect(Effect::TlsPort),
@@ -14,7 +14,9 @@ pub(super) static ROWS: &[Directive] = &[
     unset("tls-dh-params-file").volatile().effect(Effect::Tls),
     unset("tls-ca-cert-file").volatile().effect(Effect::Tls),
     unset("tls-ca-cert-dir").volatile().effect(Effect::Tls),
-    choice("tls-auth-clients", TlsAuthClients::WORDS, TlsAuthClients::Yes as i64),
+    choice("tls-auth-clients", TlsAuthClients::WORDS, TlsAuthClients::Yes as i64).effect(Effect::Tls),
+    choice("tls-auth-clients-user", TlsAuthClientsUser::WORDS, TlsAuthClientsUser::Off as i64)
+        .effect(Effect::Tls),
     yes_no("tls-replication", false).effect(Effect::Tls),
     yes_no("tls-cluster", false).effect(Effect::Tls),
     unset("tls-protocols").effect(Effect::Tls),

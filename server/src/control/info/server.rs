@@ -32,7 +32,8 @@ pub(super) fn server(view: &View<'_>, page: &mut Page) {
     page.field("process_id", std::process::id());
     page.field("process_supervised", supervised(config.supervised()));
     page.field("run_id", &identity.run_id);
-    page.field("tcp_port", view.shared.listening.port());
+    let plain = view.shared.listening.port();
+    page.field("tcp_port", if plain == 0 { view.shared.tls_listening.port() } else { plain });
     page.field("server_time_usec", crate::clock::unix_us());
     page.field("uptime_in_seconds", uptime_s);
     page.field("uptime_in_days", uptime_s / 86400);

@@ -1,0 +1,192 @@
+//! The two directions of one encrypted connection, over a socket that does not block.
+
+use super::Acceptor;
+use super::identity::{self, Field};
+use rustls::ServerConnection;
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+
+/// Encrypted output that waits for the socket, at most, in bytes: what is beyond it waits unencrypted.
+const UNSENT_MAX: usize = 64 * 1024;
+/// Ciphertext read at once.
+const READ_SIZE: usize = 64 * 1024;
+/// What a record may be longer than what is in it, and the record that is incomplete.
+const RECORD_MAX: usize = 16 * 1024 + 2048;
+
+/// One encrypted connection, without its socket.
+#[derive(Debug)]
+pub struct Transport {
+    tls: ServerConnection,
+    identity: Field,
+    /// Ciphertext that was read and is not decrypted yet.
+    rest: Vec<u8>,
+    /// The names in the client's certificate were told.
+    is_told: bool,
+    /// The peer sends no more.
+    is_ended: bool,
+}
+
+thread_local! {
+    /// Where ciphertext is read to: idle connections own no buffers.
+    static CHUNK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The plain text of another record fits.
+fn has_room(buf: &[u8], filled: usize) -> bool {
+    buf.len() - filled >= RECORD_MAX
+}
+
+impl Transport {
+    /// Begins with a connection that has come.
+    ///
+    /// # Errors
+    /// Settings that do not fit each other, which [`super::Tls::follow`] would have found.
+    pub fn new(acceptor: Acceptor) -> io::Result<Self> {
+        let mut tls = ServerConnection::new(acceptor.config).map_err(io::Error::other)?;
+        tls.set_buffer_limit(Some(UNSENT_MAX));
+        Ok(Transport { tls, identity: acceptor.identity, rest: Vec::new(), is_told: false, is_ended: false })
+    }
+
+    /// Nothing but the handshake has happened so far.
+    #[inline]
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// Encrypted output waits for the socket.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.tls.wants_write()
+    }
+
+    /// Once, when the handshake is over: the names in the client's certificate that may be those of its ACL user.
+    pub fn names(&mut self) -> Vec<Vec<u8>> {
+        if self.is_told || self.tls.is_handshaking() {
+            return Vec::new();
+        }
+        self.is_told = true;
+        let first = self.tls.peer_certificates().and_then(<[_]>::first);
+        first.map_or_else(Vec::new, |certificate| identity::names(certificate, self.identity))
+    }
+
+    /// Decrypts into `buf`, which has room for a record at least, what `socket` has, as far as it fits. Returns how much that is, and
+    /// whether the socket was drained. 0 bytes of a socket that is not drained are its end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when more has to come first; anything else ends the connection.
+    pub fn read(&mut self, socket: &mut (impl Read + Write), buf: &mut [u8]) -> io::Result<(usize, bool)> {
+        let mut filled = self.take_plain(buf)?;
+        let rest = std::mem::take(&mut self.rest);
+        self.decrypt(socket, &rest, buf, &mut filled)?;
+        while self.rest.is_empty() && (filled == 0 || has_room(buf, filled)) {
+            if self.is_ended {
+                return Ok((filled, false));
+            }
+            let (read, wanted) = CHUNK
+                .with_borrow_mut(|chunk| {
+                    chunk.resize(READ_SIZE, 0);
+                    let wanted = (buf.len() - filled).clamp(RECORD_MAX, READ_SIZE);
+                    match socket.read(&mut chunk[..wanted]) {
+                        Ok(n) => {
+                            self.decrypt(socket, &chunk[..n], buf, &mut filled)?;
+                            Ok((n, wanted))
+                        }
+                        Err(error) => Err(error),
+                    }
+                })
+                .or_else(|error| match error.kind() {
+                    io::ErrorKind::Interrupted => Ok((READ_SIZE, READ_SIZE)),
+                    io::ErrorKind::WouldBlock if filled > 0 => Ok((1, READ_SIZE)),
+                    _ => Err(error),
+                })?;
+            // A peer that just goes is one that says no goodbye, as many do.
+            self.is_ended |= read == 0;
+            if filled > 0 && read < wanted {
+                // What did not fit is there without the socket.
+                return Ok((filled, read > 0 && self.rest.is_empty() && filled < buf.len()));
+            }
+        }
+        Ok((filled, false))
+    }
+
+    /// Decrypts ciphertext into `buf`, as far as it fits; the rest is kept.
+    fn decrypt(
+        &mut self,
+        socket: &mut impl Write,
+        mut ciphertext: &[u8],
+        buf: &mut [u8],
+        filled: &mut usize,
+    ) -> io::Result<()> {
+        while !ciphertext.is_empty() {
+            if *filled > 0 && !has_room(buf, *filled) {
+                self.rest = ciphertext.to_vec();
+                return Ok(());
+            }
+            self.tls.read_tls(&mut ciphertext)?;
+            let result = self.tls.process_new_packets();
+            // Answers of the handshake, or what is wrong.
+            match self.push(socket) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+            result.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            *filled += self.take_plain(&mut buf[*filled..])?;
+        }
+        Ok(())
+    }
+
+    fn take_plain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.tls.reader().read(&mut buf[filled..]) {
+                // The peer has said goodbye.
+                Ok(0) => {
+                    self.is_ended = true;
+                    break;
+                }
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Encrypts some of `bytes` and sends what the socket takes. Returns how many were encrypted.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket has to take what is encrypted already; anything else ends the connection.
+    pub fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let taken = self.tls.writer().write(bytes)?;
+            match self.push(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
+                Ok(()) if taken == 0 && !bytes.is_empty() => {}
+                Ok(()) => return Ok(taken),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends what is encrypted.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket does not take everything; anything else ends the connection.
+    pub fn push(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, as far as the socket takes it.
+    pub fn close(&mut self, socket: &mut impl Write) {
+        self.tls.send_close_notify();
+        // Whoever does not take it is gone, or will find out.
+        let _ = self.push(socket);
+    }
+}
