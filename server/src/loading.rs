@@ -4,6 +4,7 @@
 use crate::aof;
 use crate::clock;
 use crate::dataset::{self, LoadFailure};
+use crate::process::supervise;
 use crate::shared::{LoadProgress, Shared};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TOLD_AFTER_MS: i64 = 1000;
 /// and of less than a tenth after this.
 const TOLD_ANYWAY_AFTER_MS: i64 = 10_000;
+/// For how long a supervisor is asked to wait, once a second.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Loads the data set, if there is one. Nothing else may change it. Returns when it is there, and everything that was done
 /// so far will survive a power failure; until then [`Shared::loading`] says so.
@@ -38,9 +41,15 @@ pub fn at_start(shared: &Arc<Shared>) -> io::Result<()> {
     let result = std::thread::scope(|scope| {
         let loader = std::thread::Builder::new().name("load".to_owned()).spawn_scoped(scope, work)?;
         let mut display = Display::new(shared);
+        let mut supervised_ms = 0;
         while !is_done.load(SeqCst) {
             std::thread::park_timeout(LOOK_EVERY);
-            display.show(&shared.loading.progress(), clock::unix_ms());
+            let (progress, now_ms) = (shared.loading.progress(), clock::unix_ms());
+            display.show(&progress, now_ms);
+            if now_ms - supervised_ms >= TOLD_AFTER_MS {
+                supervised_ms = now_ms;
+                supervise::loading(&shared.config, progress.percent(), SUPERVISOR_PATIENCE);
+            }
         }
         display.clear();
         loader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

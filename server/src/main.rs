@@ -38,6 +38,9 @@ fn main() -> ExitCode {
             Ok(Some(_)) => ExitCode::SUCCESS,
             Ok(None) | Err(_) => ExitCode::FAILURE,
         },
+        Invocation::CheckConfig(path) => {
+            ExitCode::from(process::check::check_config(&path, &mut io::stdout().lock()))
+        }
         Invocation::Digest(words) => {
             ExitCode::from(digest::tool::run(&words, &mut io::stdout().lock(), &mut io::stderr().lock()))
         }

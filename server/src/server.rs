@@ -12,7 +12,7 @@ use crate::net::conn::{Conn, Local};
 use crate::net::listen::{self, Arrival, Listener};
 use crate::net::reactor::Reactor;
 use crate::net::stream::Stream;
-use crate::process::cores;
+use crate::process::{cores, supervise};
 use crate::session::Client;
 use crate::shared::{PauseKind, Shared, random_hex, random_u64};
 use std::cell::RefCell;
@@ -305,6 +305,10 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
     if let Some(first) = first {
         shared.stats.startup_memory.store(crate::memory::used(), Relaxed);
         tokio::task::spawn_local(signals(Arc::clone(&shared)));
+        tokio::task::spawn_local(supervise::attend_harmless_signals());
+        if let Some(period) = supervise::watchdog_period(&shared.config) {
+            tokio::task::spawn_local(supervise::feed_watchdog(period));
+        }
         tokio::task::spawn_local(accept_all(first, Arc::clone(&shared)));
     }
     tokio::task::spawn_local(timers(Rc::clone(&local), index));

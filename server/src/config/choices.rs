@@ -141,6 +141,18 @@ choice! {
 }
 
 choice! {
+    /// The form of the log's lines.
+    LogFormat {
+        /// As Redis writes them.
+        Text = 0 "text",
+        /// One JSON object per line.
+        Json = 1 "json",
+        /// `name=value` pairs.
+        Logfmt = 2 "logfmt",
+    }
+}
+
+choice! {
     /// Who supervises the process and is told when it is ready.
     Supervised {
         Upstart = 3 "upstart",

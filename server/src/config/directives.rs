@@ -371,6 +371,7 @@ mod tests {
             "metrics-port",
             "metrics-public",
             "tls-auth-clients-user",
+            "log-format",
             "commandlog-request-larger-than",
             "commandlog-large-request-max-len",
             "commandlog-reply-larger-than",

@@ -97,6 +97,27 @@ struct Reading {
     depth: usize,
     /// The first `save` line replaces the default save points, further ones add to them.
     save_seen: bool,
+    /// When everything that is wrong is wanted, not only the first: what was found, and in which file.
+    found: Option<Vec<Found>>,
+    /// The file that is read; only kept when everything is wanted.
+    file: Vec<u8>,
+}
+
+impl Reading {
+    /// Goes on after an error if all are wanted.
+    fn fail(&mut self, error: LoadError) -> Result<(), LoadError> {
+        let Some(found) = &mut self.found else { return Err(error) };
+        found.push(Found { file: self.file.clone(), error });
+        Ok(())
+    }
+}
+
+/// One thing that is wrong with a configuration file, or with one that it includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As it is named by whoever includes it: a path or a pattern.
+    pub file: Vec<u8>,
+    pub error: LoadError,
 }
 
 impl Config {
@@ -120,6 +141,21 @@ impl Config {
         self.load_text(&text, &mut Reading::default())
     }
 
+    /// Reads a file as [`Config::load`] does, but to the end whatever is wrong, and without making the log file. Returns all
+    /// that would stop a start; what is right is in effect.
+    pub fn check_file(&mut self, file: &Path) -> Vec<Found> {
+        self.bind_as_redis();
+        let name = file.as_os_str().as_bytes();
+        let mut reading = Reading { found: Some(Vec::new()), file: name.to_vec(), ..Reading::default() };
+        let read = read_files(&self.dir(), name).and_then(|text| self.load_text(&text, &mut reading));
+        let rest = read.and_then(|()| self.check_whole());
+        // Without lines to go on with there is one error, and it ends the reading.
+        if let Err(error) = rest {
+            let _ = reading.fail(error);
+        }
+        reading.found.unwrap_or_default()
+    }
+
     fn load_text(&mut self, text: &[u8], reading: &mut Reading) -> Result<(), LoadError> {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let line = trim(line);
@@ -128,13 +164,17 @@ impl Config {
             }
             let located = Located { value: (), number: index + 1, text: line.to_vec() };
             let Some(args) = split_args(line) else {
-                return Err(located.refuse("Unbalanced quotes in configuration line"));
+                reading.fail(located.refuse("Unbalanced quotes in configuration line"))?;
+                continue;
             };
-            if !args.is_empty() {
-                self.load_line(&args, &located, reading)?;
+            if !args.is_empty()
+                && let Err(error) = self.load_line(&args, &located, reading)
+            {
+                reading.fail(error)?;
             }
         }
-        self.check_whole()
+        // Where all errors are wanted, the whole is looked at once, at the end.
+        if reading.found.is_some() { Ok(()) } else { self.check_log().and_then(|()| self.check_whole()) }
     }
 
     fn load_line(
@@ -156,7 +196,9 @@ impl Config {
                 }
                 let text = read_files(&self.dir(), files)?;
                 reading.depth += 1;
+                let outer = std::mem::replace(&mut reading.file, files.clone());
                 let result = self.load_text(&text, reading);
+                reading.file = outer;
                 reading.depth -= 1;
                 result
             }
@@ -214,17 +256,20 @@ impl Config {
     }
 
     fn check_whole(&self) -> Result<(), LoadError> {
-        let refuse = |reason: String| Err(LoadError::Whole { reason });
-        if let Some(path) = self.path("logfile")
-            && let Err(error) = File::options().append(true).create(true).open(path)
-        {
-            // Later there would be no place left to say so.
-            return refuse(format!("Can't open the log file: {}", os_text(&error)));
-        }
         if self.flag("cluster-enabled") && self.replicaof().is_some() {
-            return refuse("replicaof directive not allowed in cluster mode".to_owned());
+            let reason = "replicaof directive not allowed in cluster mode".to_owned();
+            return Err(LoadError::Whole { reason });
         }
         Ok(())
+    }
+
+    /// Later there would be no place left to say so.
+    fn check_log(&self) -> Result<(), LoadError> {
+        let Some(path) = self.path("logfile") else { return Ok(()) };
+        let opened = File::options().append(true).create(true).open(path);
+        opened.map(drop).map_err(|error| LoadError::Whole {
+            reason: format!("Can't open the log file: {}", os_text(&error)),
+        })
     }
 }
 

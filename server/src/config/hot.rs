@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::choices::{
-    AppendAck, AppendFsync, AuditLevel, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload,
+    AppendAck, AppendFsync, AuditLevel, LogFormat, LogLevel, MaxmemoryPolicy, ProtectedAction,
+    SanitizeDumpPayload,
 };
 use super::value::{ClientClass, Events, OutputLimit, Value};
 use tidegate_commands::model::{SketchSettings, parse_double};
@@ -51,7 +52,16 @@ macro_rules! choices {
         }
     )+ };
 }
-choices!(AppendAck, AppendFsync, AuditLevel, LogLevel, MaxmemoryPolicy, ProtectedAction, SanitizeDumpPayload);
+choices!(
+    AppendAck,
+    AppendFsync,
+    AuditLevel,
+    LogFormat,
+    LogLevel,
+    MaxmemoryPolicy,
+    ProtectedAction,
+    SanitizeDumpPayload
+);
 
 impl Word for Events {
     fn from_bits(bits: i64) -> Self {
@@ -166,6 +176,7 @@ hot! {
 
     // What is observed.
     loglevel: LogLevel,
+    log_format: LogFormat,
     /// Microseconds from which a command is logged; negative logs none, 0 logs all.
     slowlog_log_slower_than: i64,
     slowlog_max_len: usize,

@@ -24,6 +24,8 @@ pub enum Invocation {
     CheckAof(Vec<OsString>),
     /// Check an RDB file.
     CheckRdb(PathBuf),
+    /// Say what is wrong with a configuration file.
+    CheckConfig(PathBuf),
     /// Compute digests, with these arguments.
     Digest(Vec<OsString>),
 }
@@ -74,6 +76,13 @@ fn check(program: &OsStr, arguments: &[OsString]) -> Option<Invocation> {
     if is_called("check-aof") || word == b"check-aof" {
         let words = if word == b"check-aof" { &arguments[1..] } else { arguments };
         return Some(Invocation::CheckAof(words.to_vec()));
+    }
+    if word == b"check-config" {
+        return Some(match &arguments[1..] {
+            [word] if word == "--help" || word == "-h" => Invocation::Print(CHECK_CONFIG_HELP.to_owned()),
+            [path] => Invocation::CheckConfig(path.into()),
+            _ => Invocation::Refuse("Usage: tidegate check-config <file>".to_owned()),
+        });
     }
     if word == b"digest" {
         return Some(Invocation::Digest(arguments[1..].to_vec()));
@@ -137,6 +146,12 @@ const NO_SENTINEL: &str = "Tidegate does not run as a Sentinel. Use redis-sentin
 const NO_MEMORY_TEST: &str =
     "Tidegate has no memory test. Use memtest86+ or memtester to test this computer's memory.";
 
+const CHECK_CONFIG_HELP: &str = "Usage: tidegate check-config <file>
+
+Reads a configuration file and those it includes, and prints everything that would stop a start, one
+line each: the file, the number of the line and the reason. Nothing is started and no file is made.
+Ends with 0 when there is nothing to say and with 1 otherwise.";
+
 fn help(program: &OsStr) -> String {
     let program = program.to_string_lossy();
     format!(
@@ -149,6 +164,7 @@ Usage: {program} [/path/to/redis.conf] [options] [-]
        {program} --check-system
        {program} check-aof [--fix|--truncate-to-timestamp <t>] <file.manifest|file.aof>
        {program} check-rdb <file.rdb>
+       {program} check-config <file> (everything that is wrong with a configuration file)
        {program} digest <file.rdb|appendonlydir|host:port> ... (see {program} digest --help)
 
 Options are the directives of the configuration file, with two dashes before the name and the
@@ -170,6 +186,7 @@ Commonly used:
        --replicaof <host> <port>      replicate another server
        --loglevel <level>             debug, verbose, notice or warning
        --logfile <path>               log to a file instead of standard output
+       --log-format <form>            text, json or logfmt
        --daemonize yes                run in the background
 redis.conf.example explains every directive.
 
@@ -181,7 +198,8 @@ Examples:
        {program} --port 7777 --replicaof 127.0.0.1 8888
        {program} /etc/tidegate/6379.conf --loglevel verbose -
 
-SIGTERM and SIGINT stop the server after it has saved what it is configured to save."
+SIGTERM and SIGINT stop the server after it has saved what it is configured to save; SIGHUP and SIGUSR1
+do not disturb it: the log file may be moved at any time."
     )
 }
 
@@ -272,6 +290,13 @@ mod tests {
         assert_eq!(words, ["a"]);
         assert!(matches!(invoke(&["check-rdb", "a"]), Invocation::CheckRdb(path) if path.as_os_str() == "a"));
         assert!(matches!(invoke(&["check-rdb"]), Invocation::Refuse(_)));
+        assert!(
+            matches!(invoke(&["check-config", "a"]), Invocation::CheckConfig(path) if path.as_os_str() == "a")
+        );
+        assert!(matches!(invoke(&["check-config"]), Invocation::Refuse(_)));
+        assert!(
+            matches!(invoke(&["check-config", "--help"]), Invocation::Print(help) if help == CHECK_CONFIG_HELP)
+        );
         let Invocation::Digest(words) = invoke(&["digest", "a", "b:1"]) else { panic!("it digests") };
         assert_eq!(words, ["a", "b:1"]);
     }

@@ -2,6 +2,7 @@
 //! not what the server does with it.
 
 pub mod args;
+pub mod check;
 pub mod cores;
 pub mod crash;
 pub mod daemon;

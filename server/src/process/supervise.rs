@@ -5,6 +5,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use super::daemon;
 use crate::config::Config;
@@ -68,10 +69,67 @@ pub fn ready(supervisor: Option<Supervisor>, replica: bool) {
     }
 }
 
+/// Whether systemd is to be told something. Unlike [`find`] it asks nobody and says nothing.
+fn is_told(config: &Config) -> bool {
+    let has = |name| env::var_os(name).is_some();
+    has("NOTIFY_SOCKET")
+        && match config.supervised() {
+            Supervised::Systemd => true,
+            Supervised::Auto => !has("UPSTART_JOB"),
+            Supervised::Upstart | Supervised::No => false,
+        }
+}
+
+/// Says how far loading is, and that the start takes longer than usual, but not for ever: for `patience` from now on, and
+/// so on with every call.
+pub fn loading(config: &Config, percent: f64, patience: Duration) {
+    if is_told(config) {
+        // Nothing can be done about it, and the next call follows.
+        let _ = tell_systemd(&format!(
+            "EXTEND_TIMEOUT_USEC={}\nSTATUS=Loading the data set: {percent:.0}%\n",
+            patience.as_micros()
+        ));
+    }
+}
+
+/// How often systemd is to be told that the process lives: twice in the time after which the unit's `WatchdogSec` takes it
+/// for dead. `None` when it does not want to know.
+pub fn watchdog_period(config: &Config) -> Option<Duration> {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    let is_other = number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
+    let after = number("WATCHDOG_USEC").filter(|after| *after > 0)?;
+    (is_told(config) && !is_other).then(|| Duration::from_micros((after / 2).max(1)))
+}
+
+/// Tells systemd that the process lives, for ever.
+pub async fn feed_watchdog(period: Duration) {
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // Whoever does not hear it will act.
+        let _ = tell_systemd("WATCHDOG=1\n");
+    }
+}
+
+/// SIGHUP, by which programs are told that their log was moved away, and SIGUSR1 do not end the process. The log is opened
+/// for each line anyway: the line that says so is the first in the new file.
+pub async fn attend_harmless_signals() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = (signal(SignalKind::hangup()), signal(SignalKind::user_defined1()));
+    let (Ok(mut hangup), Ok(mut user)) = kinds else { return };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => tracing::info!("Received SIGHUP: the log goes on in its file"),
+            _ = user.recv() => {}
+        }
+    }
+}
+
 /// Says that the process is about to end.
 pub fn stopping(supervisor: Option<Supervisor>) {
     if supervisor == Some(Supervisor::Systemd)
-        && let Err(error) = tell_systemd("STOPPING=1\n")
+        && let Err(error) = tell_systemd("STATUS=Stopping\nSTOPPING=1\n")
     {
         tracing::warn!("systemd supervision error: {error}");
     }

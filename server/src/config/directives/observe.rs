@@ -1,11 +1,14 @@
 //! Logs, statistics, notifications, and the long-running scripts that disturb them.
 
 use super::{Directive, Effect, INT_MAX, Kind, LONG_MAX, MIB, choice, directive, number, text, yes_no};
-use crate::config::choices::{AuditLevel, LogLevel, SYSLOG_FACILITY};
+use crate::config::choices::{AuditLevel, LogFormat, LogLevel, SYSLOG_FACILITY};
 
 pub(super) static ROWS: &[Directive] = &[
     choice("loglevel", LogLevel::WORDS, LogLevel::Notice as i64).hot(|hot, value| hot.loglevel.store(value)),
     text("logfile", "").immutable(),
+    // Tidegate's own: lines for programs that collect logs.
+    choice("log-format", LogFormat::WORDS, LogFormat::Text as i64)
+        .hot(|hot, value| hot.log_format.store(value)),
     yes_no("syslog-enabled", false).immutable().inert(),
     text("syslog-ident", "redis").immutable().inert(),
     choice("syslog-facility", SYSLOG_FACILITY, 128).immutable().inert(),
