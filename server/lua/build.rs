@@ -13,7 +13,11 @@ fn main() {
     println!("cargo::rerun-if-changed=core");
     let mut build = cc::Build::new();
     // Its speed is the scripts' speed, in a debug build as well.
-    build.opt_level(2).warnings(false).flag_if_supported("-fno-strict-aliasing");
+    build
+        .opt_level(2)
+        .warnings(false)
+        .flag_if_supported("-fno-strict-aliasing")
+        .flag_if_supported("-fstack-protector-strong");
     for source in SOURCES {
         build.file(core.join(source).with_extension("c"));
     }
