@@ -344,9 +344,7 @@ fn who_does_not_speak_it_is_closed_and_holds_up_nobody() {
             socket
         })
         .collect();
-    for nonsense in
-        [&b"PING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.0\r\n\r\n", &[255; 100], &[22; 10_000]]
-    {
+    for nonsense in [&b"PING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.0\r\n\r\n", &[255; 100]] {
         let mut socket = TcpStream::connect(secured.address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         // It may be closed before all of it is sent.
@@ -385,4 +383,46 @@ fn the_port_moves_and_goes() {
         message.items().map(|items| items.iter().map(Reply::text).collect::<Vec<_>>().join(" ")).as_deref(),
         Some("message news now")
     );
+}
+
+/// What comes behind a goodbye is nobody's, and who says goodbye is told the rest.
+#[test]
+fn a_goodbye_is_the_end() {
+    let secured = Secured::start(&["--io-threads", "1"]);
+    for version in [&TLS12, &TLS13] {
+        let config = secured.authority.client(Some("client"), &[version]);
+        let mut client = secured.connect(Arc::clone(&config)).unwrap();
+        assert_eq!(client.call(&["PING"]), simple("PONG"));
+        client.stream.conn.send_close_notify();
+        let mut last = Vec::new();
+        client.stream.conn.write_tls(&mut last).unwrap();
+        last.resize(last.len() + 40_000, 7);
+        client.stream.sock.write_all(&last).unwrap();
+        assert_eq!(client.stream.read(&mut [0]).unwrap_or(0), 0);
+        assert_eq!(secured.with_certificate().call(&["PING"]), simple("PONG"));
+
+        // Together with the last request, and the socket stays open.
+        let mut client = secured.connect(Arc::clone(&config)).unwrap();
+        assert_eq!(client.call(&["SET", "large", &"x".repeat(300_000)]), simple("OK"));
+        let mut request = Vec::new();
+        encode_command(&["GET", "large"], &mut request);
+        client.stream.conn.writer().write_all(&request).unwrap();
+        client.stream.conn.send_close_notify();
+        let mut last = Vec::new();
+        while client.stream.conn.wants_write() {
+            client.stream.conn.write_tls(&mut last).unwrap();
+        }
+        client.stream.sock.write_all(&last).unwrap();
+        assert_eq!(client.read().unwrap().bytes().map(<[u8]>::len), Some(300_000));
+        assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+
+        // A record that was changed on its way.
+        let mut client = secured.connect(config).unwrap();
+        assert_eq!(client.call(&["PING"]), simple("PONG"));
+        client.stream.sock.write_all(&[23, 3, 3, 0, 32]).unwrap();
+        client.stream.sock.write_all(&[9; 32]).unwrap();
+        assert!(client.stream.read(&mut [0]).is_err(), "an alert");
+        let mut rest = Vec::new();
+        let _ = client.stream.sock.read_to_end(&mut rest);
+    }
 }

@@ -305,12 +305,17 @@ impl Conn {
                 };
             }
             match self.read_and_process() {
-                Poll::Pending => return Turn::Idle,
+                Poll::Pending => {
+                    if self.stream.is_encrypted() && !self.stream.is_handshaking() {
+                        self.recognise();
+                    }
+                    return Turn::Idle;
+                }
                 // Behind every connection that is ready now: replies that were deferred go out when all are read, and
                 // nobody's flood keeps the others waiting.
                 Poll::Ready(Ok(())) => return Turn::Again,
                 // A peer that has said all it has to say still gets every reply.
-                Poll::Ready(Err(End::Peer)) if self.output_waiting() > 0 => {
+                Poll::Ready(Err(End::Peer)) if self.output_waiting() > 0 || self.stream.has_unsent() => {
                     self.session.close_after_reply = true;
                 }
                 Poll::Ready(Err(end)) => return Turn::Ended(end),
@@ -326,6 +331,7 @@ impl Conn {
         }
         if !self.stream.is_handshaking() {
             self.handshake_timer = None;
+            self.session.close_after_reply |= self.stream.is_worn();
             return None;
         }
         let timer = self.handshake_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(HANDSHAKE_MAX)));
@@ -336,7 +342,10 @@ impl Conn {
             );
             return Some(Turn::Ended(End::Error));
         }
-        // Others have their turn between any two of them: each takes a large part of a millisecond.
+        if !self.stream.is_readable() {
+            return None;
+        }
+        // Others have their turn between a few of them: each takes a large part of a millisecond.
         let mut local = self.local.borrow_mut();
         if local.handshakes_left == 0 {
             return Some(Turn::Again);
@@ -349,11 +358,13 @@ impl Conn {
     #[cold]
     fn recognise(&mut self) {
         let users = &self.eternal.users;
+        // Read first: whoever changes the user after that is followed.
+        let generation = users.generation();
         let named = self.stream.names().into_iter().find_map(|name| users.get(&name));
         if let Some(user) = named.filter(|user| user.is_enabled()) {
             self.session.authenticated = true;
             self.client.authenticated.store(true, Relaxed);
-            self.session.become_user(user, users.generation());
+            self.session.become_user(user, generation);
         }
     }
 

@@ -201,6 +201,18 @@ impl Stream {
         matches!(&self.socket, Socket::Tls(both) if both.1.has_unsent())
     }
 
+    /// The peer has to connect again before much more is sent: see [`Transport::is_worn`].
+    #[inline]
+    pub fn is_worn(&self) -> bool {
+        matches!(&self.socket, Socket::Tls(both) if both.1.is_worn())
+    }
+
+    /// There may be something to read.
+    #[inline]
+    pub fn is_readable(&self) -> bool {
+        self.is_readable
+    }
+
     /// Sends that. `Pending` until an event says otherwise.
     pub fn push(&mut self) -> Poll<io::Result<()>> {
         let Socket::Tls(both) = &mut self.socket else { return Poll::Ready(Ok(())) };

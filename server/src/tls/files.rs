@@ -6,6 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 /// Larger files are no certificates or keys.
@@ -14,10 +15,17 @@ const SIZE_MAX: u64 = 16 << 20;
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
     let failed = |error: std::io::Error| Failure::new(format!("Failed to load {what}: {shown}: {error}"));
-    if fs::metadata(path).map_err(failed)?.len() > SIZE_MAX {
+    // Others have no end, or wait for somebody.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Failure::new(format!("Failed to load {what}: {shown}: not a file")));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > SIZE_MAX {
         return Err(Failure::new(format!("Failed to load {what}: {shown}: file too large")));
     }
-    fs::read(path).map_err(failed)
+    Ok(bytes)
 }
 
 /// The certificates of a file, that of the server first.
@@ -40,12 +48,12 @@ pub(super) fn key(path: &Path, password: Option<&[u8]>) -> Result<PrivateKeyDer<
     let bytes = read(path, "private key")?;
     // Not among the kinds that are read by name, so it is looked for first.
     let text = String::from_utf8_lossy(&bytes);
-    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+    if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         let Some(password) = password else {
             return Err(failed("it is encrypted, and tls-key-file-pass is not set".to_owned()));
         };
         let (_, document) =
-            pkcs8::SecretDocument::from_pem(text.trim_start()).map_err(|error| failed(error.to_string()))?;
+            pkcs8::SecretDocument::from_pem(&text[at..]).map_err(|error| failed(error.to_string()))?;
         let info = EncryptedPrivateKeyInfo::try_from(document.as_bytes());
         let info = info.map_err(|error| failed(error.to_string()))?;
         let plain = info.decrypt(password);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 /// As many are kept where the configuration names no limit.
-const UNLIMITED: usize = 1 << 20;
+const UNLIMITED: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
 struct Kept {

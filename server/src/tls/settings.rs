@@ -8,7 +8,7 @@ use crate::config::choices::{TlsAuthClients, TlsAuthClientsUser};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{CertificateError, Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion, version};
 use std::fmt;
 use std::sync::Arc;
 
@@ -70,10 +70,18 @@ pub(super) fn acceptor(config: &Config) -> Result<Acceptor, Failure> {
     let signer = provider.key_provider.load_private_key(key);
     let signer = signer.map_err(|error| Failure::new(format!("Failed to load private key: {error}")))?;
     let certified = CertifiedKey::new(chain, signer);
-    if let Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) =
-        certified.keys_match()
-    {
-        return Err(Failure::new("Failed to load private key: it does not belong to the certificate"));
+    match certified.keys_match() {
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            return Err(Failure::new("Failed to load private key: it does not belong to the certificate"));
+        }
+        Err(Error::InvalidCertificate(CertificateError::BadEncoding)) => {
+            return Err(Failure::new(format!(
+                "Failed to load certificate: {}: bad encoding",
+                certificate.display()
+            )));
+        }
+        // Some keys do not tell, and what is wrong with other certificates is for the clients to judge.
+        _ => {}
     }
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);

@@ -2,7 +2,7 @@
 
 use super::Acceptor;
 use super::identity::{self, Field};
-use rustls::ServerConnection;
+use rustls::{ProtocolVersion, ServerConnection};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 
@@ -10,6 +10,10 @@ use std::io::{self, Read, Write};
 const UNSENT_MAX: usize = 64 * 1024;
 /// Ciphertext read at once.
 const READ_SIZE: usize = 64 * 1024;
+/// Plain text of one record, at most, in bytes.
+const RECORD_PLAIN_MAX: usize = 16 * 1024;
+/// Records under one key of TLS 1.2, with some left for what waits: rustls sends none after 2^24 (RFC 8446, 5.5, for AES-GCM).
+const RECORDS_MAX: u64 = (1 << 24) - (1 << 16);
 /// What a record may be longer than what is in it, and the record that is incomplete.
 const RECORD_MAX: usize = 16 * 1024 + 2048;
 
@@ -24,6 +28,8 @@ pub struct Transport {
     is_told: bool,
     /// The peer sends no more.
     is_ended: bool,
+    /// Records sent, or a few more.
+    records: u64,
 }
 
 thread_local! {
@@ -44,7 +50,14 @@ impl Transport {
     pub fn new(acceptor: Acceptor) -> io::Result<Self> {
         let mut tls = ServerConnection::new(acceptor.config).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(UNSENT_MAX));
-        Ok(Transport { tls, identity: acceptor.identity, rest: Vec::new(), is_told: false, is_ended: false })
+        Ok(Transport {
+            tls,
+            identity: acceptor.identity,
+            rest: Vec::new(),
+            is_told: false,
+            is_ended: false,
+            records: 0,
+        })
     }
 
     /// Nothing but the handshake has happened so far.
@@ -69,7 +82,7 @@ impl Transport {
         first.map_or_else(Vec::new, |certificate| identity::names(certificate, self.identity))
     }
 
-    /// Decrypts into `buf`, which has room for a record at least, what `socket` has, as far as it fits. Returns how much that is, and
+    /// Decrypts into `buf` what `socket` has, as far as it fits. Returns how much that is, and
     /// whether the socket was drained. 0 bytes of a socket that is not drained are its end.
     ///
     /// # Errors
@@ -103,7 +116,8 @@ impl Transport {
             self.is_ended |= read == 0;
             if filled > 0 && read < wanted {
                 // What did not fit is there without the socket.
-                return Ok((filled, read > 0 && self.rest.is_empty() && filled < buf.len()));
+                let is_drained = !self.is_ended && self.rest.is_empty() && filled < buf.len();
+                return Ok((filled, is_drained));
             }
         }
         Ok((filled, false))
@@ -122,13 +136,19 @@ impl Transport {
                 self.rest = ciphertext.to_vec();
                 return Ok(());
             }
-            self.tls.read_tls(&mut ciphertext)?;
+            // Nothing is taken behind the peer's goodbye.
+            if self.tls.read_tls(&mut ciphertext)? == 0 {
+                self.is_ended = true;
+                return Ok(());
+            }
             let result = self.tls.process_new_packets();
             // Answers of the handshake, or what is wrong.
             match self.push(socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => {}
             }
+            // What was wrong is taken: whoever reads again comes to the end.
+            self.is_ended |= result.is_err();
             result.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             *filled += self.take_plain(&mut buf[*filled..])?;
         }
@@ -159,6 +179,11 @@ impl Transport {
     pub fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
         loop {
             let taken = self.tls.writer().write(bytes)?;
+            if taken == 0 && !self.tls.wants_write() {
+                // The handshake has to go on first.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.records += 1 + (taken / RECORD_PLAIN_MAX) as u64;
             match self.push(socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
                 Ok(()) if taken == 0 && !bytes.is_empty() => {}
@@ -181,6 +206,12 @@ impl Transport {
             }
         }
         Ok(())
+    }
+
+    /// So many records were sent with one key that no more may be: AES-GCM of TLS 1.2 has no other. The peer has to come again.
+    #[inline]
+    pub fn is_worn(&self) -> bool {
+        self.records >= RECORDS_MAX && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_2)
     }
 
     /// Says goodbye, as far as the socket takes it.
