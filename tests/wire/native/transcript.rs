@@ -226,7 +226,7 @@ impl Stage {
         assert_eq!(self.client("").line(&line), Reply::Simple(b"OK".to_vec()));
     }
 
-    fn after_line(&mut self) {
+    fn after_line(&mut self, line: &str) {
         if self.between == Between::Nothing || !self.awaiting.is_empty() {
             return;
         }
@@ -254,7 +254,7 @@ impl Stage {
                 assert!(tidegate_tests::clock::wait_until(Duration::from_secs(20), pong), "it is loaded");
             }
         }
-        assert_eq!(digest(self), before, "the same data afterwards");
+        assert_eq!(digest(self), before, "{:?}: the same data after {line}", self.between);
     }
 
     fn play(&mut self, text: &str) {
@@ -282,7 +282,7 @@ impl Stage {
             };
             self.line(line, command, expected);
             if !command.is_empty() && expected.is_some() {
-                self.after_line();
+                self.after_line(line);
             }
         }
     }
