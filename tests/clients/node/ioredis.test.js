@@ -149,6 +149,8 @@ describe('ioredis', { timeout: 60_000 }, () => {
     const subscriber = connect();
     // Of its own: ioredis takes the end of the others for the end of all.
     const sharded = connect();
+    // Ready before they subscribe: ioredis asks a fresh connection for INFO, and connects again when it may not any more.
+    await Promise.all([subscriber.ping(), sharded.ping()]);
     const seen = [];
     subscriber.on('message', (channel, text) => seen.push([channel, text]));
     subscriber.on('pmessage', (pattern, channel, text) => seen.push([pattern, channel, text]));
