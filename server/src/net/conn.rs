@@ -789,7 +789,8 @@ impl Conn {
         let taken = self.session.decoder.taken().min(self.partial.len());
         self.client.input.store(self.partial.len() - taken, Relaxed);
         self.client.input_args.store(taken, Relaxed);
-        self.client.input_room.store(self.partial.capacity(), Relaxed);
+        // What an argument has announced counts before it is here, as in Redis, which takes that memory at once.
+        self.client.input_room.store(self.partial.capacity().max(self.partial.len() + self.need), Relaxed);
         if self.is_counted() {
             self.eternal.charge_client(&self.client);
         }
