@@ -629,8 +629,9 @@ impl Worker {
                     self.feed_monitors(session, request, entry);
                 }
                 let began = *started;
-                if !entry.is_script {
-                    // It may have changed a setting, which then decides whether it is logged itself.
+                if !entry.is_script && !entry.flags.has(Flag::Fast) {
+                    // It may have changed a setting, which then decides whether it is logged itself. What is fast (PING,
+                    // SELECT, MULTI) changes none.
                     self.begin_turn();
                 }
                 self.finished(

@@ -145,10 +145,11 @@ pub const fn size_class(size: usize) -> usize {
     if size <= 128 {
         return size.next_multiple_of(16);
     }
-    let step = 1 << (usize::BITS - (size - 1).leading_zeros() - 3);
+    // A power of two: no division, which would be most of the work here.
+    let step: usize = 1 << (usize::BITS - (size - 1).leading_zeros() - 3);
     // Sizes near usize::MAX cannot be allocated; leave them for the allocator to refuse.
-    match size.checked_next_multiple_of(step) {
-        Some(class) => class,
+    match size.checked_add(step - 1) {
+        Some(end) => end & !(step - 1),
         None => size,
     }
 }
@@ -348,8 +349,14 @@ impl Record {
     /// The next time at which something here is due, as unix time in ms: the key itself or a member of its value.
     #[inline]
     pub fn deadline_ms(&self) -> Option<i64> {
+        self.deadline_with(self.members_deadline_ms())
+    }
+
+    /// The same where the earliest expiry of a member is known.
+    #[inline]
+    pub(super) fn deadline_with(&self, members_ms: Option<i64>) -> Option<i64> {
         let expiry_ms = self.expiry_ms();
-        match self.members_deadline_ms() {
+        match members_ms {
             None => expiry_ms,
             Some(members_ms) => Some(expiry_ms.map_or(members_ms, |expiry_ms| expiry_ms.min(members_ms))),
         }

@@ -22,6 +22,7 @@ use super::{
         step_for, step_up,
     },
 };
+use crate::types::collection::Collection;
 use crate::value::{StringEncoding, TypeCode, Value};
 
 mod evict;
@@ -168,7 +169,7 @@ impl Table {
     }
 
     /// The boxed value at a place, to be changed; it must keep its type. Tell the table what it weighed before when all
-    /// is done: [`boxed_changed`](Self::boxed_changed).
+    /// is done: [`collection_changed`](Self::collection_changed).
     #[inline]
     pub fn boxed_at_mut(&mut self, place: Place) -> &mut Value {
         self.record_mut(place).boxed_mut().expect("the place is that of a boxed value")
@@ -176,12 +177,26 @@ impl Table {
 
     /// Brings the sums up to date after changes of a boxed value.
     #[inline]
-    pub fn boxed_changed(&mut self, place: Place, before: Weight) {
+    fn boxed_changed(&mut self, place: Place, before: Weight) {
         let after = Weight::of(self.record_mut(place)).expect("the place is that of a boxed value");
         self.bytes = self.bytes - before.size + after.size;
         if before.deadline != after.deadline {
             self.change_deadline(place.index, before.deadline, after.deadline);
         }
+    }
+
+    /// The same for a collection whose type is known: every command that changes one comes here. True when nothing is left
+    /// in it.
+    #[inline]
+    pub fn collection_changed<T: Collection>(&mut self, place: Place, before: Weight) -> bool {
+        let record = &*self.record_mut(place);
+        let (after, value) = Weight::of_collection::<T>(record).expect("the place is that of such a value");
+        let is_empty = value.is_empty();
+        self.bytes = self.bytes - before.size + after.size;
+        if before.deadline != after.deadline {
+            self.change_deadline(place.index, before.deadline, after.deadline);
+        }
+        is_empty
     }
 
     /// Prefetches the records [`get`](Self::get) would compare with. Best called some time after the bucket was
@@ -865,12 +880,12 @@ impl<'t> OccupiedEntry<'t> {
         Some(BoxedMut { place: self.place(), table: self.table, before })
     }
 
-    /// What the table knows of a boxed value that is about to be [changed](Table::boxed_at_mut) in place; `None` for values
-    /// in any other form.
+    /// What the table knows of a boxed collection that is about to be [changed](Table::boxed_at_mut) in place; `None` for
+    /// anything else.
     #[inline]
-    pub fn lend(&mut self) -> Option<Weight> {
+    pub fn lend<T: Collection>(&mut self) -> Option<Weight> {
         self.table.claim(self.place());
-        Weight::of(self.record())
+        Weight::of_collection::<T>(self.record()).map(|(weight, _)| weight)
     }
 
     /// Where the record stands, to come back to it: see [`Table::at`].
@@ -926,6 +941,15 @@ impl Weight {
     fn of(record: &Record) -> Option<Self> {
         let ValueRef::Boxed(value) = record.value() else { return None };
         Some(Weight { size: value.heap_size(), deadline: record.deadline_ms() })
+    }
+
+    /// That of a collection of this type, and the collection. `None` for values in any other form.
+    #[inline]
+    fn of_collection<T: Collection>(record: &Record) -> Option<(Self, &T)> {
+        let ValueRef::Boxed(value) = record.value() else { return None };
+        let value = T::of(value)?;
+        let deadline = record.deadline_with(value.earliest_deadline_ms());
+        Some((Weight { size: value.heap_size(), deadline }, value))
     }
 }
 

@@ -185,8 +185,8 @@ impl<'a> Keys<'a> {
                 buffer.extend_from_slice(bytes);
                 Ok(Some(Lent::Inline(place, T::from_inline(buffer))))
             }
-            ValueRef::Boxed(value) if value.type_code() == T::TYPE => {
-                Ok(entry.lend().map(|before| Lent::Boxed(place, before)))
+            ValueRef::Boxed(_) => {
+                entry.lend::<T>().map(|before| Some(Lent::Boxed(place, before))).ok_or(WrongType)
             }
             _ => Err(WrongType),
         }
@@ -368,9 +368,8 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         match std::mem::replace(&mut self.lent, Lent::Done) {
             Lent::Boxed(place, before) => {
                 if self.changed || self.untold {
-                    let table = self.keys.table(self.key);
-                    table.boxed_changed(place, before);
-                    if table.boxed_at(place).is_empty() {
+                    let is_empty = self.keys.table(self.key).collection_changed::<T>(place, before);
+                    if is_empty {
                         self.leave(place);
                     }
                 }

@@ -265,9 +265,11 @@ impl Chunks {
 
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Node)) {
         let node = &mut self.nodes[at];
-        let old_size = node.heap_size();
+        let old_room = node.room();
         change(node);
-        self.node_bytes = self.node_bytes - old_size + node.heap_size();
+        if node.room() != old_room {
+            self.node_bytes = self.node_bytes - size_class(old_room) + node.heap_size();
+        }
     }
 
     fn insert_node(&mut self, at: usize, node: Node) {

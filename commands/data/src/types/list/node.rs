@@ -98,7 +98,12 @@ impl Node {
 
     /// Bytes of the allocation.
     pub(super) fn heap_size(&self) -> usize {
-        size_class(self.bytes.capacity())
+        size_class(self.room())
+    }
+
+    /// Bytes that were asked for: entries, and room for more.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// True if an entry of `size` bytes may come in.

@@ -247,10 +247,10 @@ impl World {
             5 => {
                 // As the guard of a collection does it.
                 let place = entry.place();
-                let Some(before) = entry.lend() else { return };
+                let Some(before) = entry.lend::<Hash>() else { return };
                 change(table.boxed_at_mut(place), fill, now_ms);
                 change(table.boxed_at_mut(place), fill ^ 1, now_ms);
-                table.boxed_changed(place, before);
+                table.collection_changed::<Hash>(place, before);
             }
             _ => entry.record().set_access(u32::from(fill)),
         }
