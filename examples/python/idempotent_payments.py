@@ -120,4 +120,5 @@ def main():
         print("2 payments asked for 9 times, 12 euros taken")
 
 
-main()
+if __name__ == "__main__":
+    main()

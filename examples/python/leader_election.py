@@ -77,4 +77,5 @@ def main():
     print("2 terms, 3 writes, 1 refused that came from the term before")
 
 
-main()
+if __name__ == "__main__":
+    main()

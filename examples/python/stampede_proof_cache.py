@@ -93,4 +93,5 @@ def main():
         print(f"{reads} reads, 3 computed, 1 value refused that was out of date")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -37,4 +37,12 @@ paid="2 payments asked for 9 times, 12 euros taken"
 example "$paid" "$python" examples/python/idempotent_payments.py
 example "$paid" node examples/node/idempotent-payments.js
 example "$paid" cargo run --quiet -p tidegate-examples --bin idempotent-payments --
+jobs="42 jobs done, 1 of them after it was dead"
+example "$jobs" "$python" examples/python/worker.py
+example "$jobs" node examples/node/worker.js
+example "$jobs" cargo run --quiet -p tidegate-examples --bin worker --
+booked="60 payments booked once, 2 workers died, 1 came too late"
+example "$booked" "$python" examples/python/queued_payments.py
+example "$booked" node examples/node/queued-payments.js
+example "$booked" cargo run --quiet -p tidegate-examples --bin queued-payments --
 example "100 additions, none lost" cargo run --quiet -p tidegate-examples --
