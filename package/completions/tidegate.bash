@@ -72,7 +72,7 @@ _tidegate() {
         --syslog-enabled) words="yes no" ;;
         --syslog-facility) words="user local0 local1 local2 local3 local4 local5 local6 local7" ;;
         --tls-auth-clients) words="no yes optional" ;;
-        --tls-auth-clients-user) words="off cn uri" ;;
+        --tls-auth-clients-user) words="off CN URI" ;;
         --tls-cluster) words="yes no" ;;
         --tls-prefer-server-ciphers) words="yes no" ;;
         --tls-replication) words="yes no" ;;

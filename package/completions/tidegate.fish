@@ -190,7 +190,7 @@ complete -c tidegate -l tcp-backlog -x
 complete -c tidegate -l tcp-keepalive -x
 complete -c tidegate -l timeout -x
 complete -c tidegate -l tls-auth-clients -x -a 'no yes optional'
-complete -c tidegate -l tls-auth-clients-user -x -a 'off cn uri'
+complete -c tidegate -l tls-auth-clients-user -x -a 'off CN URI'
 complete -c tidegate -l tls-ca-cert-dir -r -F
 complete -c tidegate -l tls-ca-cert-file -r -F
 complete -c tidegate -l tls-cert-file -r -F

@@ -205,8 +205,8 @@ choice! {
     /// What of a TLS client's certificate names its ACL user.
     TlsAuthClientsUser {
         Off = 0 "off",
-        CommonName = 1 "cn",
-        Uri = 2 "uri",
+        CommonName = 1 "CN",
+        Uri = 2 "URI",
     }
 }
 

@@ -9,6 +9,7 @@
 
 use super::backlog::Backlog;
 use super::late;
+use super::listen;
 use super::stream::Stream;
 use crate::config::ClientClass;
 use crate::dispatch::{Group, Progress, Worker};
@@ -305,12 +306,7 @@ impl Conn {
                 };
             }
             match self.read_and_process() {
-                Poll::Pending => {
-                    if self.stream.is_encrypted() && !self.stream.is_handshaking() {
-                        self.recognise();
-                    }
-                    return Turn::Idle;
-                }
+                Poll::Pending => return Turn::Idle,
                 // Behind every connection that is ready now: replies that were deferred go out when all are read, and
                 // nobody's flood keeps the others waiting.
                 Poll::Ready(Ok(())) => return Turn::Again,
@@ -351,12 +347,29 @@ impl Conn {
             return Some(Turn::Again);
         }
         local.handshakes_left -= 1;
-        None
+        drop(local);
+        match self.stream.agree() {
+            Poll::Pending => Some(Turn::Idle),
+            Poll::Ready(Ok(())) => {
+                self.recognise();
+                Some(Turn::Again)
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!("Error accepting a client connection: {error} (addr={})", self.client.addr);
+                Some(Turn::Ended(End::Error))
+            }
+        }
     }
 
-    /// The handshake is over. The client's certificate may say who it is.
-    #[cold]
+    /// The handshake is over. The client may not come in now that it can be told so; its certificate may say who it is.
     fn recognise(&mut self) {
+        self.handshake_timer = None;
+        if listen::is_denied(self.eternal, self.client.is_local) {
+            self.eternal.stats.rejected_connections.fetch_add(1, Relaxed);
+            self.pending.append(listen::DENIED);
+            self.session.close_after_reply = true;
+            return;
+        }
         let users = &self.eternal.users;
         // Read first: whoever changes the user after that is followed.
         let generation = users.generation();
@@ -537,9 +550,6 @@ impl Conn {
     }
 
     fn received(&mut self, local: &Local, n: usize, buffered: usize) {
-        if self.stream.is_encrypted() {
-            self.recognise();
-        }
         add(&local.worker.stats.received, n as u64);
         add(&local.worker.stats.reads, 1);
         add(&self.client.received, n as u64);

@@ -333,7 +333,7 @@ async fn failed(error: &io::Error) {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
 }
 
-const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
+pub(super) const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
 is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to \
 connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode \
 sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
@@ -351,7 +351,9 @@ pub(crate) fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arriv
         reject(shared, arrival, b"-ERR max number of clients reached\r\n");
         return;
     }
-    if hot.protected_mode.get() && !shared.users.is_protected() && !arrival.is_local {
+    // Over an encrypted connection nothing can be told before the handshake: `Conn` looks after it.
+    let is_encrypted = matches!(arrival.socket, Accepted::Tls(..));
+    if !is_encrypted && is_denied(shared, arrival.is_local) {
         shared.clients.release();
         reject(shared, arrival, DENIED);
         return;
@@ -375,6 +377,11 @@ pub(crate) fn admit(shared: &Shared, threads: &[UnboundedSender<Arrival>], arriv
     let free = if busy.is_busy() { turns.clone().find(|thread| !busy.is_stuck(*thread)) } else { None };
     // A thread that is gone is shutting down with the process.
     let _ = threads[free.unwrap_or(turn % threads.len())].send(arrival);
+}
+
+/// Protected mode: as long as nobody needs a password, only peers on this machine may come in.
+pub(super) fn is_denied(shared: &Shared, is_local: bool) -> bool {
+    !is_local && shared.config.hot().protected_mode.get() && !shared.users.is_protected()
 }
 
 fn reject(shared: &Shared, arrival: Arrival, text: &[u8]) {

@@ -181,12 +181,23 @@ impl Stream {
                 self.is_readable = false;
                 Poll::Pending
             }
-            Err(error) => {
-                if transport.is_handshaking() {
-                    tracing::debug!("Error accepting a client connection: {error}");
-                }
-                Poll::Ready(Err(error))
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Gets on with the handshake of an encrypted connection. `Pending` until an event says otherwise.
+    pub fn agree(&mut self) -> Poll<io::Result<()>> {
+        let Socket::Tls(both) = &mut self.socket else { return Poll::Ready(Ok(())) };
+        if !self.is_readable {
+            return Poll::Pending;
+        }
+        match both.1.agree(&mut both.0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Reading to its end tells what came of a connection that broke.
+                self.is_readable = self.is_ending;
+                Poll::Pending
             }
+            result => Poll::Ready(result),
         }
     }
 
@@ -228,9 +239,9 @@ impl Stream {
         }
     }
 
-    /// Once, after the handshake: the names in the client's certificate that may be those of its ACL user.
-    pub fn names(&mut self) -> Vec<Vec<u8>> {
-        match &mut self.socket {
+    /// After the handshake: the names in the client's certificate that may be those of its ACL user.
+    pub fn names(&self) -> Vec<Vec<u8>> {
+        match &self.socket {
             Socket::Tls(both) => both.1.names(),
             _ => Vec::new(),
         }

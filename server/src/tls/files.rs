@@ -3,11 +3,14 @@
 use super::settings::Failure;
 use pkcs8::EncryptedPrivateKeyInfo;
 use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Larger files are no certificates or keys.
 const SIZE_MAX: u64 = 16 << 20;
@@ -41,6 +44,29 @@ pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure
     }
 }
 
+/// A certificate and its key, which belong together.
+pub(super) fn certified(
+    provider: &CryptoProvider,
+    certificate: &Path,
+    key_file: &Path,
+    password: Option<&[u8]>,
+) -> Result<CertifiedKey, Failure> {
+    let chain = chain(certificate)?;
+    let (shown, key_shown) = (certificate.display(), key_file.display());
+    let signer = provider.key_provider.load_private_key(key(key_file, password)?);
+    let signer =
+        signer.map_err(|error| Failure::new(format!("Failed to load private key: {key_shown}: {error}")))?;
+    // Looked at by hand, since rustls refuses to look into certificates of version 1, which may well be shown.
+    match X509Certificate::from_der(&chain[0]) {
+        Err(error) => Err(Failure::new(format!("Failed to load certificate: {shown}: {error}"))),
+        Ok((_, parsed)) if signer.public_key().is_some_and(|own| *own != *parsed.public_key().raw) => {
+            let reason = "it does not belong to the certificate";
+            Err(Failure::new(format!("Failed to load private key: {key_shown}: {reason}")))
+        }
+        Ok(_) => Ok(CertifiedKey::new(chain, signer)),
+    }
+}
+
 /// The private key of a file, which may be encrypted with `password`.
 pub(super) fn key(path: &Path, password: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Failure> {
     let failed =
@@ -48,12 +74,12 @@ pub(super) fn key(path: &Path, password: Option<&[u8]>) -> Result<PrivateKeyDer<
     let bytes = read(path, "private key")?;
     // Not among the kinds that are read by name, so it is looked for first.
     let text = String::from_utf8_lossy(&bytes);
-    if let Some(at) = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+    if let Some(encrypted) = section(&text, "ENCRYPTED PRIVATE KEY") {
         let Some(password) = password else {
             return Err(failed("it is encrypted, and tls-key-file-pass is not set".to_owned()));
         };
         let (_, document) =
-            pkcs8::SecretDocument::from_pem(&text[at..]).map_err(|error| failed(error.to_string()))?;
+            pkcs8::SecretDocument::from_pem(encrypted).map_err(|error| failed(error.to_string()))?;
         let info = EncryptedPrivateKeyInfo::try_from(document.as_bytes());
         let info = info.map_err(|error| failed(error.to_string()))?;
         let plain = info.decrypt(password);
@@ -68,6 +94,13 @@ pub(super) fn key(path: &Path, password: Option<&[u8]>) -> Result<PrivateKeyDer<
         ));
     }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// The first section of this kind, wherever it is: certificates, or the names of things, may be around it.
+fn section<'t>(text: &'t str, kind: &str) -> Option<&'t str> {
+    let end = format!("-----END {kind}-----");
+    let section = &text[text.find(&format!("-----BEGIN {kind}-----"))?..];
+    Some(section.find(&end).map_or(section, |at| &section[..at + end.len()]))
 }
 
 /// The authorities that certificates of clients may come from.

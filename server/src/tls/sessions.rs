@@ -7,6 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// As many are kept where the configuration names no limit.
 const UNLIMITED: usize = 64 * 1024;
+/// A session holds all certificates that its client has shown, in bytes. Two or three are far smaller; whoever shows more has
+/// to do so each time.
+const SIZE_MAX: usize = 8 * 1024;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -43,6 +46,9 @@ impl Sessions {
 
 impl StoresServerSessions for Sessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        if value.len() > SIZE_MAX {
+            return false;
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock::uptime_ns();
         kept.by_id.insert(key.clone(), (value, now));
@@ -87,6 +93,8 @@ mod tests {
         assert_eq!(sessions.get(b"b"), Some(b"s".to_vec()));
         assert_eq!(sessions.take(b"b"), Some(b"s".to_vec()));
         assert_eq!(sessions.take(b"b"), None);
+        assert!(!sessions.put(b"d".to_vec(), vec![0; SIZE_MAX + 1]));
+        assert_eq!(sessions.get(b"d"), None);
         let brief = Sessions::new(0, 0);
         assert!(brief.put(b"a".to_vec(), b"s".to_vec()));
         assert_eq!(brief.get(b"a"), None);

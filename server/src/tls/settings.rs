@@ -8,7 +8,7 @@ use crate::config::choices::{TlsAuthClients, TlsAuthClientsUser};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,23 +65,14 @@ pub(super) fn acceptor(config: &Config) -> Result<Acceptor, Failure> {
         text(config, "tls-ciphersuites")?.as_deref(),
     )?;
     let provider = Arc::new(CryptoProvider { cipher_suites: suites, ..ring::default_provider() });
-    let key = files::key(&key, config.text("tls-key-file-pass").as_deref())?;
-    let chain = files::chain(&certificate)?;
-    let signer = provider.key_provider.load_private_key(key);
-    let signer = signer.map_err(|error| Failure::new(format!("Failed to load private key: {error}")))?;
-    let certified = CertifiedKey::new(chain, signer);
-    match certified.keys_match() {
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            return Err(Failure::new("Failed to load private key: it does not belong to the certificate"));
-        }
-        Err(Error::InvalidCertificate(CertificateError::BadEncoding)) => {
-            return Err(Failure::new(format!(
-                "Failed to load certificate: {}: bad encoding",
-                certificate.display()
-            )));
-        }
-        // Some keys do not tell, and what is wrong with other certificates is for the clients to judge.
-        _ => {}
+    let certified =
+        files::certified(&provider, &certificate, &key, config.text("tls-key-file-pass").as_deref())?;
+    // Nothing is connected to yet, but what would be shown there has to be right.
+    if let (Some(certificate), Some(key)) =
+        (config.path("tls-client-cert-file"), config.path("tls-client-key-file"))
+    {
+        let password = config.text("tls-client-key-file-pass");
+        files::certified(&provider, &certificate, &key, password.as_deref())?;
     }
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);

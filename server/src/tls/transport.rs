@@ -2,7 +2,7 @@
 
 use super::Acceptor;
 use super::identity::{self, Field};
-use rustls::{ProtocolVersion, ServerConnection};
+use rustls::{Error, InvalidMessage, ProtocolVersion, ServerConnection};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 
@@ -24,8 +24,6 @@ pub struct Transport {
     identity: Field,
     /// Ciphertext that was read and is not decrypted yet.
     rest: Vec<u8>,
-    /// The names in the client's certificate were told.
-    is_told: bool,
     /// The peer sends no more.
     is_ended: bool,
     /// Records sent, or a few more.
@@ -50,14 +48,7 @@ impl Transport {
     pub fn new(acceptor: Acceptor) -> io::Result<Self> {
         let mut tls = ServerConnection::new(acceptor.config).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(UNSENT_MAX));
-        Ok(Transport {
-            tls,
-            identity: acceptor.identity,
-            rest: Vec::new(),
-            is_told: false,
-            is_ended: false,
-            records: 0,
-        })
+        Ok(Transport { tls, identity: acceptor.identity, rest: Vec::new(), is_ended: false, records: 0 })
     }
 
     /// Nothing but the handshake has happened so far.
@@ -72,14 +63,35 @@ impl Transport {
         self.tls.wants_write()
     }
 
-    /// Once, when the handshake is over: the names in the client's certificate that may be those of its ACL user.
-    pub fn names(&mut self) -> Vec<Vec<u8>> {
-        if self.is_told || self.tls.is_handshaking() {
-            return Vec::new();
-        }
-        self.is_told = true;
+    /// After the handshake: the names in the client's certificate that may be those of its ACL user.
+    pub fn names(&self) -> Vec<Vec<u8>> {
         let first = self.tls.peer_certificates().and_then(<[_]>::first);
         first.map_or_else(Vec::new, |certificate| identity::names(certificate, self.identity))
+    }
+
+    /// Gets on with the handshake, to its end. What comes behind it is there to be read.
+    ///
+    /// # Errors
+    /// `WouldBlock` when more has to come first; anything else ends the connection.
+    pub fn agree(&mut self, socket: &mut (impl Read + Write)) -> io::Result<()> {
+        while self.tls.is_handshaking() {
+            CHUNK.with_borrow_mut(|chunk| {
+                chunk.resize(READ_SIZE, 0);
+                let read = match socket.read(&mut chunk[..RECORD_MAX]) {
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+                    Err(error) => return Err(error),
+                };
+                let mut ciphertext = &chunk[..read];
+                self.is_ended |= read == 0;
+                while !ciphertext.is_empty() && self.tls.is_handshaking() {
+                    self.take_in(socket, &mut ciphertext)?;
+                }
+                self.rest = ciphertext.to_vec();
+                if self.is_ended { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+            })?;
+        }
+        Ok(())
     }
 
     /// Decrypts into `buf` what `socket` has, as far as it fits. Returns how much that is, and
@@ -136,23 +148,32 @@ impl Transport {
                 self.rest = ciphertext.to_vec();
                 return Ok(());
             }
-            // Nothing is taken behind the peer's goodbye.
-            if self.tls.read_tls(&mut ciphertext)? == 0 {
-                self.is_ended = true;
-                return Ok(());
-            }
-            let result = self.tls.process_new_packets();
-            // Answers of the handshake, or what is wrong.
+            self.take_in(socket, &mut ciphertext)?;
+            *filled += self.take_plain(&mut buf[*filled..])?;
+        }
+        Ok(())
+    }
+
+    /// Takes some of what came in, and sends what that is answered with.
+    fn take_in(&mut self, socket: &mut impl Write, ciphertext: &mut &[u8]) -> io::Result<()> {
+        // Nothing is taken behind the peer's goodbye.
+        if self.tls.read_tls(ciphertext)? == 0 {
+            self.is_ended = true;
+            *ciphertext = &[];
+            return Ok(());
+        }
+        let result = self.tls.process_new_packets();
+        // What was wrong is taken: whoever reads again comes to the end.
+        self.is_ended |= result.is_err();
+        // Whoever does not speak TLS would take an alert for a reply that it does not understand.
+        let is_other = matches!(result, Err(Error::InvalidMessage(InvalidMessage::InvalidContentType)));
+        if !(is_other && self.tls.is_handshaking()) {
             match self.push(socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => {}
             }
-            // What was wrong is taken: whoever reads again comes to the end.
-            self.is_ended |= result.is_err();
-            result.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            *filled += self.take_plain(&mut buf[*filled..])?;
         }
-        Ok(())
+        result.map(|_| ()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn take_plain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
