@@ -355,11 +355,11 @@ impl<'a> Reply<'a> {
     fn long_header(&mut self, kind: u8, n: i64) {
         if (100..10_000).contains(&n) {
             // Lengths of lists, what is left of a limit: no loop for them.
-            let ([a, b], [c, d]) = (PAIRS[n as usize / 100], PAIRS[n as usize % 100]);
+            let ([thousands, hundreds], [tens, ones]) = (PAIRS[n as usize / 100], PAIRS[n as usize % 100]);
             if n < 1000 {
-                self.out.extend_from_slice(&[kind, b, c, d, b'\r', b'\n']);
+                self.out.extend_from_slice(&[kind, hundreds, tens, ones, b'\r', b'\n']);
             } else {
-                self.out.extend_from_slice(&[kind, a, b, c, d, b'\r', b'\n']);
+                self.out.extend_from_slice(&[kind, thousands, hundreds, tens, ones, b'\r', b'\n']);
             }
             return;
         }
