@@ -3,6 +3,7 @@ complete -c tidegate -n __fish_use_subcommand -a check-config -d 'say everything
 complete -c tidegate -n __fish_use_subcommand -a check-aof -d 'check an append-only file, or shorten it to what is whole'
 complete -c tidegate -n __fish_use_subcommand -a check-rdb -d 'check an RDB file'
 complete -c tidegate -n __fish_use_subcommand -a digest -d 'compare data sets by their fingerprints'
+complete -c tidegate -n __fish_use_subcommand -a queue -d 'show the work queues of a running server, again and again or once'
 complete -c tidegate -l help -d 'say how the program is called'
 complete -c tidegate -l version -d 'say which version this is'
 complete -c tidegate -l check-system -d 'look for settings of the system that hurt'

@@ -41,6 +41,7 @@ pub mod control;
 pub mod dataset;
 pub mod digest;
 pub mod dispatch;
+mod link;
 pub mod loading;
 pub mod memory;
 pub mod metrics;
@@ -56,6 +57,7 @@ pub mod shard;
 pub mod shared;
 pub mod snapshot;
 pub mod tls;
+pub mod top;
 pub mod usage;
 pub mod version;
 

@@ -8,6 +8,7 @@ use tidegate::config::{Config, LoadError};
 use tidegate::digest;
 use tidegate::process::args::{self, Arguments, Invocation};
 use tidegate::process::{self, Options, warnings};
+use tidegate::top;
 use tidegate_persistence::aof::check;
 use tidegate_persistence::disk::{RealDisk, os_text};
 
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         }
         Invocation::Digest(words) => {
             ExitCode::from(digest::tool::run(&words, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
+        Invocation::Queue(words) => {
+            ExitCode::from(top::run(&words, &mut io::stdout().lock(), &mut io::stderr().lock()))
         }
         Invocation::Serve(serve) => match start(serve, arguments) {
             Ok(()) => ExitCode::SUCCESS,

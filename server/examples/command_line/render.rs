@@ -26,7 +26,7 @@ pub(crate) fn kind(path: &str) -> &str {
 }
 
 /// The tools that are called by a word: the word, its arguments, what it does.
-const TOOLS: [(&str, &str, &str); 4] = [
+const TOOLS: [(&str, &str, &str); 5] = [
     ("check-config", "file", "say everything that is wrong with a configuration file"),
     (
         "check-aof",
@@ -35,6 +35,11 @@ const TOOLS: [(&str, &str, &str); 4] = [
     ),
     ("check-rdb", "file", "check an RDB file"),
     ("digest", "file|directory|host:port ...", "compare data sets by their fingerprints"),
+    (
+        "queue",
+        "top [options] [queue ...]",
+        "show the work queues of a running server, again and again or once",
+    ),
 ];
 
 /// The options that are no directives.

@@ -1,10 +1,10 @@
 //! The digest of a running server. Where `DEBUG DIGEST` is not allowed it is computed here from what `DUMP` answers.
 
 use super::{Digest, Digests};
+use crate::link::{self, Credentials, Link, Reply, UNEXPECTED, complaint};
 use hashbrown::HashSet;
 use sha1::{Digest as _, Sha1};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -13,24 +13,10 @@ use tidegate_data::Encodings;
 use tidegate_data::rdb::{self, PayloadError};
 use tidegate_persistence::disk::os_text;
 
-/// How long connecting may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the server may think. Digesting everything takes its time.
 const REPLY_LIMIT: Duration = Duration::from_secs(3600);
 /// Keys asked for at once.
 const BATCH: &str = "500";
-/// A reply of more elements, or a longer one, is none.
-const REPLY_MAX: usize = 1 << 32;
-/// Nor does it have more levels.
-const DEPTH_MAX: usize = 4;
-
-/// How to make oneself known.
-#[derive(Debug, Default)]
-pub(super) struct Credentials {
-    pub(super) user: Option<Vec<u8>>,
-    pub(super) password: Option<Vec<u8>>,
-}
-
 /// The digest of a server at an address.
 pub(super) fn of_server(
     host: &str,
@@ -39,19 +25,7 @@ pub(super) fn of_server(
     scans: bool,
     note: &mut dyn FnMut(&str),
 ) -> Result<Digest, String> {
-    let failed = |error: &io::Error| format!("Could not connect: {}", os_text(error));
-    let mut last = "Could not connect: the name has no address".to_owned();
-    for addr in (host, port).to_socket_addrs().map_err(|error| failed(&error))? {
-        match TcpStream::connect_timeout(&addr, CONNECT_LIMIT) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(REPLY_LIMIT)).map_err(|error| failed(&error))?;
-                let reader = stream.try_clone().map_err(|error| failed(&error))?;
-                return digest(Link::new(reader, stream), credentials, scans, note);
-            }
-            Err(error) => last = failed(&error),
-        }
-    }
-    Err(last)
+    digest(link::connect(host, port, REPLY_LIMIT)?, credentials, scans, note)
 }
 
 /// The digest of a server at a socket.
@@ -70,42 +44,13 @@ pub(super) fn of_socket(
     digest(link, credentials, scans, note)
 }
 
-/// A reply.
-#[derive(Debug)]
-enum Reply {
-    Text(Vec<u8>),
-    Error(String),
-    Null,
-    Array(Vec<Reply>),
-}
-
-/// A connection.
-struct Link<S> {
-    reader: BufReader<S>,
-    writer: S,
-    /// Requests that go out before the next reply is read.
-    out: Vec<u8>,
-}
-
-impl<S: Read> Link<S> {
-    fn new(reader: S, writer: S) -> Self {
-        Link { reader: BufReader::new(reader), writer, out: Vec::new() }
-    }
-}
-
 fn digest<S: Read + Write>(
     mut link: Link<S>,
     credentials: &Credentials,
     scans: bool,
     note: &mut dyn FnMut(&str),
 ) -> Result<Digest, String> {
-    if let Some(password) = &credentials.password {
-        let request: &[&[u8]] = match &credentials.user {
-            Some(user) => &[b"AUTH", user, password],
-            None => &[b"AUTH", password],
-        };
-        link.text(request)?;
-    }
+    link.log_in(credentials)?;
     if scans {
         return scan(&mut link);
     }
@@ -178,75 +123,4 @@ fn scan_database<S: Read + Write>(
         }
         cursor = next;
     }
-}
-
-const UNEXPECTED: &str = "The server answers what is not understood";
-
-fn complaint(reply: Reply) -> String {
-    if let Reply::Error(error) = reply { error } else { UNEXPECTED.to_owned() }
-}
-
-impl<S: Read + Write> Link<S> {
-    /// Sends a request and reads a reply that is a text.
-    fn text(&mut self, words: &[&[u8]]) -> Result<Vec<u8>, String> {
-        match self.call(words)? {
-            Reply::Text(text) => Ok(text),
-            other => Err(complaint(other)),
-        }
-    }
-
-    fn call(&mut self, words: &[&[u8]]) -> Result<Reply, String> {
-        self.send(words);
-        self.read(0)
-    }
-
-    fn send(&mut self, words: &[&[u8]]) {
-        self.out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-        for word in words {
-            self.out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            self.out.extend_from_slice(word);
-            self.out.extend_from_slice(b"\r\n");
-        }
-    }
-
-    fn read(&mut self, depth: usize) -> Result<Reply, String> {
-        if !self.out.is_empty() {
-            self.writer.write_all(&self.out).map_err(|error| lost(&error))?;
-            self.out.clear();
-        }
-        let mut line = Vec::new();
-        self.reader.read_until(b'\n', &mut line).map_err(|error| lost(&error))?;
-        let Some((kind, rest)) = line.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) else {
-            return Err("The server closed the connection".to_owned());
-        };
-        let len = || {
-            let len = parse_i64(rest).ok_or(UNEXPECTED)?;
-            Ok::<_, String>(usize::try_from(len).ok().filter(|len| *len < REPLY_MAX))
-        };
-        Ok(match kind {
-            b'+' | b':' => Reply::Text(rest.to_vec()),
-            b'-' => Reply::Error(String::from_utf8_lossy(rest).into_owned()),
-            b'$' => match len()? {
-                None => Reply::Null,
-                Some(len) => {
-                    let mut text = Vec::new();
-                    let read = (&mut self.reader).take(len as u64 + 2).read_to_end(&mut text);
-                    if read.map_err(|error| lost(&error))? != len + 2 {
-                        return Err("The server closed the connection".to_owned());
-                    }
-                    text.truncate(len);
-                    Reply::Text(text)
-                }
-            },
-            b'*' if depth < DEPTH_MAX => match len()? {
-                None => Reply::Null,
-                Some(len) => Reply::Array((0..len).map(|_| self.read(depth + 1)).collect::<Result<_, _>>()?),
-            },
-            _ => return Err(UNEXPECTED.to_owned()),
-        })
-    }
-}
-
-fn lost(error: &io::Error) -> String {
-    format!("The connection is lost: {}", os_text(error))
 }

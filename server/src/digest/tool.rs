@@ -3,8 +3,9 @@
 
 use super::Digest;
 use super::files::{self, Limits};
-use super::remote::{self, Credentials};
+use super::remote;
 use crate::clock;
+use crate::link::Credentials;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;

@@ -28,6 +28,8 @@ pub enum Invocation {
     CheckConfig(PathBuf),
     /// Compute digests, with these arguments.
     Digest(Vec<OsString>),
+    /// Look at the queues of a running server, with these arguments.
+    Queue(Vec<OsString>),
 }
 
 /// The configuration the command line names.
@@ -86,6 +88,9 @@ fn check(program: &OsStr, arguments: &[OsString]) -> Option<Invocation> {
     }
     if word == b"digest" {
         return Some(Invocation::Digest(arguments[1..].to_vec()));
+    }
+    if word == b"queue" {
+        return Some(Invocation::Queue(arguments[1..].to_vec()));
     }
     if is_called("check-rdb") || word == b"check-rdb" {
         let words = if word == b"check-rdb" { &arguments[1..] } else { arguments };
@@ -166,6 +171,7 @@ Usage: {program} [/path/to/redis.conf] [options] [-]
        {program} check-rdb <file.rdb>
        {program} check-config <file> (everything that is wrong with a configuration file)
        {program} digest <file.rdb|appendonlydir|host:port> ... (see {program} digest --help)
+       {program} queue top [options] [queue] ... (see {program} queue --help)
 
 Options are the directives of the configuration file, with two dashes before the name and the
 values after it. They come after the file and after standard input, so they win over both.
@@ -299,5 +305,7 @@ mod tests {
         );
         let Invocation::Digest(words) = invoke(&["digest", "a", "b:1"]) else { panic!("it digests") };
         assert_eq!(words, ["a", "b:1"]);
+        let Invocation::Queue(words) = invoke(&["queue", "top", "--once"]) else { panic!("it looks") };
+        assert_eq!(words, ["top", "--once"]);
     }
 }
