@@ -9,6 +9,7 @@ mod queue;
 mod queue_model;
 mod ratelimit;
 mod recipes;
+mod recipes_of_jobs;
 mod transcript;
 
 use transcript::play;

@@ -8,7 +8,7 @@ use tidegate_tests::server::TestServer;
 const START: &str = "1700000000000";
 
 /// A server whose clocks stand still.
-fn frozen() -> TestServer {
+pub(super) fn frozen() -> TestServer {
     TestServer::tidegate_with(&["--enable-debug-command", "yes", "--debug-clock-freeze", START])
 }
 
@@ -18,18 +18,18 @@ fn numbers(reply: Reply) -> Vec<i64> {
     items.iter().filter_map(number).collect()
 }
 
-fn number(reply: &Reply) -> i64 {
+pub(super) fn number(reply: &Reply) -> i64 {
     if let Reply::Int(number) = reply { *number } else { panic!("no number: {reply:?}") }
 }
 
-fn eval(client: &mut RespClient, script: &str, args: &[&str]) -> i64 {
+pub(super) fn eval(client: &mut RespClient, script: &str, args: &[&str]) -> i64 {
     let mut words: Vec<Vec<u8>> = vec![b"EVAL".to_vec(), script.into()];
     words.extend(args.iter().map(|arg| arg.as_bytes().to_vec()));
     number(&client.call(&words))
 }
 
 /// Steps that look random: where in time the next call is, in ms.
-fn schedule(calls: u64, longest_ms: u64) -> impl Iterator<Item = u64> {
+pub(super) fn schedule(calls: u64, longest_ms: u64) -> impl Iterator<Item = u64> {
     let mut state = 7_u64;
     (0..calls).map(move |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -37,7 +37,7 @@ fn schedule(calls: u64, longest_ms: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-fn advance(client: &mut RespClient, ms: u64) {
+pub(super) fn advance(client: &mut RespClient, ms: u64) {
     if ms > 0 {
         client.line(&format!("DEBUG CLOCK ADVANCE {ms}"));
     }
