@@ -73,21 +73,27 @@ pub struct Entry {
 /// Arguments that are channels, of a command that publishes or subscribes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channels {
+    /// The first of them.
+    pub first: usize,
     /// They are patterns of channels.
     pub is_pattern: bool,
-    /// All arguments are, not just the first.
+    /// They are if this word follows.
+    pub pattern_word: Option<&'static str>,
+    /// All arguments from there on are, not just the first.
     pub many: bool,
 }
 
 impl Channels {
     fn of(name: &str) -> Option<Self> {
-        let (is_pattern, many) = match name {
-            "publish" | "spublish" => (false, false),
-            "subscribe" | "ssubscribe" => (false, true),
-            "psubscribe" => (true, true),
+        let (first, is_pattern, many) = match name {
+            "publish" | "spublish" => (1, false, false),
+            "subscribe" | "ssubscribe" => (1, false, true),
+            "psubscribe" => (1, true, true),
+            "xqueue.bind" => (2, false, false),
             _ => return None,
         };
-        Some(Channels { is_pattern, many })
+        let pattern_word = (name == "xqueue.bind").then_some("PATTERN");
+        Some(Channels { first, is_pattern, pattern_word, many })
     }
 }
 

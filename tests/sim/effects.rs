@@ -67,6 +67,8 @@ const SILENT: &[&str] = &[
     "xidmprecord",
     "xnack",
     "xqueue.ack",
+    "xqueue.bind",
+    "xqueue.call",
     "xqueue.create",
     "xqueue.del",
     "xqueue.extend",
@@ -76,6 +78,8 @@ const SILENT: &[&str] = &[
     "xqueue.purge",
     "xqueue.push",
     "xqueue.redrive",
+    "xqueue.reply",
+    "xqueue.unbind",
     "xreadgroup",
 ];
 

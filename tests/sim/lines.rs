@@ -103,6 +103,8 @@ pub(crate) const LINES: &[Lines] = &[
             "CACHE.PUT 79 :value PX 50000 [NEG] TAGS 1 2",
             "CACHE.PUT 79 :value PX 100 TOKEN :int",
             "CACHE.PUT :key :value PX 5000",
+            "CACHE.PUT 78 :value PX 5000 BEHIND xq2",
+            "CACHE.PUT 79 :value PX 5000 [TOKEN :int] BEHIND :key",
         ],
     ),
     ("cb.allow", &["CB.ALLOW 76", "CB.ALLOW 77"]),
@@ -643,9 +645,19 @@ pub(crate) const LINES: &[Lines] = &[
             "XQUEUE.ACK :key x",
         ],
     ),
+    ("xqueue.bind", &["XQUEUE.BIND xq1 :value [PATTERN]", "XQUEUE.BIND :key news"]),
+    (
+        "xqueue.call",
+        &[
+            "XQUEUE.CALL 2 xq1 xq2 DEADLINE 5 [NEED 1] [PRIORITY 7] [GROUP a] [HEADERS 1 :value :value] BODY :value",
+            "XQUEUE.CALL 2 :key :key DEADLINE 5 BODY :value",
+        ],
+    ),
     (
         "xqueue.create",
         &[
+            "XQUEUE.CREATE {xq}1 [MAXDELIVER 1] [LEASE 5] DLQ {xq}2",
+            "XQUEUE.CREATE {xq}2 [MAXLEN 3] [DLQ {xq}1]",
             "XQUEUE.CREATE xq1 [MAXDELIVER 2] [GROUPMAX 2] [LEASE 20] [MAXLEN 9 DROPOLD]",
             "XQUEUE.CREATE xq2 [BACKOFF FIXED 5 9 JITTER 50] [DEADMAX 3] [AGING 5] [HISTORY 1]",
             "XQUEUE.CREATE :key [NX] [TTL 40 EXPIRED DEAD]",
@@ -662,6 +674,7 @@ pub(crate) const LINES: &[Lines] = &[
             "XQUEUE.NACK xq1 1700000000000-0#122163200000000 [DELAY 5] [REASON :value]",
             "XQUEUE.NACK xq2 1700000000000-0#122163200000000 RELEASE",
             "XQUEUE.NACK xq2 1700000000000-1#122163200000001 DEAD",
+            "XQUEUE.NACK {xq}1 1700000000000-0#122163200000000 DEAD",
         ],
     ),
     ("xqueue.pause", &["XQUEUE.PAUSE xq2 OUT FOR 5", "XQUEUE.PAUSE xq2 NONE", "XQUEUE.PAUSE :key ALL"]),
@@ -671,6 +684,7 @@ pub(crate) const LINES: &[Lines] = &[
         &[
             "XQUEUE.POP 1 xq1 [COUNT 3] [LEASE 30] [CONSUMER :value]",
             "XQUEUE.POP 2 xq2 xq1 [LEASE 0]",
+            "XQUEUE.POP 2 {xq}1 {xq}2 [LEASE 3]",
             "XQUEUE.POP 2 :key :key BLOCK 5",
         ],
     ),
@@ -682,6 +696,7 @@ pub(crate) const LINES: &[Lines] = &[
             "XQUEUE.PUSH xq2 [DEDUP a 20 REPLACE] [GROUP b] [MAXDELIVER 1] BODY :value",
             "XQUEUE.PUSH :key [DEDUP b 0] BODY :value",
             "XQUEUE.PUSH xq2 [GROUP a] BODIES 3 :value b c",
+            "XQUEUE.PUSH {xq}1 [GROUP a] BODIES 2 :value b",
         ],
     ),
     (
@@ -692,6 +707,11 @@ pub(crate) const LINES: &[Lines] = &[
             "XQUEUE.REDRIVE :key IDS 1 1-1 TO :key",
         ],
     ),
+    (
+        "xqueue.reply",
+        &["XQUEUE.REPLY xq1 1700000000000-0#122163200000000 :value", "XQUEUE.REPLY :key x :value"],
+    ),
+    ("xqueue.unbind", &["XQUEUE.UNBIND xq1 :value", "XQUEUE.UNBIND :key news"]),
     ("xrange", &["XRANGE :stream - + [COUNT 3]", "XRANGE :stream (0-2 0-9"]),
     (
         "xread",

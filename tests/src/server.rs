@@ -226,20 +226,25 @@ fn spawn_at(
     is_ready: fn(&[u8]) -> bool,
 ) -> io::Result<Child> {
     let log = fs::File::create(dir.join("log"))?;
+    let socket = dir.join("socket");
+    // That of a process which was killed.
+    let _ = fs::remove_file(&socket);
     let mut child = Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(dir)
         .arg("--unixsocket")
-        .arg(dir.join("socket"))
+        .arg(&socket)
         .args(options)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .current_dir(dir)
         .spawn()?;
+    // Whoever has taken the port meanwhile would answer there as well: only the socket is this process's own, and it opens
+    // that behind the port.
     let ready = clock::wait_until(START_LIMIT, || {
-        matches!(child.try_wait(), Ok(Some(_))) || (answers(port, is_ready) && dir.join("socket").exists())
+        matches!(child.try_wait(), Ok(Some(_))) || (socket.exists() && answers(port, is_ready))
     });
     match child.try_wait()? {
         Some(status) => Err(io::Error::other(format!("exited at start: {status}"))),

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use tidegate_data::Record;
 
-pub(super) static FAMILY: Family = family("server", Acl::NONE, &[&APPLY, &POLICY, &TAG, &CLOCK]);
+pub(super) static FAMILY: Family = family("server", Acl::NONE, &[&APPLY, &POLICY, &TAG, &BIND, &CLOCK]);
 
 static APPLY: Command = command("NATIVE.APPLY", "key kind op [arg...]", apply)
     .about("1.0.0", "Depends on the kind.", "Makes what a key holds what it became.")
@@ -47,6 +47,12 @@ static TAG: Command = command("NATIVE.TAG", "tag [tag...]", cache::apply_tags)
     )
     .arity(-2)
     .flags(&[Flag::System]);
+
+static BIND: Command = command("NATIVE.BIND", "key channel pattern on", queue::apply_binding)
+    .about("1.0.0", "O(N) where N is the number of bindings.", "Binds a queue to a channel, or unbinds it.")
+    .arity(5)
+    .keys(KeySpec::first().rw().update())
+    .flags(&[Flag::Write, Flag::System]);
 
 static CLOCK: Command = command("NATIVE.CLOCK", "now-ms(integer) token(integer)", clock)
     .about("1.0.0", "O(1)", "Tells how far the clocks had come.")

@@ -22,7 +22,7 @@ mod list;
 mod lock;
 mod member_expiry;
 mod partial_sort;
-mod queue;
+pub mod queue;
 pub mod ratelimit;
 mod repeated;
 pub mod sequence;

@@ -187,6 +187,16 @@ impl<'a> Args<'a> {
         Ok(Key::new(bytes, routed.hash, routed.shard))
     }
 
+    /// The same for a key behind a word: a syntax error where the word stands before it as something else, so that the key
+    /// specs, which look for the first one, declare another argument.
+    pub fn key_behind_word(&mut self) -> Result<Key<'a>, Error> {
+        let index = self.next;
+        if index < self.spans.len() && !self.keys.iter().any(|key| key.arg as usize == index) {
+            return Err(Error::Syntax);
+        }
+        self.key()
+    }
+
     /// The routed key of argument `index`; the cursor over the keys moves there.
     #[cold]
     fn find_key(&mut self, index: usize) -> &'a RoutedKey {

@@ -27,7 +27,7 @@ pub use ctx::{Ctx, Env, Limits, Rng};
 pub use error::Error;
 pub use keyspec::{BeginSearch, FindKeys, KeyFlags, KeyPosition, KeySpec};
 pub use long_double::LongDouble;
-pub use native::{Clocks, NativeTurn};
+pub use native::{Books, Clocks, NativeTurn};
 pub use number::{NumberText, format_double, format_double_17, parse_bound, parse_double, parse_i64};
 pub use outcome::{Effects, Outcome};
 pub use reply::{Protocol, Reply};

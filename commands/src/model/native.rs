@@ -1,6 +1,7 @@
 //! What commands of our own have beside the keyspace: their clock, their tokens, what all threads share.
 
 use crate::families::ids::Ids;
+use crate::families::queue::{BindingBook, CallBook};
 use crate::families::ratelimit::{Policies, PolicyBook, Tallies};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -21,6 +22,21 @@ pub trait Clocks: Send + Sync + std::fmt::Debug {
     fn jitter(&self) -> Option<f64>;
 }
 
+/// What all threads share for commands of our own, beside their clocks.
+#[derive(Debug, Clone)]
+pub struct Books {
+    /// The policies of limiters.
+    pub policies: Arc<PolicyBook>,
+    /// What makes names.
+    pub ids: Arc<Ids>,
+    /// The tags of cached values.
+    pub tags: Arc<TagBook>,
+    /// Which queues get what is published.
+    pub bindings: Arc<BindingBook>,
+    /// Who waits for answers of queues.
+    pub calls: Arc<CallBook>,
+}
+
 /// What a thread has for commands of our own.
 #[derive(Debug)]
 pub struct NativeTurn {
@@ -31,27 +47,23 @@ pub struct NativeTurn {
     coalesces: Cell<bool>,
     /// `rl-log-max-entries`
     pub log_entries_max: Cell<i64>,
-    book: Arc<PolicyBook>,
-    ids: Arc<Ids>,
-    tags: Arc<TagBook>,
+    books: Books,
     /// The policies as they were when this thread asked last, and their edition.
     seen: RefCell<(u64, Arc<Policies>)>,
     tallies: Tallies,
 }
 
 impl NativeTurn {
-    /// What a thread has where all share `book`, `ids` and `tags`.
-    pub fn new(clocks: Arc<dyn Clocks>, book: Arc<PolicyBook>, ids: Arc<Ids>, tags: Arc<TagBook>) -> Self {
+    /// What a thread has where all share `books`.
+    pub fn new(clocks: Arc<dyn Clocks>, books: Books) -> Self {
         NativeTurn {
             clocks,
             now_ns: Cell::new(0),
             coalesces: Cell::new(false),
             log_entries_max: Cell::new(10_000),
-            seen: RefCell::new(book.read()),
-            tallies: Tallies::new(&book),
-            book,
-            ids,
-            tags,
+            seen: RefCell::new(books.policies.read()),
+            tallies: Tallies::new(&books.policies),
+            books,
         }
     }
 
@@ -108,25 +120,35 @@ impl NativeTurn {
     /// The policies of the moment. O(1), and without a lock unless they have changed.
     pub(crate) fn policies(&self) -> Arc<Policies> {
         let mut seen = self.seen.borrow_mut();
-        if seen.0 != self.book.edition() {
-            *seen = self.book.read();
+        if seen.0 != self.books.policies.edition() {
+            *seen = self.books.policies.read();
         }
         Arc::clone(&seen.1)
     }
 
     /// The tags of cached values.
     pub fn tags(&self) -> &TagBook {
-        &self.tags
+        &self.books.tags
     }
 
     /// What makes names.
     pub fn ids(&self) -> &Ids {
-        &self.ids
+        &self.books.ids
+    }
+
+    /// Which queues get what is published.
+    pub fn bindings(&self) -> &BindingBook {
+        &self.books.bindings
+    }
+
+    /// Who waits for answers of queues.
+    pub(crate) fn calls(&self) -> &CallBook {
+        &self.books.calls
     }
 
     /// All policies, to be changed.
     pub fn book(&self) -> &PolicyBook {
-        &self.book
+        &self.books.policies
     }
 
     /// What this thread counts.

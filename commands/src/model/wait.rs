@@ -19,6 +19,8 @@ use super::long_double::LongDouble;
 use super::number::parse_i64;
 use super::outcome::Effects;
 use super::reply::Reply;
+use crate::families::queue::QueueCall;
+use std::sync::Arc;
 use tidegate_data::Key;
 
 /// What is answered at once where nothing may wait: in `EXEC`, in a script, in the stream of a primary.
@@ -89,6 +91,8 @@ pub struct Wait {
     pub at_end: Option<StoredRequest>,
     /// It waits for nothing but its deadline; what it has written is the reply, and is sent then.
     pub is_answered: bool,
+    /// It waits for answers that come through queues; when the time is up, those that came are the reply.
+    pub call: Option<Arc<QueueCall>>,
 }
 
 impl Wait {
@@ -102,6 +106,7 @@ impl Wait {
             line: Line::Free,
             at_end: None,
             is_answered: false,
+            call: None,
         }
     }
 

@@ -218,10 +218,14 @@ impl Selector {
             }
         }
         if !self.all_channels
-            && let Some(Channels { is_pattern, many }) = entry.channels
+            && let Some(Channels { first, is_pattern, pattern_word, many }) = entry.channels
         {
-            let last = if many { asked.spans.len() } else { 2.min(asked.spans.len()) };
-            for arg in 1..last {
+            let last = if many { asked.spans.len() } else { (first + 1).min(asked.spans.len()) };
+            let says = |word: &str| {
+                asked.spans.len() > last && asked.arg(last).eq_ignore_ascii_case(word.as_bytes())
+            };
+            let is_pattern = is_pattern || pattern_word.is_some_and(says);
+            for arg in first..last {
                 if !self.allows_channel(asked.arg(arg), is_pattern) {
                     return Err(Denied { reason: Reason::Channel, arg });
                 }

@@ -56,12 +56,17 @@ fn publish(cx: &mut ControlCtx, topic: Topic, args: &mut Args, reply: &mut Reply
     let shared = Arc::clone(&cx.worker.shared);
     let bells = cx.worker.exec.news.bells();
     let published = shared.pubsub.publish(&shared, topic, channel, message, bells);
+    let mut receivers = published.receivers;
+    if topic == Topic::Channel && !shared.native.bindings.is_empty() {
+        let access = cx.worker.access(cx.session);
+        receivers += cx.worker.publish_to_queues(channel, message, access, cx.hold.as_deref_mut());
+    }
     // Who listens to what it publishes sees the message before the reply. In a transaction that would be in the middle of
     // the reply of EXEC, where RESP3 has no place for it: there it comes behind that.
     if !cx.in_transaction() {
         deliver(cx, reply);
     }
-    reply.integer(published.receivers as i64);
+    reply.integer(receivers as i64);
     Ok(match published.behind {
         Some(client) if !cx.in_transaction() => Flow::Park(Parked::for_delivery(client, cx.now_ms())),
         _ => Flow::Done,

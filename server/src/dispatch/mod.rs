@@ -10,6 +10,7 @@ mod lookup;
 mod moving;
 mod plan;
 mod postpone;
+mod publish;
 mod rights;
 mod room;
 mod route;
@@ -139,6 +140,8 @@ pub struct Worker {
     replayed: Option<Replayed>,
     /// Requests that could not be served under the hold of whoever touched their keys.
     postponed: Vec<serve::Postponed>,
+    /// What was published and has yet to be pushed.
+    published: Vec<publish::Published>,
     /// Keys whose client was gone before they had reached the other server.
     orphans: Vec<moving::Moving>,
 }
@@ -178,6 +181,7 @@ impl Worker {
             is_loading_elsewhere: false,
             replayed: None,
             postponed: Vec::new(),
+            published: Vec::new(),
             orphans: Vec::new(),
         }
     }

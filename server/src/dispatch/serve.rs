@@ -8,7 +8,7 @@
 use super::{Lookup, Request, Worker, route};
 use crate::control::Flow;
 use crate::registry::{Body, Entry};
-use crate::session::{Answer, Claim, Ending, Parked, ReplyMode, Session, Then};
+use crate::session::{Answer, Claim, Client, Ending, Parked, ReplyMode, Session, Then};
 use crate::shard::block::{AFTER_WATCHERS, Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
 use crate::shard::exec::{Call, Grip};
 use crate::shard::news::NOBODY;
@@ -17,7 +17,8 @@ use hashbrown::HashSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tidegate_commands::model::{Args, Error, Line, Reply, StoredRequest, Wait};
+use tidegate_commands::families::queue::Caller;
+use tidegate_commands::model::{Args, Error, Line, Protocol, Reply, StoredRequest, Wait};
 use tidegate_data::Touched;
 
 /// A key whose waiting requests need more shards than those that were held.
@@ -79,7 +80,16 @@ impl Worker {
             request: request.to_stored(),
             nanos: AtomicU64::new(nanos),
             keys: keys.collect(),
+            call: wait.call.take(),
         });
+        if let Some(call) = &waiter.call {
+            call.wait(Box::new(Answered {
+                client: Arc::clone(&waiter.client),
+                wait: waiter.wait,
+                protocol: waiter.protocol,
+                is_silent: waiter.is_silent,
+            }));
+        }
         for (index, awaited) in wait.keys.into_iter().enumerate() {
             let kind = self.kind_of(entry, awaited.command);
             let data = grip.shard_mut(awaited.shard);
@@ -117,6 +127,7 @@ impl Worker {
     #[cold]
     pub(crate) fn serve_postponed(&mut self) {
         let shared = self.eternal;
+        self.push_published();
         while !self.postponed.is_empty() {
             for postponed in std::mem::take(&mut self.postponed) {
                 let mut shards = postponed.shards;
@@ -366,6 +377,9 @@ impl Worker {
             }
             Ending::TimedOut => match &parked.then {
                 Then::Keys(waiter) if waiter.at_end.is_some() => self.answer_at_end(waiter, out),
+                Then::Keys(waiter) if let Some(call) = &waiter.call => {
+                    call.write(&mut Reply::new(out, session.protocol));
+                }
                 _ => parked.write_timed_out(&mut Reply::new(out, session.protocol)),
             },
             Ending::Failed => {
@@ -495,6 +509,29 @@ impl Worker {
     /// A shard, and the one where events are recorded.
     pub(super) fn with_stream(&self, shard: u16) -> SmallVec<[u16; 16]> {
         self.exec.stream_shard().into_iter().chain([shard]).collect()
+    }
+}
+
+/// A connection that is answered by a worker of a queue.
+#[derive(Debug)]
+struct Answered {
+    client: Arc<Client>,
+    wait: u64,
+    protocol: Protocol,
+    is_silent: bool,
+}
+
+impl Caller for Answered {
+    fn answer(&self, write: &dyn Fn(&mut Reply)) {
+        // Its time is up, or it is gone.
+        let Some(claim) = self.client.waiting.claim(self.wait) else { return };
+        if !self.is_silent {
+            let mut out = Vec::new();
+            write(&mut Reply::new(&mut out, self.protocol));
+            self.client.mailbox.put(&out);
+        }
+        claim.end(Ending::Served);
+        self.client.waker.wake();
     }
 }
 

@@ -112,7 +112,9 @@ impl Worker {
             steps.iter().any(|step| step.entry.changes_libraries()).then(|| shared.libraries.in_order());
         // A script may want more shards in the middle: the right to take them comes before the first shard.
         let roam = steps.iter().any(|step| step.entry.is_script).then(|| shared.shards.roam());
-        let whole = steps.iter().any(|step| step.request.route == Route::All);
+        // What is published goes to queues that may be anywhere, as part of the same unit.
+        let publishes = |step: &Step<'_>| !shared.native.bindings.is_empty() && step.entry.name == "publish";
+        let whole = steps.iter().any(|step| step.request.route == Route::All || publishes(step));
         let mut hold = if whole {
             shared.shards.hold_all()
         } else {

@@ -12,7 +12,9 @@ use crate::shared::{Identity, random_u64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use tidegate_commands::families::ids::Ids;
+use tidegate_commands::families::queue::{BindingBook, CallBook};
 use tidegate_commands::families::ratelimit::PolicyBook;
+use tidegate_commands::model::Books;
 use tidegate_data::slot;
 use tidegate_data::types::cache::TagBook;
 
@@ -27,6 +29,10 @@ pub struct NativeState {
     pub ids: Arc<Ids>,
     /// The tags of cached values.
     pub tags: Arc<TagBook>,
+    /// Which queues get what is published.
+    pub bindings: Arc<BindingBook>,
+    /// Who waits for answers of queues.
+    pub calls: Arc<CallBook>,
     /// When shards have to look at keys that are waited for.
     pub timers: Timers,
     /// By shard: it has keys of which the journal has not heard.
@@ -46,9 +52,22 @@ impl NativeState {
             policies,
             ids: Arc::new(Ids::new([random_u64(), random_u64()])),
             tags: Arc::default(),
+            bindings: Arc::default(),
+            calls: Arc::default(),
             timers: Timers::new(shards, threads),
             unflushed: (0..shards.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             told_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// What a thread needs of it.
+    pub fn books(&self) -> Books {
+        Books {
+            policies: Arc::clone(&self.policies),
+            ids: Arc::clone(&self.ids),
+            tags: Arc::clone(&self.tags),
+            bindings: Arc::clone(&self.bindings),
+            calls: Arc::clone(&self.calls),
         }
     }
 
@@ -108,6 +127,9 @@ impl NativeState {
         if !policies.is_empty() {
             aux.push((AUX_POLICIES, policies));
         }
+        if !self.bindings.is_empty() {
+            aux.push((AUX_BINDINGS, self.bindings.to_text()));
+        }
         aux
     }
 
@@ -115,6 +137,8 @@ impl NativeState {
     pub fn load_aux(&self, name: &[u8], value: &str) {
         if name == AUX_POLICIES.as_bytes() {
             self.policies.replace_by_text(value);
+        } else if name == AUX_BINDINGS.as_bytes() {
+            self.bindings.replace_by_text(value);
         } else if name == AUX_CLOCK.as_bytes()
             && let Some((now_ms, token)) = value.split_once(' ')
             && let (Ok(now_ms), Ok(token)) = (now_ms.parse(), token.parse())
@@ -126,3 +150,4 @@ impl NativeState {
 
 const AUX_CLOCK: &str = "native-clock";
 const AUX_POLICIES: &str = "native-policies";
+const AUX_BINDINGS: &str = "native-bindings";

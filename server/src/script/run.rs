@@ -541,6 +541,12 @@ impl Run<'_, '_> {
             _ => route_request(worker.eternal, entry, words, spans, keys),
         };
         match (route, roam) {
+            // What is published goes to queues that may be anywhere.
+            (Route::None, Some(roam))
+                if !worker.shared.native.bindings.is_empty() && entry.name == "publish" =>
+            {
+                roam.extend_to_all(hold);
+            }
             (Route::None, _) => {}
             (Route::All, Some(roam)) => roam.extend_to_all(hold),
             (Route::One(_) | Route::Many, Some(roam)) => roam.extend(hold, keys.iter().map(|key| key.shard)),

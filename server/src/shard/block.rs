@@ -19,6 +19,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use tidegate_commands::families::queue::QueueCall;
 use tidegate_commands::model::{Line, Protocol, RoutedKey, StoredRequest};
 
 /// [`WaitedKey::retry_at_ms`] where there is no such time, and any other moment that never comes.
@@ -62,6 +63,8 @@ pub struct Waiter {
     pub nanos: AtomicU64,
     /// The keys it waits for.
     pub keys: Box<[WaitedKey]>,
+    /// The answers it waits for instead, which are dropped with it.
+    pub call: Option<Arc<QueueCall>>,
 }
 
 impl Waiter {

@@ -231,10 +231,7 @@ impl Executor {
     /// An executor of one worker thread.
     pub fn new(shared: Arc<Shared>, stats: Arc<ThreadStats>, seed: u64) -> Self {
         let clocks = Arc::clone(&shared.native.clock);
-        let state = &shared.native;
-        let (policies, ids, tags) =
-            (Arc::clone(&state.policies), Arc::clone(&state.ids), Arc::clone(&state.tags));
-        let native = NativeTurn::new(clocks, policies, ids, tags);
+        let native = NativeTurn::new(clocks, shared.native.books());
         Executor {
             native,
             journaled: false,

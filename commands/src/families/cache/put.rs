@@ -2,6 +2,7 @@
 
 use super::effect::{self, Entry};
 use super::tag_hash;
+use crate::families::queue::push_behind;
 use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeySpec, Outcome, Reply, command, parse_i64};
 use smallvec::SmallVec;
 use tidegate_data::types::cache::{Cache, TAG_NAME_MAX, TAGS_MAX};
@@ -13,26 +14,28 @@ const LIFE_MAX_MS: i64 = 1 << 53;
 pub(super) static PUT: Command = command(
     "CACHE.PUT",
     "key value <expiration: EX seconds|PX milliseconds> [SOFT milliseconds] [TOKEN token(integer)] \
-     [TAGS numtags(integer) tag [tag...]] [NEG]",
+     [TAGS numtags(integer) tag [tag...]] [NEG] [BEHIND queue(key)]",
     put,
 )
 .about(
     "1.0.0",
-    "O(N) where N is the number of tags.",
+    "O(N) where N is the number of tags; with BEHIND O(N+log(M)) where M is the number of messages.",
     "Stores a value in the cache, unless the lease it was computed under is not current any more.",
 )
 .arity(-5)
 .keys(KeySpec::first().ow().update())
+.keys(KeySpec::after_keyword("BEHIND", 3).rw().insert())
 .flags(&[Flag::Write, Flag::DenyOom, Flag::Fast]);
 
 /// What is to be put.
 #[derive(Debug, Default)]
-struct Wanted {
+struct Wanted<'a> {
     life_ms: i64,
     fresh_ms: Option<i64>,
     token: Option<i64>,
     tags: SmallVec<[u64; 4]>,
     is_none: bool,
+    behind: Option<Key<'a>>,
 }
 
 fn life_ms(args: &mut Args, unit_ms: i64) -> Result<i64, Error> {
@@ -40,8 +43,8 @@ fn life_ms(args: &mut Args, unit_ms: i64) -> Result<i64, Error> {
     ms.filter(|ms| (1..=LIFE_MAX_MS).contains(ms)).ok_or(Error::NotInteger)
 }
 
-impl Wanted {
-    fn parse(args: &mut Args) -> Result<Self, Error> {
+impl<'a> Wanted<'a> {
+    fn parse(args: &mut Args<'a>) -> Result<Self, Error> {
         let mut wanted = Wanted::default();
         while !args.is_done() {
             if wanted.life_ms == 0 && args.take_word("EX") {
@@ -57,6 +60,8 @@ impl Wanted {
                 wanted.tags = tags(args)?;
             } else if !wanted.is_none && args.take_word("NEG") {
                 wanted.is_none = true;
+            } else if wanted.behind.is_none() && args.take_word("BEHIND") {
+                wanted.behind = Some(args.key_behind_word()?);
             } else {
                 return Err(Error::Syntax);
             }
@@ -110,6 +115,18 @@ fn put(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
         reply.integer(0);
         return Ok(Outcome::Same);
     }
+    let mut behind = Effects::default();
+    if let Some(queue) = wanted.behind {
+        if queue.bytes() == key.bytes() {
+            return Err(Error::new("ERR BEHIND names the key itself"));
+        }
+        // First, because it may refuse.
+        let (is_taken, done) = push_behind(cx, queue, key.bytes(), value, reply)?;
+        if !is_taken {
+            return Ok(done.outcome(cx));
+        }
+        behind = done.into_effects(cx);
+    }
     let entry = Entry {
         value,
         expiry_ms: wall_ms.saturating_add(wanted.life_ms),
@@ -122,7 +139,7 @@ fn put(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
     cx.keys.end_lease(key);
     reply.integer(1);
     Ok(cx.env.changed_as(|| {
-        let mut effects = Effects::default();
+        let mut effects = behind;
         entry.push(&mut effects, key.bytes());
         Outcome::ChangedAs(effects)
     }))

@@ -68,6 +68,16 @@ fn put() {
         &["NATIVE.APPLY a CA PUT v 1700000005000 1700000001000 1000 0"],
     );
     check_events(&["CACHE.PUT a v PX 5"], &["new a"]);
+    check(&["CACHE.PUT a v PX 5 BEHIND q", "CACHE.PUT a w PX 5 BEHIND q", "XQUEUE.LEN q"], ":1");
+    check(&["CACHE.PUT a v PX 5 BEHIND a"], "-ERR BEHIND names the key itself");
+    check(&["CACHE.PUT a v PX 5 TAGS 1 BEHIND BEHIND q"], "-ERR syntax error");
+    check_effects(
+        &["CACHE.PUT a v PX 5 BEHIND q"],
+        &[
+            "NATIVE.APPLY q XQ PUSH 1700000000000-0 1700000000000 4  0 - 0 a 0 1 key a v",
+            "NATIVE.APPLY a CA PUT v 1700000000005 0 0 0",
+        ],
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tidegate_data::types::queue::{
     Backoff, DELAY_MAX_MS, DELAYS_MAX, Effect, HISTORY_MAX, LEASE_MAX_MS, Options,
 };
 use tidegate_data::types::ratelimit::Spec;
+use tidegate_data::{Key, slot};
 
 pub(super) static CREATE: Command = command(
     "XQUEUE.CREATE",
@@ -17,7 +18,7 @@ pub(super) static CREATE: Command = command(
      [AGING milliseconds(integer)] [GROUPMAX messages(integer)] [MAXINFLIGHT messages(integer)] \
      [CONSUMERMAX messages(integer)] [RATE policy] [GROUPRATE policy] [TTL milliseconds(integer)] \
      [EXPIRED <DROP|DEAD>] [MAXLEN messages(integer) [overflow: REJECT|DROPOLD]] [MAXBODY bytes(integer)] \
-     [DEADTTL milliseconds(integer)] [DEADMAX messages(integer)] [HISTORY attempts(integer)]",
+     [DEADTTL milliseconds(integer)] [DEADMAX messages(integer)] [DLQ queue(key)] [HISTORY attempts(integer)]",
     create,
 )
 .about(
@@ -27,6 +28,7 @@ pub(super) static CREATE: Command = command(
 )
 .arity(-2)
 .keys(KeySpec::first().rw().update())
+.keys(KeySpec::after_keyword("DLQ", 2).rw().insert())
 .flags(&[Flag::Write, Flag::DenyOom]);
 
 /// Most messages that any bound says.
@@ -43,20 +45,25 @@ fn create(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
     let mut open = Open::or_create(&mut cx.keys, &cx.env, key)?;
     let before = open.queue().options();
     let given = parse(args, Some(before));
-    let given = match given.and_then(|given| check_policies(&cx.env, before, &given).map(|()| given)) {
+    let given = given.and_then(|given| {
+        check_policies(&cx.env, before, &given)?;
+        check_letters(key, before, &given)?;
+        Ok(given)
+    });
+    let given = match given {
         Ok(given) => given,
-        Err(error) => return open.refused(reply, error).map(|done| done.outcome(&cx.env)),
+        Err(error) => return open.refused(reply, error).map(|done| done.outcome(cx)),
     };
     if nx && !open.is_new() || xx && open.is_new() {
         reply.null();
-        return Ok(open.done().outcome(&cx.env));
+        return Ok(open.done().outcome(cx));
     }
     // Any queue is like one that was created with the options that it would have without.
     if *open.queue().options() != given {
         open.apply(&Effect::Configure(given));
     }
     reply.ok();
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 fn check_policies(env: &Env, before: &Options, given: &Options) -> Result<(), Error> {
@@ -71,6 +78,15 @@ fn check_policies(env: &Env, before: &Options, given: &Options) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+/// Who hands something over holds both queues.
+fn check_letters(key: Key, before: &Options, given: &Options) -> Result<(), Error> {
+    let to = &given.dead_letters;
+    if to.is_empty() || *to == before.dead_letters || slot(to) == slot(key.bytes()) {
+        return Ok(());
+    }
+    Err(Error::new("ERR DLQ must be in the same slot"))
 }
 
 /// Whether a queue may be limited like this: by what lets each delivery pass, or not.
@@ -113,6 +129,11 @@ pub(super) fn parse(args: &mut Args, present: Option<&Options>) -> Result<Option
                 options.drops_old = !args.take_word("REJECT") && args.take_word("DROPOLD");
             }
             "MAXBODY" => options.max_body = between(args, token, 1, BODY_MAX)?,
+            "DLQ" => {
+                // In the journal it is no key of the command.
+                let name = if present.is_some() { args.key_behind_word()?.bytes() } else { args.next()? };
+                options.dead_letters = name.into();
+            }
             "DEADTTL" => options.dead_ttl_ms = duration_ms(args, 0)?,
             "DEADMAX" => options.dead_max = messages(args, 0)?,
             _ => options.history = between(args, token, 0, u64::from(HISTORY_MAX))? as u32,
@@ -121,7 +142,7 @@ pub(super) fn parse(args: &mut Args, present: Option<&Options>) -> Result<Option
     Ok(options)
 }
 
-const TOKENS: [&str; 16] = [
+const TOKENS: [&str; 17] = [
     "LEASE",
     "MAXDELIVER",
     "BACKOFF",
@@ -137,6 +158,7 @@ const TOKENS: [&str; 16] = [
     "MAXBODY",
     "DEADTTL",
     "DEADMAX",
+    "DLQ",
     "HISTORY",
 ];
 
@@ -209,6 +231,9 @@ pub(super) fn words(options: &Options) -> Vec<Vec<u8>> {
     pair("EXPIRED", if options.expired_die { b"DEAD" } else { b"DROP" });
     pair("MAXLEN", options.max_len.to_string().as_bytes());
     words.push(if options.drops_old { b"DROPOLD".to_vec() } else { b"REJECT".to_vec() });
+    if !options.dead_letters.is_empty() {
+        words.extend([b"DLQ".to_vec(), options.dead_letters.to_vec()]);
+    }
     words.push(b"BACKOFF".to_vec());
     words.extend(backoff_words(&options.backoff).into_iter().map(String::into_bytes));
     words.extend([b"JITTER".to_vec(), options.jitter.to_string().into_bytes()]);

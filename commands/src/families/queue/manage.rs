@@ -29,7 +29,7 @@ fn del(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
         }
     }
     reply.integer(removed);
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 pub(super) static PURGE: Command = command("XQUEUE.PURGE", "key [STATE state]", purge)
@@ -59,7 +59,7 @@ fn purge(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
         open.apply(&Effect::Purge(wanted));
     }
     reply.integer(count as i64);
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 pub(super) static PAUSE: Command =
@@ -90,5 +90,5 @@ fn pause(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
         open.event("xqueue.pause");
     }
     reply.ok();
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }

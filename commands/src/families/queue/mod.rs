@@ -3,8 +3,13 @@
 //! The structure and what it decides is in `tidegate_data::types::queue`. Here are the commands; `open` is how a queue is
 //! changed and the journal told of it, in the words of `effect`.
 
+mod bind;
+mod bindings;
+mod call;
+mod calls;
 mod create;
 mod effect;
+mod letters;
 mod manage;
 mod open;
 mod pop;
@@ -15,8 +20,12 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bind::apply_binding;
+pub use bindings::{BindingBook, BoundQueue};
+pub use calls::{CallBook, Caller, QueueCall};
 pub(crate) use effect::apply;
 pub(crate) use open::as_copy;
+pub(crate) use push::push_behind;
 
 use crate::model::{Acl, Args, Error, Family, Reply, family, parse_i64};
 use tidegate_data::Key;
@@ -40,6 +49,10 @@ pub(super) static FAMILY: Family = family(
         &redrive::REDRIVE,
         &manage::PURGE,
         &manage::PAUSE,
+        &bind::BIND,
+        &bind::UNBIND,
+        &call::CALL,
+        &call::REPLY,
     ],
 );
 
@@ -59,6 +72,17 @@ fn between(args: &mut Args, token: &str, min: u64, max: u64) -> Result<u64, Erro
     number
         .filter(|number| (min..=max).contains(number))
         .ok_or_else(|| Error::text(format!("ERR {token} must be between {min} and {max}")))
+}
+
+/// Reads a count of keys, and passes over these.
+fn skip_keys(args: &mut Args) -> Result<(), Error> {
+    let keys = parse_i64(args.next()?).filter(|number| *number > 0);
+    let keys = keys.ok_or(Error::new("ERR numkeys should be greater than 0"))?;
+    if usize::try_from(keys).map_or(true, |keys| keys > args.remaining()) {
+        return Err(Error::Syntax);
+    }
+    args.skip(keys as usize);
+    Ok(())
 }
 
 /// Reads a duration in milliseconds; 0 where that has a meaning.

@@ -1,7 +1,8 @@
 //! A queue while a command changes it.
 
 use super::effect;
-use crate::model::{Effects, Env, Error, Outcome, Reply};
+use super::letters::hand_over;
+use crate::model::{Ctx, Effects, Env, Error, Outcome, Reply};
 use tidegate_data::types::queue::{Effect, Queue, State, XQueue};
 use tidegate_data::{Boxed, EventClass, Key, Keys, Record, Write};
 
@@ -48,36 +49,59 @@ pub(super) struct Open<'k, 'a, 'n> {
 
 /// What was done to queues.
 #[derive(Default)]
-pub(super) struct Done {
+pub(crate) struct Done {
     effects: Effects,
     changes: u64,
+    /// Queues with dead messages for others.
+    letters: Vec<Letters>,
+}
+
+/// A queue with dead messages for another one: its key, and that one's.
+struct Letters {
+    key: Box<[u8]>,
+    hash: u64,
+    shard: u16,
+    to: Box<[u8]>,
 }
 
 impl Done {
     /// The same, and what was done to another queue.
-    pub(super) fn and(mut self, other: Done) -> Self {
+    pub(super) fn and(mut self, mut other: Done) -> Self {
+        self.letters.append(&mut other.letters);
         if self.changes == 0 {
-            return other;
+            return Done { letters: self.letters, ..other };
         }
         self.effects.push_encoded(other.effects.bytes(), other.effects.len());
         self.changes += other.changes;
         self
     }
 
-    pub(super) fn has_changes(&self) -> bool {
+    pub(crate) fn has_changes(&self) -> bool {
         self.changes > 0
     }
 
-    /// The effects, for a command that waits now.
-    pub(super) fn into_effects(self) -> Effects {
-        self.effects
+    /// The effects, for a command that waits now, or changes something else as well.
+    pub(crate) fn into_effects(self, cx: &mut Ctx) -> Effects {
+        self.hand_over(cx).effects
     }
 
-    pub(super) fn outcome(self, env: &Env) -> Outcome {
-        if self.changes == 0 {
+    pub(crate) fn outcome(self, cx: &mut Ctx) -> Outcome {
+        let done = self.hand_over(cx);
+        if done.changes == 0 {
             return Outcome::Same;
         }
-        env.changed_as(|| Outcome::ChangedAs(self.effects))
+        cx.env.changed_as(|| Outcome::ChangedAs(done.effects))
+    }
+
+    /// The same, and the dead are where they are to be.
+    fn hand_over(mut self, cx: &mut Ctx) -> Self {
+        for Letters { key, hash, shard, to } in std::mem::take(&mut self.letters) {
+            let key = Key::new(&key, hash, shard);
+            self = self.and(hand_over(&mut cx.keys, &cx.env, key, &to));
+        }
+        // Those that could not be handed over stay.
+        self.letters.clear();
+        self
     }
 }
 
@@ -112,6 +136,11 @@ impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
         };
         open.elapse();
         open
+    }
+
+    /// The command waits then, and says by its effects that it has changed something, whether or not anybody hears.
+    pub(super) fn tell_all(&mut self) {
+        self.is_journaled = true;
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -181,7 +210,13 @@ impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
         if dead > self.dead_before {
             self.event("xqueue.dead");
         }
-        Done { effects: self.effects, changes: self.changes }
+        let (to, has_dead) = (&self.queue().options().dead_letters, self.queue().len(State::Dead) > 0);
+        let mut letters = Vec::new();
+        if has_dead && !to.is_empty() && **to != *self.key.bytes() {
+            let (key, hash, shard) = (self.key.bytes().into(), self.key.hash(), self.key.shard());
+            letters.push(Letters { key, hash, shard, to: to.clone() });
+        }
+        Done { effects: self.effects, changes: self.changes, letters }
     }
 }
 

@@ -4,9 +4,7 @@ use super::open::{Done, Now, Open};
 use super::read::write_meta;
 use super::{between, create, name};
 use crate::families::ratelimit::Policies;
-use crate::model::{
-    Args, Command, Ctx, Error, Flag, KeySpec, Null, Outcome, Reply, Wait, command, parse_i64,
-};
+use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Null, Outcome, Reply, Wait, command};
 use std::sync::Arc;
 use tidegate_data::Key;
 use tidegate_data::types::queue::{Ask, Effect, LEASE_MAX_MS, Metered, Next, Options};
@@ -41,12 +39,7 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// Reads everything, with the keys passed over.
     fn parse(args: &mut Args<'a>) -> Result<Self, Error> {
-        let keys = parse_i64(args.next()?).filter(|number| *number > 0);
-        let keys = keys.ok_or(Error::new("ERR numkeys should be greater than 0"))?;
-        if usize::try_from(keys).map_or(true, |keys| keys > args.remaining()) {
-            return Err(Error::Syntax);
-        }
-        args.skip(keys as usize);
+        super::skip_keys(args)?;
         let mut wanted = Wanted::default();
         while !args.is_done() {
             if wanted.count.is_none() && args.take_word("COUNT") {
@@ -114,19 +107,19 @@ fn pop(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
             // Time had brought something to a queue before.
             Err(error) if all.has_changes() => {
                 reply.error(&error);
-                return Ok(all.outcome(&cx.env));
+                return Ok(all.outcome(cx));
             }
             done => done?,
         };
         all = all.and(done);
         if matches!(got, Got::Messages) {
-            return Ok(all.outcome(&cx.env));
+            return Ok(all.outcome(cx));
         }
         found.push((key, got));
     }
     let Some(block_ms) = wanted.block_ms.filter(|_| cx.env.may_wait()) else {
         reply.null_array();
-        return Ok(all.outcome(&cx.env));
+        return Ok(all.outcome(cx));
     };
     let deadline_ms = (block_ms > 0).then(|| cx.env.now_ms().saturating_add(block_ms as i64));
     let mut wait = Wait::new(deadline_ms, Null::Array);
@@ -139,7 +132,7 @@ fn pop(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
     if is_line {
         wait.in_line();
     }
-    wait.effects = all.into_effects();
+    wait.effects = all.into_effects(cx);
     Ok(wait.into())
 }
 

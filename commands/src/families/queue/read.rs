@@ -3,7 +3,7 @@
 
 use super::create::backoff_words;
 use super::open::Now;
-use super::{between, quoted, reply_id, state};
+use super::{BoundQueue, between, quoted, reply_id, state};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use tidegate_data::types::queue::{Id, LEASE_EXPIRED, Message, OUTLIVED, Options, Queue, State, XQueue};
 
@@ -115,6 +115,10 @@ fn meta<'a>(queue: &'a Queue, message: &'a Message, now: Now, lives: bool) -> Ve
     if lives && message.expires_ms() > 0 {
         meta.push(("ttl", Meta::Integer(message.expires_ms().saturating_sub(now.ms) as i64)));
     }
+    let reply_to = super::call::reply_to(message);
+    if !reply_to.is_empty() {
+        meta.push(("reply-to", Meta::Bulk(reply_to)));
+    }
     if message.redrives() > 0 {
         meta.push(("redrives", Meta::Integer(message.redrives().into())));
     }
@@ -198,8 +202,8 @@ fn len(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
 pub(super) static INFO: Command = command("XQUEUE.INFO", "key", info)
     .about(
         "1.0.0",
-        "O(1)",
-        "Tells how many messages a work queue has, what became of others, and its options.",
+        "O(N) where N is the number of bindings.",
+        "Tells how many messages a work queue has, what became of others, its options and what it is bound to.",
     )
     .arity(2)
     .keys(KeySpec::first().ro().access())
@@ -209,6 +213,8 @@ fn info(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     let key = args.key()?;
     let now = Now::of(&cx.env);
     let waiters = cx.env.waiters() as u64;
+    let bound = BoundQueue { db: cx.keys.db() as u16, key: key.bytes().into() };
+    let bindings = cx.env.native().bindings().of_queue(&bound);
     let Some(queue) = cx.keys.read_as::<XQueue>(key)? else {
         reply.null();
         return Ok(Outcome::Same);
@@ -239,7 +245,7 @@ fn info(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
         ("wait-p99", recently.wait_ms(0.99)),
         ("outlived", totals.outlived),
     ];
-    reply.map(before.len() + 2 + after.len());
+    reply.map(before.len() + 2 + after.len() + 1);
     for (name, number) in before {
         reply.bulk(name.as_bytes());
         reply.integer(number as i64);
@@ -256,6 +262,13 @@ fn info(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     for (name, number) in after {
         reply.bulk(name.as_bytes());
         reply.integer(number as i64);
+    }
+    reply.bulk(b"bindings");
+    reply.array(bindings.len());
+    for (name, is_pattern) in &bindings {
+        reply.array(2);
+        reply.bulk(if *is_pattern { b"pattern" } else { b"channel" });
+        reply.bulk(name);
     }
     Ok(Outcome::Same)
 }
@@ -277,12 +290,13 @@ fn write_options(reply: &mut Reply, options: &Options) {
         ("history", options.history.into()),
     ];
     let backoff = backoff_words(&options.backoff).join(" ");
-    let words = [
-        ("backoff", backoff.as_str()),
-        ("rate", &options.rate),
-        ("grouprate", &options.group_rate),
-        ("expired", if options.expired_die { "DEAD" } else { "DROP" }),
-        ("overflow", if options.drops_old { "DROPOLD" } else { "REJECT" }),
+    let words: [(&str, &[u8]); 6] = [
+        ("backoff", backoff.as_bytes()),
+        ("rate", options.rate.as_bytes()),
+        ("grouprate", options.group_rate.as_bytes()),
+        ("expired", if options.expired_die { b"DEAD" } else { b"DROP" }),
+        ("overflow", if options.drops_old { b"DROPOLD" } else { b"REJECT" }),
+        ("dlq", &options.dead_letters),
     ];
     reply.map(numbers.len() + words.len());
     for (name, number) in numbers {
@@ -291,6 +305,6 @@ fn write_options(reply: &mut Reply, options: &Options) {
     }
     for (name, word) in words {
         reply.bulk(name.as_bytes());
-        reply.bulk(word.as_bytes());
+        reply.bulk(word);
     }
 }

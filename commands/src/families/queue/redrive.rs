@@ -1,7 +1,7 @@
 //! `XQUEUE.REDRIVE`: the dead come back.
 
 use super::open::{Done, Open};
-use super::{NO_IDS, between, of_queue};
+use super::{between, push};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use tidegate_data::Key;
 use tidegate_data::types::queue::{DELAY_MAX_MS, Effect, Id, Message, Push, State};
@@ -36,7 +36,7 @@ fn redrive(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
             let names = (0..len).map(|_| args.next());
             ids = Some(names.collect::<Result<Vec<&[u8]>, Error>>()?);
         } else if to.is_none() && args.take_word("TO") {
-            to = Some(args.key()?);
+            to = Some(args.key_behind_word()?);
         } else if rate.is_none() && args.take_word("RATE") {
             rate = Some(between(args, "RATE", 1, RATE_MAX)?);
         } else {
@@ -70,10 +70,10 @@ fn redrive(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
             .collect();
         let left = open.done();
         return match move_to(cx, (key, &ids), (to, &messages), delay_ms, reply) {
-            Ok(done) => Ok(left.and(done).outcome(&cx.env)),
+            Ok(done) => Ok(left.and(done).outcome(cx)),
             Err(error) if left.has_changes() => {
                 reply.error(&error);
-                Ok(left.outcome(&cx.env))
+                Ok(left.outcome(cx))
             }
             Err(error) => Err(error),
         };
@@ -85,7 +85,7 @@ fn redrive(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, 
         open.event("xqueue.redrive");
     }
     reply.integer(ids.len() as i64);
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 /// What a message takes with it to another queue.
@@ -118,36 +118,27 @@ fn move_to(
 ) -> Result<Done, Error> {
     let mut open = Open::or_create(&mut cx.keys, &cx.env, to)?;
     let now_ms = open.now.ms;
-    if open.queue().pause(now_ms).input {
-        return open.refused(reply, of_queue("PAUSED", to, "' is paused for input"));
+    let refusal = push::is_closed(&open).or_else(|| push::lacks_room(&mut open, messages.len()));
+    if let Some(error) = refusal {
+        return open.refused(reply, error);
     }
-    let options = open.queue().options();
-    let (drops_old, ttl_ms) = (options.drops_old, options.ttl_ms);
-    if !drops_old && open.queue().excess(messages.len() as u64) > 0 {
-        return open.refused(reply, of_queue("FULL", to, "' is full"));
-    }
-    if open.queue().next_id(now_ms).and_then(|id| id.seq.checked_add(messages.len() as u64)).is_none() {
-        return open.refused(reply, NO_IDS);
-    }
+    let ttl_ms = open.queue().options().ttl_ms;
     for (i, message) in messages.iter().enumerate() {
-        let id = open.queue().next_id(now_ms).expect("there are as many, which was seen to");
-        open.apply(&Effect::Push(Push {
-            id,
-            due_ms: now_ms + delay_ms(i),
-            priority: message.priority,
-            group: &message.group,
-            ttl_ms,
-            max_deliver: None,
-            redrives: message.redrives,
-            dedup: None,
-            headers: &message.headers,
-            body: &message.body,
-        }));
+        push::add(
+            &mut open,
+            Push {
+                due_ms: now_ms + delay_ms(i),
+                priority: message.priority,
+                group: &message.group,
+                ttl_ms,
+                redrives: message.redrives,
+                headers: &message.headers,
+                body: &message.body,
+                ..Push::default()
+            },
+        );
     }
-    let excess = open.queue().excess(0);
-    if excess > 0 && drops_old {
-        open.apply(&Effect::Trim(excess));
-    }
+    push::trim(&mut open);
     let pushed = open.done();
     let open = Open::of(&mut cx.keys, &cx.env, key)?;
     let mut open = open.expect("it has the messages that are moved");

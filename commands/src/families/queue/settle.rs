@@ -5,7 +5,7 @@ use super::{between, name, receipt};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use tidegate_data::types::queue::{DELAY_MAX_MS, Effect, LEASE_MAX_MS, State};
 
-const STALE: Error = Error::new("STALE receipt is not current");
+pub(super) const STALE: Error = Error::new("STALE receipt is not current");
 
 pub(super) static ACK: Command = command("XQUEUE.ACK", "key receipt [receipt...]", ack)
     .about(
@@ -32,7 +32,7 @@ fn ack(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
         }
     }
     reply.integer(acked);
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 pub(super) static NACK: Command =
@@ -68,7 +68,7 @@ fn nack(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     let queue = open.queue();
     let current = receipt(text).filter(|(id, token)| queue.is_current(*id, *token, now_ms));
     let message = current.and_then(|(id, _)| queue.get(id));
-    let Some(message) = message else { return open.refused(reply, STALE).map(|done| done.outcome(&cx.env)) };
+    let Some(message) = message else { return open.refused(reply, STALE).map(|done| done.outcome(cx)) };
     let (id, reason) = (message.id, reason.unwrap_or_default());
     let options = queue.options();
     let (state, due_ms) = if releases {
@@ -86,7 +86,7 @@ fn nack(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Err
     reply.array(2);
     reply.bulk(state.name().as_bytes());
     reply.integer(if due_ms > 0 { open.now.to_wall(due_ms) } else { 0 });
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }
 
 pub(super) static EXTEND: Command =
@@ -120,5 +120,5 @@ fn extend(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, E
         }
         reply.integer(if current.is_some() { open.now.to_wall(end_ms) } else { 0 });
     }
-    Ok(open.done().outcome(&cx.env))
+    Ok(open.done().outcome(cx))
 }

@@ -193,7 +193,7 @@ fn read() {
     bench.run("XQUEUE.PUSH q DEDUP a 0 BODY x");
     bench.run(POP);
     let info = at(&mut bench, 10, "XQUEUE.INFO q");
-    assert!(info.starts_with("%21 $5 ready :1 $7 delayed :0 $6 leased :1 $4 dead :0"), "{info}");
+    assert!(info.starts_with("%22 $5 ready :1 $7 delayed :0 $6 leased :1 $4 dead :0"), "{info}");
     assert!(info.contains("$9 oldest-ms :10") && info.contains("$7 deduped :1"), "{info}");
     assert!(info.contains("$8 push-60s :2") && info.contains("$7 backoff $14 EXP 1000 60000"), "{info}");
 }
@@ -237,4 +237,83 @@ fn copies_and_payloads() {
     check(&[PUSH, POP, "COPY q p", "XQUEUE.LEN p"], ":1");
     check(&[PUSH, POP, "COPY q p", &format!("XQUEUE.ACK p {RECEIPT}")], ":0");
     check(&[PUSH, POP, "RENAME q p", &format!("XQUEUE.ACK p {RECEIPT}")], ":1");
+}
+
+#[test]
+fn bind() {
+    check(&["XQUEUE.BIND q news"], ":1");
+    check(&["XQUEUE.BIND q news", "XQUEUE.BIND q news"], ":0");
+    check(&["XQUEUE.BIND q news", "EXISTS q"], ":0");
+    check(&["XQUEUE.BIND q news MAYBE"], SYNTAX);
+    check(&[&format!("XQUEUE.BIND q {}", "n".repeat(257))], "-TOOBIG channel exceeds 256 bytes");
+    check_effects(&["XQUEUE.BIND q n* PATTERN"], &["NATIVE.BIND q n* 1 1"]);
+    check_effects(&["XQUEUE.BIND q news", "XQUEUE.BIND q news"], &[]);
+}
+
+#[test]
+fn unbind() {
+    check(&["XQUEUE.UNBIND q news"], ":0");
+    check(&["XQUEUE.BIND q news", "XQUEUE.BIND q news PATTERN", "XQUEUE.UNBIND q news"], ":2");
+    check(&["XQUEUE.BIND q news", "XQUEUE.UNBIND p news"], ":0");
+    check_effects(&["XQUEUE.BIND q news", "XQUEUE.UNBIND q news"], &["NATIVE.BIND q news 0 0"]);
+}
+
+const CALL: &str = "XQUEUE.CALL 1 q DEADLINE 1000 BODY m";
+/// The first token is the call's.
+const CALLED: &str = "1700000000000-0#122163200000001";
+
+#[test]
+fn call() {
+    check_waits(&[CALL], &[], Some(1000));
+    check(&[CALL, "XQUEUE.LEN q"], ":1");
+    check(&["SET q 1", CALL], WRONG_TYPE);
+    check(&["XQUEUE.CALL 2 q q DEADLINE 1000 NEED 3 BODY m"], "-ERR NEED must be between 1 and 2");
+    check(&["XQUEUE.CALL 1 q NEED 1 DEADLINE 0 BODY m"], NOT_INTEGER);
+    check(&["XQUEUE.CALL 1 q DEADLINE 5 BODIES 1 m"], SYNTAX);
+    check(&["XQUEUE.CALL 0 q DEADLINE 5 BODY m"], "-ERR numkeys should be greater than 0");
+    check(&["XQUEUE.PAUSE p IN", "XQUEUE.CALL 2 q p DEADLINE 5 BODY m", "EXISTS q"], ":0");
+    check_effects(
+        &[CALL],
+        &["NATIVE.APPLY q XQ PUSH 1700000000000-0 1700000000000 4  0 - 0 - - 1 reply-to 122163200000000 m"],
+    );
+}
+
+#[test]
+fn reply() {
+    // Nobody waits for it any more.
+    check(&[CALL, POP, &format!("XQUEUE.REPLY q {CALLED} r")], ":0");
+    check(&[CALL, POP, &format!("XQUEUE.REPLY q {CALLED} r"), "EXISTS q"], ":0");
+    check(&[PUSH, POP, &format!("XQUEUE.REPLY q {RECEIPT} r")], ":0");
+    check(&[PUSH, POP, "XQUEUE.REPLY q 1-1#1 r"], "-STALE receipt is not current");
+    check(&[&format!("XQUEUE.REPLY q {RECEIPT} r")], "-STALE receipt is not current");
+    check_effects(
+        &[PUSH, POP, &format!("XQUEUE.REPLY q {RECEIPT} r")],
+        &["NATIVE.APPLY q XQ ACK 1700000000000-0 1700000000000"],
+    );
+}
+
+#[test]
+fn dead_letters_go_to_the_queue_that_is_named() {
+    let create = "XQUEUE.CREATE q MAXDELIVER 1 DLQ {q}dead";
+    let dead = format!("XQUEUE.NACK q {RECEIPT} DEAD REASON why");
+    check(&["XQUEUE.CREATE q DLQ other"], "-ERR DLQ must be in the same slot");
+    check(&[create, PUSH, POP, &dead], "*2 $4 dead :0");
+    check(&[create, PUSH, POP, &dead, "XQUEUE.LEN q STATE dead"], ":0");
+    check(
+        &[create, PUSH, POP, &dead, "XQUEUE.GET {q}dead 1700000000000-0"],
+        "*5 $15 1700000000000-0 $5 ready :0 $1 m *2 $7 headers *4 $7 dead-in $1 q $11 dead-reason $3 why",
+    );
+    check(&[create, PUSH, POP, &dead, "XQUEUE.LEN {q}dead"], ":1");
+    // Where it is not taken it stays, until it is.
+    let mut bench = Bench::default();
+    for line in [create, "XQUEUE.PAUSE {q}dead IN", PUSH, POP, &dead] {
+        bench.run(line);
+    }
+    assert_eq!(bench.run("XQUEUE.LEN q STATE dead").text(), ":1");
+    bench.run("XQUEUE.PAUSE {q}dead NONE");
+    assert_eq!(bench.run("XQUEUE.POP 1 q").text(), "*-1");
+    assert_eq!(bench.run("XQUEUE.LEN q STATE dead").text(), ":0");
+    assert_eq!(bench.run("XQUEUE.LEN {q}dead").text(), ":1");
+    check(&[create, "SET {q}dead 1", PUSH, POP, &dead, "XQUEUE.LEN q STATE dead"], ":1");
+    check(&["XQUEUE.CREATE q DLQ q", PUSH, POP, &dead, "XQUEUE.LEN q STATE dead"], ":1");
 }

@@ -42,6 +42,7 @@ impl Setting {
             request: StoredRequest::default(),
             nanos: AtomicU64::new(0),
             keys: keys.iter().map(|(key, ..)| WaitedKey::new(key.as_bytes().into(), 0)).collect(),
+            call: None,
         });
         for (index, (_, command, retry_at_ms)) in keys.iter().enumerate() {
             let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();

@@ -1,5 +1,6 @@
 //! Small values of our own types, changed in their records in one look-up.
 
+use super::super::hash::slot;
 use super::super::key::Key;
 use super::super::leases::Lease;
 use super::super::log::EventClass;
@@ -66,6 +67,24 @@ impl Keys<'_> {
         if let Entry::Occupied(mut entry) = self.table(key).entry(key.hash(), key.bytes()) {
             entry.set_expiry(expiry_ms);
         }
+    }
+
+    /// Does something on the server's own account with a key that the command does not name, but whose user named it when the
+    /// value at `key` was configured. `None` where it has another slot: then it is not held.
+    pub fn with_neighbour<R>(
+        &mut self,
+        key: Key,
+        name: &[u8],
+        act: impl FnOnce(&mut Self, Key) -> R,
+    ) -> Option<R> {
+        if slot(name) != slot(key.bytes()) {
+            return None;
+        }
+        let hash = self.table(key).hasher().hash(name);
+        let mark = self.log.trace.mark();
+        let result = act(self, Key::new(name, hash, key.shard()));
+        self.log.trace.cut(mark);
+        Some(result)
     }
 
     /// The lease under which `key` is to be filled, on or over.
