@@ -434,6 +434,9 @@ async fn timers(local: Rc<RefCell<Local>>, index: usize) {
             // Requests come first.
             tokio::task::yield_now().await;
         }
+        while shared.native.quotas.is_on() && local.borrow_mut().worker.tend_quotas() {
+            tokio::task::yield_now().await;
+        }
         if shared.debug.active_expire.load(Relaxed) {
             sweep(&local, &shared, index).await;
         }

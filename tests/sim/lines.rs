@@ -380,6 +380,13 @@ pub(crate) const LINES: &[Lines] = &[
     ("pfmerge", &["PFMERGE :key :key [:key]", "PFMERGE :key"]),
     ("pfselftest", &["PFSELFTEST"]),
     ("pttl", &["PTTL :key"]),
+    ("quota|del", &["QUOTA DEL a", "QUOTA DEL a 1 t:"]),
+    ("quota|get", &["QUOTA GET a"]),
+    ("quota|list", &["QUOTA LIST [*]"]),
+    (
+        "quota|set",
+        &["QUOTA SET a 100000 [allkeys-lru]", "QUOTA SET 1 100000 volatile-ttl", "QUOTA SET t: 1000000"],
+    ),
     ("randomkey", &["RANDOMKEY"]),
     ("rename", &["RENAME :key :key"]),
     ("renamenx", &["RENAMENX :key :key"]),

@@ -38,6 +38,7 @@ mod observe;
 mod protocol;
 mod pubsub;
 mod pushback;
+mod quotas;
 mod reclaim;
 mod refused;
 mod sandbox;

@@ -23,6 +23,7 @@ mod lock;
 mod member_expiry;
 mod partial_sort;
 pub mod queue;
+mod quota;
 pub mod ratelimit;
 mod repeated;
 pub mod sequence;
@@ -77,6 +78,7 @@ pub static NATIVE: &[&Family] = &[
     &topk::FAMILY,
     &tdigest::FAMILY,
     &queue::FAMILY,
+    &quota::FAMILY,
 ];
 
 /// What only whoever loads the journal may call.

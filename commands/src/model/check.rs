@@ -88,6 +88,7 @@ impl Default for Bench {
                     policies: std::sync::Arc::default(),
                     ids: std::sync::Arc::new(families::ids::Ids::new([1, 2])),
                     tags: std::sync::Arc::default(),
+                    quotas: std::sync::Arc::default(),
                     bindings: std::sync::Arc::default(),
                     calls: std::sync::Arc::default(),
                 },

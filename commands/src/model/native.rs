@@ -5,6 +5,7 @@ use crate::families::queue::{BindingBook, CallBook};
 use crate::families::ratelimit::{Policies, PolicyBook, Tallies};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use tidegate_data::QuotaBook;
 use tidegate_data::types::cache::TagBook;
 
 /// The clocks of our own commands. Their owner is the server.
@@ -31,6 +32,8 @@ pub struct Books {
     pub ids: Arc<Ids>,
     /// The tags of cached values.
     pub tags: Arc<TagBook>,
+    /// What databases and prefixes may take.
+    pub quotas: Arc<QuotaBook>,
     /// Which queues get what is published.
     pub bindings: Arc<BindingBook>,
     /// Who waits for answers of queues.
@@ -129,6 +132,11 @@ impl NativeTurn {
     /// The tags of cached values.
     pub fn tags(&self) -> &TagBook {
         &self.books.tags
+    }
+
+    /// What databases and prefixes may take.
+    pub fn quotas(&self) -> &QuotaBook {
+        &self.books.quotas
     }
 
     /// What makes names.

@@ -4,7 +4,7 @@
 use super::{access, path};
 use crate::clock;
 use crate::script::functions::{Library, Set};
-use crate::shard::{Hold, Shards};
+use crate::shard::{Hold, ShardData, Shards};
 use crate::shared::Shared;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -98,12 +98,13 @@ pub fn load(shared: &Shared, hold: Option<&mut Hold<'_>>, present: Present) -> R
 /// The same with any file, of so many bytes. Returns how many of them it took: commands may follow.
 pub fn load_file(
     shared: &Shared,
-    hold: Option<&mut Hold<'_>>,
+    mut hold: Option<&mut Hold<'_>>,
     present: Present,
     file: Box<dyn Read + Send>,
     size: u64,
 ) -> Result<u64, LoadFailure> {
-    let result = match hold {
+    let edition = shared.native.quotas.edition();
+    let result = match hold.as_deref_mut() {
         None => load_into(shared, Places::Shards(&shared.shards), present, file, size),
         Some(hold) if present == Present::Discarded => {
             let empty = |_| Databases::new(shared.config.databases(), &shared.hasher);
@@ -126,6 +127,14 @@ pub fn load_file(
             load_into(shared, Places::Apart(places), present, file, size)
         }
     };
+    if edition != shared.native.quotas.edition() {
+        let quotas = shared.native.quotas.read();
+        let follow = |_, data: &mut ShardData| data.databases.follow_quotas(&quotas);
+        match hold {
+            Some(hold) => hold.each(follow),
+            None => shared.shards.hold_all().each(follow),
+        }
+    }
     match &result {
         Ok(loaded) => shared.saving.note_loaded(loaded.keys, loaded.expired),
         Err(LoadFailure::Open(_) | LoadFailure::Stopped) => {}

@@ -173,7 +173,7 @@ impl Worker {
     }
 
     /// What the script or the function of a request says it does, if it does say.
-    fn declared(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> Option<Permits> {
+    pub(super) fn declared(&self, entry: &Entry, buf: &[u8], spans: &[Span]) -> Option<Permits> {
         if !entry.is_script {
             return None;
         }

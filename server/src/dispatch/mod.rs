@@ -11,6 +11,7 @@ mod moving;
 mod plan;
 mod postpone;
 mod publish;
+mod quota;
 mod rights;
 mod room;
 mod route;
@@ -502,6 +503,9 @@ impl Worker {
             }
             Err(gate::Refusal::Close) => return Flow::Close,
         };
+        if shared.native.quotas.is_on() && self.refused_by_quota(session, request, entry, held, out) {
+            return Flow::Done;
+        }
         if self.snapshotting && self.must_wait(shared, session, request, entry, held) {
             *held = None;
             return Flow::Park(Parked::for_pause(self.exec.now_ms + 1, request.to_stored()));

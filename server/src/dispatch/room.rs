@@ -116,7 +116,7 @@ fn counted(shared: &Shared) -> usize {
 }
 
 /// How long a command may be made to wait for room, in nanoseconds: Redis' figures.
-fn patience_nanos(tenacity: u32) -> u64 {
+pub(super) fn patience_nanos(tenacity: u32) -> u64 {
     match tenacity {
         0..=10 => u64::from(tenacity) * 50_000,
         11..=99 => (500_000.0 * 1.15_f64.powi(tenacity.cast_signed() - 10)) as u64,
@@ -341,7 +341,7 @@ impl Worker {
         evicted
     }
 
-    fn next_shard(&mut self, shards: u16) -> u16 {
+    pub(super) fn next_shard(&mut self, shards: u16) -> u16 {
         // Threads begin at different shards, so that they do not walk behind each other.
         if self.room.hand == 0 {
             self.room.hand = (self.index as u16 * 7) % shards + 1;

@@ -47,6 +47,7 @@ impl Worker {
             && !(self.out_of_memory | self.disk_trouble | self.is_loading_elsewhere)
             && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
+            && !self.shared.native.quotas.is_on()
             && !self.shared.scripts.busy.is_busy()
             && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN
             && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)

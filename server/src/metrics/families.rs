@@ -5,6 +5,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use std::collections::BTreeMap;
 use std::fmt::Error;
+use std::sync::Arc;
+use tidegate_data::{Quotas, Target};
 
 /// What one answer is made of.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct Figures {
     pub(super) info: String,
     /// What limits decided: policy, then allowed, denied, denied in the shadow.
     pub(super) limits: Vec<(String, [u64; 3])>,
+    /// What databases and prefixes may take, and take.
+    pub(super) quotas: Arc<Quotas>,
 }
 
 /// Fields of `INFO` that only grow, but for a restart or `CONFIG RESETSTAT`. All others may fall.
@@ -113,6 +117,12 @@ const DENIED: Family = counter("native_rl_denied", "Calls that a limit refused, 
 const SHADOW: Family =
     counter("native_rl_shadow_denied", "Calls that a limit in the shadow would have refused");
 
+const QUOTA_LIMIT: Family = gauge("tidegate_quota_limit_bytes", "Bytes that keys may take, by quota");
+const QUOTA_BYTES: Family = gauge("tidegate_quota_used_bytes", "Bytes that keys take, by quota");
+const QUOTA_KEYS: Family = gauge("tidegate_quota_keys", "Keys by quota");
+const QUOTA_EVICTED: Family = counter("tidegate_quota_evicted_keys", "Keys evicted because of a quota");
+const QUOTA_REFUSED: Family = counter("tidegate_quota_refused_calls", "Calls refused because of a quota");
+
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut families: BTreeMap<Family, Samples> = BTreeMap::new();
@@ -173,6 +183,21 @@ impl Collector for Figures {
         for (policy, figures) in &self.limits {
             for (family, figure) in [ALLOWED, DENIED, SHADOW].into_iter().zip(figures) {
                 add(family, vec![("policy", policy.clone())], *figure as f64);
+            }
+        }
+        for quota in self.quotas.all() {
+            let tally = &quota.tally;
+            let figures = [
+                (QUOTA_LIMIT, quota.limit),
+                (QUOTA_BYTES, tally.bytes()),
+                (QUOTA_KEYS, tally.keys()),
+                (QUOTA_EVICTED, tally.evicted()),
+                (QUOTA_REFUSED, tally.refused()),
+            ];
+            let label = if matches!(quota.target, Target::Database(_)) { "db" } else { "prefix" };
+            for (family, figure) in figures {
+                let name = String::from_utf8_lossy(&quota.target.name()).into_owned();
+                add(family, vec![(label, name)], figure as f64);
             }
         }
         for (family, samples) in &families {
@@ -247,7 +272,8 @@ mod tests {
     fn text(info: &str) -> String {
         let mut registry = Registry::default();
         let limits = vec![("api".to_owned(), [3, 2, 1])];
-        registry.register_collector(Box::new(Figures { info: info.to_owned(), limits }));
+        let quotas = Arc::default();
+        registry.register_collector(Box::new(Figures { info: info.to_owned(), limits, quotas }));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         text

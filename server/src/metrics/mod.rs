@@ -70,8 +70,11 @@ fn spawn(shared: &Arc<Shared>) -> io::Result<UnboundedSender<Vec<TcpListener>>> 
 /// All figures in the text form of OpenMetrics 1.0. O(shards x databases + commands).
 fn page(shared: &Shared) -> String {
     let mut registry = Registry::default();
-    let figures =
-        families::Figures { info: info::everything(shared), limits: shared.native.policies.totals() };
+    let figures = families::Figures {
+        info: info::everything(shared),
+        limits: shared.native.policies.totals(),
+        quotas: shared.native.quotas.read(),
+    };
     registry.register_collector(Box::new(figures));
     let mut text = String::new();
     // Writing to a string cannot fail; a collector that does has written what it could.

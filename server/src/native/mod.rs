@@ -15,8 +15,8 @@ use tidegate_commands::families::ids::Ids;
 use tidegate_commands::families::queue::{BindingBook, CallBook};
 use tidegate_commands::families::ratelimit::PolicyBook;
 use tidegate_commands::model::Books;
-use tidegate_data::slot;
 use tidegate_data::types::cache::TagBook;
+use tidegate_data::{QuotaBook, slot};
 
 /// What all threads share for commands of our own.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct NativeState {
     pub bindings: Arc<BindingBook>,
     /// Who waits for answers of queues.
     pub calls: Arc<CallBook>,
+    /// What databases and prefixes may take.
+    pub quotas: Arc<QuotaBook>,
     /// When shards have to look at keys that are waited for.
     pub timers: Timers,
     /// By shard: it has keys of which the journal has not heard.
@@ -54,6 +56,7 @@ impl NativeState {
             tags: Arc::default(),
             bindings: Arc::default(),
             calls: Arc::default(),
+            quotas: Arc::default(),
             timers: Timers::new(shards, threads),
             unflushed: (0..shards.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             told_ms: AtomicI64::new(0),
@@ -66,6 +69,7 @@ impl NativeState {
             policies: Arc::clone(&self.policies),
             ids: Arc::clone(&self.ids),
             tags: Arc::clone(&self.tags),
+            quotas: Arc::clone(&self.quotas),
             bindings: Arc::clone(&self.bindings),
             calls: Arc::clone(&self.calls),
         }
@@ -130,6 +134,9 @@ impl NativeState {
         if !self.bindings.is_empty() {
             aux.push((AUX_BINDINGS, self.bindings.to_text()));
         }
+        if self.quotas.is_on() {
+            aux.push((AUX_QUOTAS, self.quotas.to_text()));
+        }
         aux
     }
 
@@ -139,6 +146,9 @@ impl NativeState {
             self.policies.replace_by_text(value);
         } else if name == AUX_BINDINGS.as_bytes() {
             self.bindings.replace_by_text(value);
+        } else if name == AUX_QUOTAS.as_bytes() {
+            // Tables hear of it when all is loaded.
+            self.quotas.replace_by_text(value);
         } else if name == AUX_CLOCK.as_bytes()
             && let Some((now_ms, token)) = value.split_once(' ')
             && let (Ok(now_ms), Ok(token)) = (now_ms.parse(), token.parse())
@@ -151,3 +161,4 @@ impl NativeState {
 const AUX_CLOCK: &str = "native-clock";
 const AUX_POLICIES: &str = "native-policies";
 const AUX_BINDINGS: &str = "native-bindings";
+const AUX_QUOTAS: &str = "native-quotas";

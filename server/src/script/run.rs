@@ -496,6 +496,12 @@ impl Run<'_, '_> {
         if worker.out_of_memory && entry.flags.has(Flag::DenyOom) && !self.allow_oom && !self.wrote {
             return refuse("OOM command not allowed when used memory > 'maxmemory'.");
         }
+        if worker.shared.native.quotas.is_on() && !self.allow_oom && !self.wrote {
+            let Scratch { words, spans, session, .. } = &*self.scratch;
+            if let Some(error) = worker.quota_refusal(entry, words, spans, session.db) {
+                return Err((Some(entry), error));
+            }
+        }
         if entry.flags.has(Flag::Blocking) && matches!(entry.name.as_str(), "xread" | "xreadgroup") {
             let word = |span: &Span| span.slice(&self.scratch.words);
             let mut options = spans[1..].iter().map(word);

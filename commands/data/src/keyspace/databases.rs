@@ -2,7 +2,9 @@
 
 use super::hash::KeyHasher;
 use super::leases::Leases;
+use super::quota::Quotas;
 use super::table::{Loan, Original, Step, Table, Taker};
+use std::sync::Arc;
 
 /// The tables of one shard, one per database.
 #[derive(Debug)]
@@ -53,6 +55,18 @@ impl Databases {
         if let Ok([a, b]) = self.tables.get_disjoint_mut([a, b]) {
             a.swap(b);
         }
+    }
+
+    /// These are the quotas from now on. O(databases x quotas).
+    pub fn follow_quotas(&mut self, quotas: &Arc<Quotas>) {
+        for (db, table) in self.tables.iter_mut().enumerate() {
+            table.follow_quotas(db, quotas);
+        }
+    }
+
+    /// Goes on counting what was there before a quota, by so many segments. True when there is more to do.
+    pub fn count_step(&mut self, segments: usize) -> bool {
+        self.tables.iter_mut().any(|table| table.count_step(segments))
     }
 
     /// The cut of a snapshot: from here on the present keys of each table go to the taker `taker` makes for its database,

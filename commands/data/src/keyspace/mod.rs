@@ -36,7 +36,8 @@
 //! * `segment`: buckets and their probing; knows no directory.
 //! * `name`: the key in a record, for indexes over records.
 //! * `directory`: hash prefix to segment, readable without the lock for prefetching.
-//! * `table`: the public map; growth, expiry, accounting. `table::taking`: snapshots.
+//! * `table`: the public map; growth, expiry, accounting. `table::taking`: snapshots; `table::meter`: what
+//!   is counted for quotas.
 //! * `scan`: cursors that survive growth, splits and deletions.
 //!
 //! Above the table:
@@ -46,6 +47,7 @@
 //! * `databases`: one shard's part of all databases.
 //! * `keys`: the view a command gets; exact expiry.
 //! * `log`: what a command did, for settling.
+//! * `quota`: how many bytes the keys of a database or of a prefix may take.
 //! * `trace`: which keys it touched, in debug builds.
 
 mod access;
@@ -57,6 +59,7 @@ mod keys;
 mod leases;
 mod log;
 mod name;
+mod quota;
 mod record;
 mod scan;
 mod segment;
@@ -75,6 +78,10 @@ pub use keys::{Expiry, Held, Keys, KeyspaceCursor, Put, Rules, StringValue, Writ
 pub use leases::{Lease, Leases};
 pub use log::{Event, EventClass, EventClasses, ExpiredMembers, KeyLog, Reclaim, Touched};
 pub(crate) use name::RecordName;
+pub use quota::{
+    QUOTA_DEPTH_MAX, QUOTA_PREFIX_MAX, QUOTAS_MAX, Quota, QuotaBook, QuotaError, QuotaPolicy, Quotas, Tally,
+    Target,
+};
 pub(crate) use record::shrink_to_class;
 pub use record::{INLINE_LEN_MAX, INLINE_PACKED_MAX, Record, ValueRef, size_class};
 pub use scan::ScanCursor;

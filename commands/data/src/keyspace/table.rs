@@ -27,10 +27,12 @@ use crate::value::{StringEncoding, TypeCode, Value};
 
 mod evict;
 mod ghosts;
+mod meter;
+mod side;
 mod taking;
 
-use evict::Trail;
 pub use evict::{Eviction, Order, Threshold};
+use side::Side;
 use taking::Portion;
 pub use taking::{Left, Loan, Original, Orphan, Step, Taken, Taker};
 
@@ -48,8 +50,8 @@ pub struct Table {
     segment_bytes: usize,
     /// What a snapshot has still to take of this table. Looked at by everything that changes a segment or a record.
     portion: Option<Box<Portion>>,
-    /// What eviction leaves behind, once there was any.
-    trail: Option<Box<Trail>>,
+    /// What few tables have. One pointer for all of it keeps the table to two cache lines.
+    side: Option<Box<Side>>,
 }
 
 impl Table {
@@ -64,7 +66,7 @@ impl Table {
             bytes: 0,
             segment_bytes: 0,
             portion: None,
-            trail: None,
+            side: None,
         }
     }
 
@@ -179,10 +181,7 @@ impl Table {
     #[inline]
     fn boxed_changed(&mut self, place: Place, before: Weight) {
         let after = Weight::of(self.record_mut(place)).expect("the place is that of a boxed value");
-        self.bytes = self.bytes - before.size + after.size;
-        if before.deadline != after.deadline {
-            self.change_deadline(place.index, before.deadline, after.deadline);
-        }
+        self.weighed(place, before, after);
     }
 
     /// The same for a collection whose type is known: every command that changes one comes here. True when nothing is left
@@ -192,11 +191,20 @@ impl Table {
         let record = &*self.record_mut(place);
         let (after, value) = Weight::of_collection::<T>(record).expect("the place is that of such a value");
         let is_empty = value.is_empty();
+        self.weighed(place, before, after);
+        is_empty
+    }
+
+    /// A boxed value weighs something else now.
+    #[inline]
+    fn weighed(&mut self, place: Place, before: Weight, after: Weight) {
         self.bytes = self.bytes - before.size + after.size;
+        if self.side.is_some() {
+            self.meter_place(place, after.size as i64 - before.size as i64, 0);
+        }
         if before.deadline != after.deadline {
             self.change_deadline(place.index, before.deadline, after.deadline);
         }
-        is_empty
     }
 
     /// Prefetches the records [`get`](Self::get) would compare with. Best called some time after the bucket was
@@ -333,12 +341,15 @@ impl Table {
             contents = portion.leave(contents);
         }
         self.directory.set(0, self.directory.len(), SegmentPointer::new(1, 0, 0));
-        self.trail = None;
+        if let Some(side) = &mut self.side {
+            side.trail = None;
+        }
         self.len = 0;
         self.expires_len = 0;
         self.deadlines_len = 0;
         self.bytes = SegmentPointer::size(1);
         self.segment_bytes = self.bytes;
+        self.meter_emptied();
         contents
     }
 
@@ -352,7 +363,8 @@ impl Table {
         mem::swap(&mut self.bytes, &mut other.bytes);
         mem::swap(&mut self.segment_bytes, &mut other.segment_bytes);
         mem::swap(&mut self.portion, &mut other.portion);
-        mem::swap(&mut self.trail, &mut other.trail);
+        mem::swap(&mut self.side, &mut other.side);
+        self.meter_swapped(other);
     }
 
     /// The only way to a mutable segment, and thus to any change of what the table holds. A snapshot takes the
@@ -417,7 +429,7 @@ impl Table {
 
     /// Adds a record whose key is not there.
     fn insert(&mut self, hash: u64, record: Record) -> (usize, Position) {
-        if self.trail.is_some() {
+        if self.side.is_some() {
             self.welcome_back(hash, &record);
         }
         let index = self.make_room(hash);
@@ -431,6 +443,9 @@ impl Table {
             self.expires_len += u32::from(expires);
             self.deadlines_len += 1;
             self.note_deadline(index, deadline_ms);
+        }
+        if self.side.is_some() {
+            self.meter_place(Place { index, position }, size as i64, 1);
         }
         (index, position)
     }
@@ -558,6 +573,9 @@ impl Table {
         self.bytes -= record.heap_size();
         self.expires_len -= u32::from(record.expiry_ms().is_some());
         self.deadlines_len -= u32::from(record.deadline_ms().is_some());
+        if self.side.is_some() {
+            self.meter_removed(index, &record);
+        }
         self.shrink(index);
         record
     }
@@ -575,6 +593,9 @@ impl Table {
         let (new_expires, new_deadline) = (new.expiry_ms().is_some(), new.deadline_ms());
         *slot = Some(new.tagged(tag));
         self.bytes = self.bytes - old_size + new_size;
+        if self.side.is_some() && new_size != old_size {
+            self.meter_place(Place { index, position }, new_size as i64 - old_size as i64, 0);
+        }
         if old_deadline.is_some() || new_deadline.is_some() {
             self.expires_len = self.expires_len - u32::from(old_expires) + u32::from(new_expires);
             self.change_deadline(index, old_deadline, new_deadline);
@@ -605,6 +626,8 @@ impl Table {
         if self.portion.is_some() {
             self.claim_due(first, now_ms);
         }
+        let mut meter = self.take_meter();
+        let at = self.directory.prefix_of_index(first);
         let mut segment = self.segment_mut(first);
         let (mut removed, mut expires, mut deadlines) = (0, 0, 0);
         let (mut removed_bytes, mut shrunk_bytes) = (0, 0);
@@ -622,7 +645,11 @@ impl Table {
                 if !is_due && deadline_ms < now_ms && *left > 0 {
                     let before = record.heap_size();
                     emptied = expire_members(record, now_ms, left, on_due);
-                    shrunk_bytes += before - record.heap_size().min(before);
+                    let shrunk = before - record.heap_size().min(before);
+                    shrunk_bytes += shrunk;
+                    if let Some(meter) = &mut meter {
+                        meter.change(record.key(), at, -(shrunk as i64), 0);
+                    }
                     let rest = record.deadline_ms();
                     deadlines += u32::from(rest.is_none());
                     deadline_ms = rest.unwrap_or(i64::MAX);
@@ -631,6 +658,9 @@ impl Table {
                     // Another record may move into this slot; none moves from a bucket ahead to one behind.
                     let record = segment.remove(Position { bucket, slot });
                     removed_bytes += record.heap_size();
+                    if let Some(meter) = &mut meter {
+                        meter.change(record.key(), at, -(record.heap_size() as i64), -1);
+                    }
                     removed += 1;
                     expires += u32::from(record.expiry_ms().is_some());
                     deadlines += u32::from(record.deadline_ms().is_some());
@@ -643,6 +673,7 @@ impl Table {
             }
         }
         segment.header.earliest_ms = earliest_ms;
+        self.put_meter(meter);
         if *left == budget {
             *left -= 1;
         }

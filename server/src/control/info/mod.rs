@@ -36,7 +36,7 @@ const fn section(name: &'static str, by_default: bool, write: fn(&View<'_>, &mut
 }
 
 /// All sections, in Redis' order.
-static SECTIONS: [Section; 13] = [
+static SECTIONS: [Section; 14] = [
     section("server", true, server::server),
     section("clients", true, server::clients),
     section("memory", true, server::memory),
@@ -50,6 +50,7 @@ static SECTIONS: [Section; 13] = [
     section("latencystats", false, stats::latencies),
     section("cluster", true, persistence::cluster),
     section("keyspace", true, stats::keyspace),
+    section("quotas", true, stats::quotas),
 ];
 
 /// What the sections are written from.

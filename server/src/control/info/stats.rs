@@ -6,6 +6,8 @@ use crate::config::value::format_percentile;
 use crate::registry::Entry;
 use crate::shared::{Histogram, Rate, Stats, Topic};
 use std::sync::atomic::Ordering::Relaxed;
+use tidegate_data::Target;
+use tidegate_persistence::quote::quoted;
 
 pub(super) fn stats(view: &View<'_>, page: &mut Page) {
     let stats = &view.shared.stats;
@@ -161,6 +163,28 @@ pub(super) fn latencies(view: &View<'_>, page: &mut Page) {
             })
             .collect();
         page.field(&format!("latency_percentiles_usec_{}", entry.name), texts.join(","));
+    }
+}
+
+pub(super) fn quotas(view: &View<'_>, page: &mut Page) {
+    // A server without quotas shows what Redis shows.
+    if !view.shared.native.quotas.is_on() {
+        return;
+    }
+    page.head("Quotas");
+    for (number, quota) in view.shared.native.quotas.read().all().iter().enumerate() {
+        let tally = &quota.tally;
+        let kind = if matches!(quota.target, Target::Database(_)) { "database" } else { "prefix" };
+        let (bytes, keys) = (tally.bytes(), tally.keys());
+        let (evicted, refused) = (tally.evicted(), tally.refused());
+        let (limit, policy, target) = (quota.limit, quota.policy.word, quoted(&quota.target.name()));
+        page.field(
+            &format!("quota_{number}"),
+            format_args!(
+                "kind={kind},limit={limit},bytes={bytes},keys={keys},policy={policy},evicted={evicted},\
+                 refused={refused},target={target}"
+            ),
+        );
     }
 }
 

@@ -5,7 +5,9 @@ use crate::shard::news::NOBODY;
 use crate::shared::add;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tidegate_data::{Due, EventClass, Eviction, ExpiredMembers, Record, Threshold, Touched, TypeCode};
+use tidegate_data::{
+    Due, EventClass, Eviction, ExpiredMembers, Record, Table, Tally, Threshold, Touched, TypeCode,
+};
 
 /// What [`Executor::evict`] did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -136,31 +138,60 @@ impl Executor {
         lazily: bool,
         reader: Option<u64>,
     ) -> Evicted {
-        let shared = Arc::clone(&self.shared);
-        let is_one_unit = self.recording.is_on();
         let (choice, luck) = (self.rng.next(), self.rng.next());
         let Some(data) = grip.shard_mut(shard) else { return Evicted::default() };
-        let databases = &mut data.databases;
-        let lens = |db| databases.table(db).evictable_len(rules.volatile) as u64;
-        let total: u64 = (0..databases.count()).map(lens).sum();
-        if total == 0 {
+        let databases = &data.databases;
+        let weight = |db| databases.table(db).evictable_len(rules.volatile) as u64;
+        let Some(db) = choose(databases.count(), choice, weight) else {
             return Evicted { is_empty: true, ..Evicted::default() };
-        }
-        // Each database in proportion to its keys.
-        let mut place = choice % total;
-        let mut db = 0;
-        while place >= databases.table(db).evictable_len(rules.volatile) as u64 {
-            place -= databases.table(db).evictable_len(rules.volatile) as u64;
-            db += 1;
-        }
-        let table = databases.table_mut(db);
+        };
+        self.remove_victims(grip, shard, db, lazily, reader, |table, on_evict| {
+            table.evict(rules, threshold, luck, on_evict);
+        })
+    }
+
+    /// The same for keys of a quota: its number, and its tally, by which a table knows whether that is still its number.
+    pub fn evict_counted(
+        &mut self,
+        grip: &mut Grip<'_, '_>,
+        shard: u16,
+        quota: (usize, &Arc<Tally>),
+        rules: &Eviction,
+        lazily: bool,
+        reader: Option<u64>,
+    ) -> Evicted {
+        let (choice, luck) = (self.rng.next(), self.rng.next());
+        let Some(data) = grip.shard_mut(shard) else { return Evicted::default() };
+        let databases = &data.databases;
+        let weight = |db| u64::try_from(databases.table(db).counted(quota.0).1).unwrap_or(0);
+        let Some(db) = choose(databases.count(), choice, weight) else {
+            return Evicted { is_empty: true, ..Evicted::default() };
+        };
+        self.remove_victims(grip, shard, db, lazily, reader, |table, on_evict| {
+            table.evict_counted(quota.0, quota.1, rules, luck, on_evict);
+        })
+    }
+
+    fn remove_victims(
+        &mut self,
+        grip: &mut Grip<'_, '_>,
+        shard: u16,
+        db: usize,
+        lazily: bool,
+        reader: Option<u64>,
+        evict: impl FnOnce(&mut Table, &mut dyn FnMut(Record)),
+    ) -> Evicted {
+        let shared = Arc::clone(&self.shared);
+        let is_one_unit = self.recording.is_on();
+        let Some(data) = grip.shard_mut(shard) else { return Evicted::default() };
+        let table = data.databases.table_mut(db);
         let journal = shared.journaled.load(Relaxed).then_some(&shared.journal);
         let command: &[u8] = if lazily { b"UNLINK" } else { b"DEL" };
         let (log, unit, watched) = (&mut self.log, &mut self.unit, &data.watched);
         let is_wanted = !(data.awaited.is_empty() && data.tracked.is_empty());
         let (mut touched, mut changed_at) = (Vec::new(), 0);
         let mut evicted = Evicted::default();
-        table.evict(rules, threshold, luck, &mut |record: Record| {
+        evict(table, &mut |record: Record| {
             let key = record.key();
             watched.touch(db as u16, key);
             if is_wanted {
@@ -191,4 +222,15 @@ impl Executor {
         }
         evicted
     }
+}
+
+/// One of so many databases, by chance and in proportion to their weights; `None` if they have none.
+fn choose(count: usize, choice: u64, weight: impl Fn(usize) -> u64) -> Option<usize> {
+    let total: u64 = (0..count).map(&weight).sum();
+    let mut place = choice.checked_rem(total)?;
+    (0..count).find(|&db| {
+        let found = place < weight(db);
+        place = place.saturating_sub(weight(db));
+        found
+    })
 }

@@ -6,10 +6,12 @@ use super::super::databases::Databases;
 use super::super::hash::slot;
 use super::super::key::Key;
 use super::super::log::Reclaim;
+use super::super::quota::Quotas;
 use super::super::record::Record;
 use super::super::scan::ScanCursor;
 use super::super::table::Table;
 use super::{Held, Keys};
+use std::sync::Arc;
 
 /// How often one step of a scan looks for more where it finds next to nothing, before it answers with less.
 const SPARSE_STEPS_MAX: usize = 10;
@@ -107,6 +109,12 @@ impl Keys<'_> {
             self.held.each(|_, databases| databases.swap(a, b));
             self.log.whole_databases.extend([a as u16, b as u16]);
         }
+    }
+
+    /// Makes these the quotas of all tables. O(shards x databases x quotas).
+    pub fn follow_quotas(&mut self, quotas: &Arc<Quotas>) {
+        self.log.changes += 1;
+        self.held.each(|_, databases| databases.follow_quotas(quotas));
     }
 
     /// Visits every record of the selected database whose time has not come. O(N).

@@ -56,8 +56,16 @@ pub struct Eviction {
 }
 
 impl Eviction {
-    fn permits(&self, record: &Record) -> bool {
+    pub(super) fn permits(&self, record: &Record) -> bool {
         (!self.volatile || record.expiry_ms().is_some()) && (self.durable || !record.type_code().is_durable())
+    }
+
+    /// The same, but under S3-FIFO the time since the record was queued.
+    pub(super) fn score_of_use(&self, record: &Record, luck: &mut u64) -> i64 {
+        match self.order {
+            Order::Fifo => i64::from(self.access.queued(record.access())),
+            _ => self.score(record, luck),
+        }
     }
 
     /// The larger, the earlier it goes.
@@ -108,10 +116,16 @@ pub(super) struct Trail {
 
 /// A record that may go, and how to find it again.
 #[derive(Clone, Copy)]
-struct Candidate {
-    score: i64,
+pub(super) struct Candidate {
+    pub(super) score: i64,
     tag: u16,
     pointer: NonNull<u8>,
+}
+
+impl Candidate {
+    pub(super) fn of(record: &Record, score: i64) -> Self {
+        Candidate { score, tag: record.tag(), pointer: record.pointer() }
+    }
 }
 
 /// The worst records of a segment, the worst first.
@@ -136,7 +150,7 @@ impl Worst {
             self.found[at] = self.found[at - 1];
             at -= 1;
         }
-        self.found[at] = Some(Candidate { score, tag: record.tag(), pointer: record.pointer() });
+        self.found[at] = Some(Candidate::of(record, score));
         self.len = (self.len + 1).min(self.most);
     }
 
@@ -169,7 +183,7 @@ impl Table {
         on_evict: &mut dyn FnMut(Record),
     ) -> bool {
         if rules.order != Order::Fifo
-            && let Some(trail) = &mut self.trail
+            && let Some(trail) = self.trail_mut()
         {
             trail.ghosts = None;
         }
@@ -191,7 +205,7 @@ impl Table {
     /// The first entry of the next segment that may have keys to evict.
     fn advance_hand(&mut self, volatile: bool) -> Option<usize> {
         let len = self.directory.len();
-        let hand = self.trail.get_or_insert_default().hand;
+        let hand = self.leave_trail().hand;
         let start = self.directory.index_of_prefix(hand);
         let start = self.first_entry(start, self.segment(start)?.header.local_depth);
         let mut first = start;
@@ -200,7 +214,7 @@ impl Table {
         }
         let next = first + self.directory.span(self.segment(first)?.header.local_depth);
         let hand = if next >= len { 0 } else { self.directory.prefix_of_index(next) };
-        self.trail.get_or_insert_default().hand = hand;
+        self.leave_trail().hand = hand;
         Some(first)
     }
 
@@ -225,8 +239,7 @@ impl Table {
         for victim in &mut victims[..wanted] {
             let group = records.by_ref().filter(|record| rules.permits(record)).take(samples);
             let worst = group.max_by_key(|record| rules.access.idle(record.access()));
-            *victim =
-                worst.map(|record| Candidate { score: 0, tag: record.tag(), pointer: record.pointer() });
+            *victim = worst.map(|record| Candidate::of(record, 0));
         }
         drop(records);
         let is_any = victims[0].is_some();
@@ -310,7 +323,7 @@ impl Table {
             } else {
                 let record = queued.swap_remove(at).record;
                 let score = i64::from(was_small);
-                victims[chosen] = Some(Candidate { score, tag: record.tag(), pointer: record.pointer() });
+                victims[chosen] = Some(Candidate::of(record, score));
                 chosen += 1;
             }
             small -= usize::from(was_small);
@@ -327,7 +340,7 @@ impl Table {
     }
 
     /// Takes a record out that was seen in the segment at `first`.
-    fn take_victim(&mut self, first: usize, victim: Candidate) -> Option<Record> {
+    pub(super) fn take_victim(&mut self, first: usize, victim: Candidate) -> Option<Record> {
         let segment = self.segment(first)?;
         let position = segment::find_pointer(segment.buckets, victim.tag, victim.pointer)?;
         Some(self.remove(first, position))

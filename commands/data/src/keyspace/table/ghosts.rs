@@ -3,7 +3,7 @@
 //! A line of sixteen fingerprints for as many keys of the table, the latest first. Four bytes per key, one cache line per
 //! look, and one key in some hundred million is taken for another.
 
-use super::{Record, Trail};
+use super::{Record, Side};
 use crate::keyspace::access::fifo_returned;
 use crate::keyspace::size_class;
 
@@ -68,14 +68,15 @@ fn lines_for(keys: usize) -> usize {
 
 impl super::Table {
     pub(super) fn ghosts_size(&self) -> usize {
-        self.trail
-            .as_ref()
-            .map_or(0, |trail| size_class(size_of::<Trail>()) + trail.ghosts.as_ref().map_or(0, Ghosts::size))
+        let Some(side) = &self.side else { return 0 };
+        let ghosts = side.trail.as_ref().and_then(|trail| trail.ghosts.as_ref());
+        let meter = side.meter.as_ref().map_or(0, |meter| meter.heap_size());
+        size_class(size_of::<Side>()) + ghosts.map_or(0, Ghosts::size) + meter
     }
 
     /// A key that is about to be added may have been evicted not long ago: it goes where it will not be so soon again.
     pub(super) fn welcome_back(&mut self, hash: u64, record: &Record) {
-        let ghosts = self.trail.as_mut().and_then(|trail| trail.ghosts.as_mut());
+        let ghosts = self.trail_mut().and_then(|trail| trail.ghosts.as_mut());
         if ghosts.is_some_and(|ghosts| ghosts.take(hash)) {
             record.set_access(fifo_returned(record.access()));
         }
@@ -84,7 +85,7 @@ impl super::Table {
     /// A key is evicted.
     pub(super) fn remember_evicted(&mut self, hash: u64) {
         let keys = self.len;
-        let ghosts = &mut self.trail.get_or_insert_default().ghosts;
+        let ghosts = &mut self.leave_trail().ghosts;
         if !ghosts.as_ref().is_some_and(|ghosts| ghosts.suits(keys)) {
             *ghosts = Some(Ghosts::new(keys + keys / 4));
         }

@@ -434,7 +434,12 @@ impl Table {
         let before = record.heap_size();
         let (key, expiry_ms, access) = (Box::from(record.key()), record.expiry_ms(), record.access());
         let original = Original(record.swap_boxed(copy));
-        self.bytes = self.bytes - before + record.heap_size();
+        let after = record.heap_size();
+        self.bytes = self.bytes - before + after;
+        if let Some(meter) = self.side.as_mut().and_then(|side| side.meter.as_mut()) {
+            let at = self.directory.prefix_of_index(place.index);
+            meter.change(&key, at, after as i64 - before as i64, 0);
+        }
         match &mut portion.pinned {
             Some(pinned) if !is_due => pinned.original = Some(original),
             _ => {
