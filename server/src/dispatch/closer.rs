@@ -1,7 +1,7 @@
 //! What is noted of single commands besides their figures: large requests and replies (`COMMANDLOG`), and who did what
-//! (`audit-log`).
+//! (`audit-log`), slow ones and what monitors see.
 
-use super::{Lookup, Request, Worker};
+use super::{Lookup, Request, Worker, monitor_line};
 use crate::audit::{Audited, is_about_rights};
 use crate::clock;
 use crate::config::choices::AuditLevel;
@@ -12,6 +12,43 @@ use crate::shared::Slowlog;
 use tidegate_commands::model::{Error, Flag};
 
 impl Worker {
+    #[cold]
+    pub(super) fn note_slowness(&self, session: &Session, request: &Request<'_>, entry: &Entry, nanos: u64) {
+        let micros = (nanos / 1000) as i64;
+        if nanos >= self.turn.slow_nanos {
+            self.log_slow(session, request, entry, micros);
+        }
+        if nanos >= self.turn.spike_nanos {
+            let event = if entry.flags.has(Flag::Fast) { "fast-command" } else { "command" };
+            self.shared.latency.add(event, micros / 1000, self.exec.now_ms / 1000);
+        }
+    }
+
+    #[cold]
+    pub(super) fn log_slow(&self, session: &Session, request: &Request<'_>, entry: &Entry, micros: i64) {
+        let words = request.visible_words(entry, &session.redacted);
+        let words: Vec<&[u8]> = words.iter().map(|word| &**word).collect();
+        self.log_slow_words(&session.client, entry, &words, micros);
+    }
+
+    pub(super) fn log_slow_words(&self, client: &Client, entry: &Entry, words: &[&[u8]], micros: i64) {
+        let max = self.shared.config.hot().slowlog_max_len.get();
+        if entry.flags.has(Flag::SkipSlowlog) || max == 0 {
+            return;
+        }
+        let time_s = clock::unix_ms() / 1000;
+        self.shared.slowlog.add(words.iter().copied(), micros, time_s, &client.addr, &client.name.get(), max);
+    }
+
+    #[cold]
+    pub(super) fn feed_monitors(&self, session: &Session, request: &Request<'_>, entry: &Entry) {
+        if self.replayed.is_some() || entry.flags.has(Flag::SkipMonitor) || entry.flags.has(Flag::Admin) {
+            return;
+        }
+        let line = monitor_line(session, &request.visible_words(entry, &session.redacted));
+        self.shared.feed_monitors(&line);
+    }
+
     /// The request, or its reply, is larger than `COMMANDLOG` lets pass.
     #[inline]
     pub(super) fn is_large(&self, request: &Request<'_>, reply_len: usize) -> bool {

@@ -791,43 +791,6 @@ impl Worker {
         self.count_error_text(&error.message());
     }
 
-    #[cold]
-    fn note_slowness(&self, session: &Session, request: &Request<'_>, entry: &Entry, nanos: u64) {
-        let micros = (nanos / 1000) as i64;
-        if nanos >= self.turn.slow_nanos {
-            self.log_slow(session, request, entry, micros);
-        }
-        if nanos >= self.turn.spike_nanos {
-            let event = if entry.flags.has(Flag::Fast) { "fast-command" } else { "command" };
-            self.shared.latency.add(event, micros / 1000, self.exec.now_ms / 1000);
-        }
-    }
-
-    #[cold]
-    fn log_slow(&self, session: &Session, request: &Request<'_>, entry: &Entry, micros: i64) {
-        let words = request.visible_words(entry, &session.redacted);
-        let words: Vec<&[u8]> = words.iter().map(|word| &**word).collect();
-        self.log_slow_words(&session.client, entry, &words, micros);
-    }
-
-    fn log_slow_words(&self, client: &Client, entry: &Entry, words: &[&[u8]], micros: i64) {
-        let max = self.shared.config.hot().slowlog_max_len.get();
-        if entry.flags.has(Flag::SkipSlowlog) || max == 0 {
-            return;
-        }
-        let time_s = clock::unix_ms() / 1000;
-        self.shared.slowlog.add(words.iter().copied(), micros, time_s, &client.addr, &client.name.get(), max);
-    }
-
-    #[cold]
-    fn feed_monitors(&self, session: &Session, request: &Request<'_>, entry: &Entry) {
-        if self.replayed.is_some() || entry.flags.has(Flag::SkipMonitor) || entry.flags.has(Flag::Admin) {
-            return;
-        }
-        let line = monitor_line(session, &request.visible_words(entry, &session.redacted));
-        self.shared.feed_monitors(&line);
-    }
-
     /// Answers a command that was refused before it ran.
     #[cold]
     fn refuse(&mut self, session: &mut Session, request: &Request<'_>, error: &Error, out: &mut Vec<u8>) {

@@ -30,11 +30,13 @@ mod ghosts;
 mod meter;
 mod side;
 mod taking;
+mod weight;
 
 pub use evict::{Eviction, Order, Threshold};
 use side::Side;
 use taking::Portion;
 pub use taking::{Left, Loan, Original, Orphan, Step, Taken, Taker};
+pub(super) use weight::Weight;
 
 /// Keys and their records. Hashes passed in must come from [`Table::hasher`].
 pub struct Table {
@@ -955,33 +957,6 @@ impl<'t> VacantEntry<'t> {
 pub struct Place {
     index: usize,
     position: Position,
-}
-
-/// What the table's sums know of a record with a boxed value.
-#[derive(Debug, Clone, Copy)]
-pub struct Weight {
-    /// Heap bytes of the value.
-    size: usize,
-    /// The next time at which the key or a member is due.
-    deadline: Option<i64>,
-}
-
-impl Weight {
-    /// `None` for values in any other form.
-    #[inline]
-    fn of(record: &Record) -> Option<Self> {
-        let ValueRef::Boxed(value) = record.value() else { return None };
-        Some(Weight { size: value.heap_size(), deadline: record.deadline_ms() })
-    }
-
-    /// That of a collection of this type, and the collection. `None` for values in any other form.
-    #[inline]
-    fn of_collection<T: Collection>(record: &Record) -> Option<(Self, &T)> {
-        let ValueRef::Boxed(value) = record.value() else { return None };
-        let value = T::of(value)?;
-        let deadline = record.deadline_with(value.earliest_deadline_ms());
-        Some((Weight { size: value.heap_size(), deadline }, value))
-    }
 }
 
 /// A boxed value being changed; it must keep its type.
