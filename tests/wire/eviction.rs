@@ -141,7 +141,8 @@ fn what_needs_memory_is_refused_when_nothing_may_go() {
         info(&mut client, "stats", "total_eviction_exceeded_time"),
         info(&mut client, "stats", "current_eviction_exceeded_time"),
     );
-    assert!(u128::from(total) <= began.elapsed().as_millis() && present <= total);
+    // They are counted in milliseconds of another clock, which may be set meanwhile.
+    assert!(u128::from(total) <= began.elapsed().as_millis() + 1000 && present <= total);
     client.line("MULTI");
     client.line("SET k z");
     let mut other = server.client();
