@@ -764,7 +764,10 @@ pub(crate) const LINES: &[Lines] = &[
     ("zcount", &["ZCOUNT :zset :bound :bound"]),
     ("zdiff", &["ZDIFF 2 :zset :zset [WITHSCORES]"]),
     ("zdiffstore", &["ZDIFFSTORE :zset 2 :zset :set"]),
-    ("zexpire", &["ZEXPIRE :zset :s [NX] MEMBERS 2 :member :member", "ZEXPIRE :zset :s MEMBERS 3 a b c"]),
+    (
+        "zexpire",
+        &["ZEXPIRE :zset :s [NX] MEMBERS 2 :member :member", "ZEXPIRE :zset :s MEMBERS 8 a b c 1 2 3 4 5"],
+    ),
     ("zexpireat", &["ZEXPIREAT :zset :at [LT] MEMBERS 1 :member", "ZEXPIREAT :zset :at MEMBERS 3 a b c"]),
     ("zexpiretime", &["ZEXPIRETIME :zset MEMBERS 1 :member"]),
     ("zincrby", &["ZINCRBY :zset :score :member"]),
@@ -774,14 +777,7 @@ pub(crate) const LINES: &[Lines] = &[
     ("zlexcount", &["ZLEXCOUNT :zlex :lex :lex"]),
     ("zmpop", &["ZMPOP 2 :zset :zset MIN [COUNT 2]", "ZMPOP 1 :zset MAX"]),
     ("zmscore", &["ZMSCORE :zset :member :member"]),
-    (
-        "zpersist",
-        &[
-            "ZPERSIST :zset MEMBERS 2 :member :member",
-            "ZPERSIST :zset MEMBERS 3 a b c",
-            "ZPERSIST :zset MEMBERS 5 1 2 3 4 5",
-        ],
-    ),
+    ("zpersist", &["ZPERSIST :zset MEMBERS 2 :member :member", "ZPERSIST :zset MEMBERS 8 a b c 1 2 3 4 5"]),
     (
         "zpexpire",
         &["ZPEXPIRE :zset :soon MEMBERS 2 :member :member", "ZPEXPIRE :zset :soon [NX] MEMBERS 3 a b c"],
