@@ -13,7 +13,7 @@ use tidegate_data::{Quota, QuotaError, QuotaPolicy, Target};
 pub(super) static FAMILY: Family = family("server", Acl::KEYSPACE, &[&QUOTA]);
 
 static QUOTA: Command = container("QUOTA", &[&DEL, &GET, &LIST, &SET]).about(
-    "1.0.0",
+    "0.1.0",
     "Depends on subcommand.",
     "A container of commands about what databases and prefixes may take.",
 );
@@ -21,7 +21,7 @@ static QUOTA: Command = container("QUOTA", &[&DEL, &GET, &LIST, &SET]).about(
 /// A change comes between two commands of everybody, and either before or behind a snapshot.
 static SET: Command = command("SET", "target bytes [policy]", set)
     .about(
-        "1.0.0",
+        "0.1.0",
         "O(N) where N is the number of quotas, tables aside. Keys that are there are counted in the background.",
         "Sets how many bytes the keys of a database (a number) or of a prefix (anything else) may take.",
     )
@@ -61,7 +61,7 @@ fn target(cx: &Ctx, word: &[u8]) -> Result<Target, Error> {
 }
 
 static GET: Command = command("GET", "target", get)
-    .about("1.0.0", "O(log(N)) where N is the number of quotas.", "Tells a quota, and what is used of it.")
+    .about("0.1.0", "O(log(N)) where N is the number of quotas.", "Tells a quota, and what is used of it.")
     .arity(3)
     .flags(&[Flag::Admin, Flag::Fast])
     .acl(Acl::DANGEROUS)
@@ -78,7 +78,7 @@ fn get(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Erro
 
 static LIST: Command = command("LIST", "[pattern]", list)
     .about(
-        "1.0.0",
+        "0.1.0",
         "O(N) where N is the number of quotas.",
         "Tells all quotas, or those of matching targets.",
     )
@@ -130,7 +130,7 @@ fn write(quota: &Quota, reply: &mut Reply) {
 }
 
 static DEL: Command = command("DEL", "target [target ...]", del)
-    .about("1.0.0", "O(N) where N is the number of quotas, tables aside.", "Removes quotas; their keys stay.")
+    .about("0.1.0", "O(N) where N is the number of quotas, tables aside.", "Removes quotas; their keys stay.")
     .arity(-3)
     .flags(&[Flag::Admin])
     .acl(Acl::DANGEROUS)
