@@ -18,37 +18,49 @@ fn text(bytes: &[u8]) -> String {
 /// # Errors
 /// The first line that is not.
 pub fn check_configured(config: &Config) -> Result<(), LoadError> {
-    let mut names: Vec<&[u8]> = Vec::new();
-    let registry = Registry::new(&[]).map_err(|reason| LoadError::Whole { reason })?;
+    wrong_users(config).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// What is wrong with the users of the configuration: the first error of each line, in their order.
+pub fn wrong_users(config: &Config) -> Vec<LoadError> {
+    let registry = match Registry::new(&[]) {
+        Ok(registry) => registry,
+        Err(reason) => return vec![LoadError::Whole { reason }],
+    };
     let catalog = Catalog::new(&registry);
+    let mut names: Vec<&[u8]> = Vec::new();
+    let mut wrong = Vec::new();
     for line in config.commands() {
         let Command::User { name, rules } = &line.value else { continue };
-        let refuse = |what: &[u8], error: RuleError| {
-            Err(line.refuse(format!("Error in user declaration '{}': {error}", text(until_zero(what)))))
+        let checked = if names.contains(&name.as_slice()) {
+            Err(declaration_error(name, RuleError::Duplicate))
+        } else {
+            names.push(name);
+            check_rules(&catalog, name, rules)
         };
-        if names.contains(&name.as_slice()) {
-            return refuse(name, RuleError::Duplicate);
-        }
-        names.push(name);
-        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
-        let merged = match merge_selectors(&rules) {
-            Ok(merged) => merged,
-            Err(index) => {
-                let start = text(until_zero(rules[index]));
-                return Err(line.refuse(format!(
-                    "Error in user declaration '{start}': Unmatched parenthesis in acl selector"
-                )));
-            }
-        };
-        let mut user = User::new(name, false);
-        for rule in merged {
-            match user.apply(&catalog, &rule, false) {
-                Ok(()) | Err(RuleError::Unknown) => {}
-                Err(error) => return refuse(&rule, error),
-            }
+        wrong.extend(checked.err().map(|reason| line.refuse(reason)));
+    }
+    wrong
+}
+
+fn check_rules(catalog: &Catalog, name: &[u8], rules: &[Vec<u8>]) -> Result<(), String> {
+    let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+    let merged = merge_selectors(&rules).map_err(|index| {
+        let start = text(until_zero(rules[index]));
+        format!("Error in user declaration '{start}': Unmatched parenthesis in acl selector")
+    })?;
+    let mut user = User::new(name, false);
+    for rule in merged {
+        match user.apply(catalog, &rule, false) {
+            Ok(()) | Err(RuleError::Unknown) => {}
+            Err(error) => return Err(declaration_error(&rule, error)),
         }
     }
     Ok(())
+}
+
+fn declaration_error(what: &[u8], error: RuleError) -> String {
+    format!("Error in user declaration '{}': {error}", text(until_zero(what)))
 }
 
 /// Makes the users of the configuration, or those of its file of users.

@@ -20,7 +20,7 @@ mod user;
 
 pub use catalog::Catalog;
 pub use check::{Asked, Denied, REACHING, Reason, keys_of};
-pub use file::{check_configured, load_configured, load_file, save_file};
+pub use file::{check_configured, load_configured, load_file, save_file, wrong_users};
 pub use log::{AclLog, Context, Logged, What};
 #[cfg(debug_assertions)]
 pub use proof::prove;

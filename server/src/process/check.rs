@@ -14,10 +14,10 @@ pub fn check_config(file: &Path, out: &mut dyn Write) -> u8 {
         .iter()
         .map(|found| line(&String::from_utf8_lossy(&found.file), &found.error))
         .collect();
-    // Users and renamed commands are looked at as a whole: the first error of each.
+    // Renamed commands are looked at as a whole: the first error counts.
     let name = file.display().to_string();
     lines.extend(crate::renamed_commands(&config).err().map(|error| line(&name, &error)));
-    lines.extend(crate::acl::check_configured(&config).err().map(|error| line(&name, &error)));
+    lines.extend(crate::acl::wrong_users(&config).iter().map(|error| line(&name, error)));
     let mut text = lines.concat();
     if lines.is_empty() {
         text = format!("{name}: nothing is wrong\n");
@@ -52,7 +52,8 @@ mod tests {
         let (main, part) = (dir.join("main.conf"), dir.join("part.conf"));
         let log = dir.join("not-made.log");
         let lines = format!(
-            "port x\n# fine\nrequirepass secret secret\nnosuch 1\nlogfile {}\ninclude {}\nhz \"1\nuser a >secret nonsense\n",
+            "port x\n# fine\nrequirepass secret secret\nnosuch 1\nlogfile {}\ninclude {}\nhz \"1\nuser a >secret nonsense\nuser b on\n\
+             user b off >secret\nuser c (~x\n",
             log.display(),
             part.display()
         );
@@ -69,10 +70,14 @@ mod tests {
             format!("{part_name}:2: maxmemory: "),
             format!("{main_name}:7: hz: Unbalanced quotes in configuration line"),
             format!("{main_name}:8: user: Error in user declaration"),
+            format!("{main_name}:10: user: Error in user declaration 'b': "),
+            format!(
+                "{main_name}:11: user: Error in user declaration '(~x': Unmatched parenthesis in acl selector"
+            ),
         ] {
             assert!(text.lines().any(|line| line.starts_with(&start)), "{start} is not in:\n{text}");
         }
-        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
         assert!(!text.contains("secret") && !log.exists(), "{text}");
 
         std::fs::write(&main, "port 7000\n").unwrap();
