@@ -1,5 +1,6 @@
 //! What the server says about itself, and how it is configured while it runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidegate_tests::clock::wait_until;
@@ -160,6 +161,32 @@ fn info_has_the_fields_monitoring_reads() {
     let section = client.line("INFO clients").text();
     assert!(section.starts_with("# Clients\r\n") && !section.contains("# Memory"), "{section}");
     assert_eq!(client.line("INFO nosuch").text(), "");
+}
+
+/// Exporters and dashboards read them by name: a field that redis-server has is here, in a section of the same name.
+#[test]
+fn no_field_of_redis_is_missing_from_info() {
+    let fields = |server: &TestServer| {
+        let mut client = server.client();
+        for line in ["SET a 1", "EXPIRE a 1000", "LPUSH a 1", "CONFIG SET maxmemory 1gb", "GET a"] {
+            client.line(line);
+        }
+        let info = client.line("INFO everything").text();
+        let mut section = String::new();
+        let mut names = BTreeSet::new();
+        for line in info.lines() {
+            if let Some(title) = line.strip_prefix("# ") {
+                title.clone_into(&mut section);
+            } else if let Some((name, _)) = line.split_once(':') {
+                names.insert(format!("{section}: {name}"));
+            }
+        }
+        names
+    };
+    let (ours, redis) = (fields(&TestServer::tidegate()), fields(&TestServer::redis()));
+    assert!(redis.len() > 180, "{redis:?}");
+    let missing: Vec<&String> = redis.difference(&ours).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
