@@ -51,6 +51,7 @@ mod snapshot;
 mod sort;
 mod streams;
 mod strings;
+mod supervised;
 mod tls;
 mod tracking;
 mod transactions;
