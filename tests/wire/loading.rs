@@ -192,7 +192,8 @@ fn the_append_only_file_is_loaded_with_an_open_port_too() {
     let mut client = server.client();
     converse(&mut client, &format!("> GET key:1:1\n{LOADING}"));
     assert_eq!(field(&mut client, "loading").as_deref(), Some("1"));
-    assert!(number(&mut client, "loading_total_bytes") > 100_000.0);
+    // At the very beginning the files were not measured yet.
+    assert!(wait_until(PATIENCE, || number(&mut client, "loading_total_bytes") > 100_000.0));
     converse(&mut client, "> CONFIG SET key-load-delay 0\nOK");
     wait_until_loaded(&mut client);
     // What was replayed is neither a request nor slow, nor a change.
