@@ -13,8 +13,9 @@ from ledger import lines, note
 
 PORT = int(os.environ["REDIS_PORT"])
 # A worker is taken for dead after this time without a sign, and what it held goes back: short, because a check kills one.
-# That is looked for by chance with one message in twenty.
-broker = RedisBroker(host="127.0.0.1", port=PORT, heartbeat_timeout=3000, maintenance_chance=50_000)
+# That is looked for by chance: in this many of a million messages and polls of the same queue.
+MAINTENANCE = int(os.environ.get("MAINTENANCE_CHANCE", 50_000))
+broker = RedisBroker(host="127.0.0.1", port=PORT, heartbeat_timeout=3000, maintenance_chance=MAINTENANCE)
 broker.add_middleware(Results(backend=ResultBackend(host="127.0.0.1", port=PORT, db=1)))
 dramatiq.set_broker(broker)
 limiters = LimiterBackend(host="127.0.0.1", port=PORT, db=2)
