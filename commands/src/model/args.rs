@@ -8,7 +8,7 @@ use super::number::{parse_double, parse_i64};
 use tidegate_data::Key;
 
 /// A range of bytes of a buffer: one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// First byte.
     pub start: u32,

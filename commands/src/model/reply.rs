@@ -351,19 +351,23 @@ impl<'a> Reply<'a> {
         self.long_header(kind, n);
     }
 
-    /// Two digits at a time.
+    /// Lengths of collections, what is left of a limit: no loop for numbers of up to eight digits.
     fn long_header(&mut self, kind: u8, n: i64) {
-        if (100..10_000).contains(&n) {
-            // Lengths of lists, what is left of a limit: no loop for them.
-            let ([thousands, hundreds], [tens, ones]) = (PAIRS[n as usize / 100], PAIRS[n as usize % 100]);
-            if n < 1000 {
-                self.out.extend_from_slice(&[kind, hundreds, tens, ones, b'\r', b'\n']);
-            } else {
-                self.out.extend_from_slice(&[kind, thousands, hundreds, tens, ones, b'\r', b'\n']);
-            }
-            return;
+        const ROOM: usize = 16;
+        if !(1..=99_999_999).contains(&n) {
+            return self.any_header(kind, n);
         }
-        self.any_header(kind, n);
+        let digits = eight_digits(n as u32);
+        let zeros = digits.trailing_zeros() / 8;
+        let text = (digits | 0x3030_3030_3030_3030) >> (8 * zeros);
+        let end = 9 - zeros as usize;
+        let before = self.out.len();
+        self.out.extend_from_slice(&[0; ROOM]);
+        let place = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
+        place[0] = kind;
+        place[1..9].copy_from_slice(&text.to_le_bytes());
+        place[end..end + 2].copy_from_slice(b"\r\n");
+        self.out.truncate(before + end + 2);
     }
 
     /// Written in its place.
@@ -390,6 +394,17 @@ impl<'a> Reply<'a> {
         }
         self.out.truncate(before + end);
     }
+}
+
+/// The eight decimal digits of a number below 10^8, a byte each, the highest in the lowest byte: it is halved into parts of
+/// four digits, two digits and one, all parts at once. The multiplications are divisions by 100 and by 10 for numbers so
+/// small.
+fn eight_digits(n: u32) -> u64 {
+    let fours = u64::from(n / 10_000) | u64::from(n % 10_000) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (twos - tens * 10) << 8
 }
 
 /// The decimal digits of all numbers below 100.
@@ -447,7 +462,7 @@ mod tests {
     fn integers_of_every_length() {
         let powers = (0..19).map(|power| 10i64.pow(power));
         let near = powers.flat_map(|power| [power - 1, power, power + 1, power.wrapping_mul(7)]);
-        for n in near.chain((0..20_000).step_by(37)) {
+        for n in near.chain((0..20_000).step_by(37)).chain((0..100_000_000).step_by(9_973)) {
             for n in [n, -n] {
                 assert_eq!(written(Protocol::Resp2, |reply| reply.integer(n)), format!(":{n}\r\n"));
             }

@@ -3,8 +3,9 @@
 
 use super::{Lookup, Request, Route, Worker, route};
 use crate::net::decode::{self, Step};
+use crate::registry::Entry;
 use crate::session::Session;
-use tidegate_commands::model::{RoutedKey, Span};
+use tidegate_commands::model::{RoutedKey, Scope, Span};
 
 /// Commands decoded and prefetched together.
 const GROUP: usize = 32;
@@ -38,6 +39,8 @@ pub struct Group {
     spans: Vec<Span>,
     keys: Vec<RoutedKey>,
     pub(super) commands: Vec<Planned>,
+    /// The last of its keys if that is the only one of its command; empty otherwise.
+    last_key: Span,
 }
 
 impl Group {
@@ -65,6 +68,7 @@ impl Group {
         self.spans.clear();
         self.keys.clear();
         self.commands.clear();
+        self.last_key = Span::default();
         if self.spans.capacity() > SPANS_KEPT {
             self.spans = Vec::new();
             self.keys = Vec::new();
@@ -179,7 +183,23 @@ impl Worker {
             lookup = lookup.or_effect(shared.registry, buf, spans);
         }
         let route = match lookup {
-            Lookup::Found(entry) => route::route(shared, entry, buf, spans, &mut group.keys),
+            Lookup::Found(entry) => match only_key(entry, spans) {
+                Some((at, span)) => {
+                    let key = match group.keys.last() {
+                        Some(&key) if is_same(buf, span, group.last_key) => {
+                            RoutedKey { arg: at as u32, ..key }
+                        }
+                        _ => route::routed(shared, at, span.slice(buf)),
+                    };
+                    group.keys.push(key);
+                    group.last_key = span;
+                    Route::One(key.shard)
+                }
+                None => {
+                    group.last_key = Span::default();
+                    route::route(shared, entry, buf, spans, &mut group.keys)
+                }
+            },
             Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,
         };
         let keys = &group.keys[first_key..];
@@ -221,4 +241,19 @@ impl Worker {
             self.spare_groups.push(group);
         }
     }
+}
+
+/// True when two keys, one of which may be none, have the same bytes. Pipelines often work on one key; others mostly differ
+/// from the one before in their last byte.
+#[inline]
+fn is_same(buf: &[u8], one: Span, other: Span) -> bool {
+    let ([.., last], [.., other_last]) = (one.slice(buf), other.slice(buf)) else { return false };
+    last == other_last && one.slice(buf) == other.slice(buf)
+}
+
+/// The argument that is the only key of such a command, whichever its arguments are.
+#[inline]
+fn only_key(entry: &Entry, spans: &[Span]) -> Option<(usize, Span)> {
+    let at = entry.single_key.filter(|_| entry.scope != Scope::Keyspace)?;
+    spans.get(at).map(|span| (at, *span))
 }

@@ -455,6 +455,14 @@ pub(crate) fn write_entry(place: &mut [u8], item: Item<'_>) {
         place[last] = back;
         return;
     }
+    if let Some((head, back)) = entry::medium_marks(item)
+        && let [first, second, rest @ .., last] = place
+    {
+        [*first, *second] = head;
+        rest.copy_from_slice(body);
+        *last = back;
+        return;
+    }
     let head = Head::of(item);
     let (head_place, rest) = place.split_at_mut(head.len());
     let (body_place, back_place) = rest.split_at_mut(body.len());
@@ -468,6 +476,12 @@ pub(crate) fn append_entry(bytes: &mut Vec<u8>, item: Item<'_>) {
     let body = item.body();
     if let Some((head, back)) = entry::short_marks(item) {
         bytes.push(head);
+        bytes.extend_from_slice(body);
+        bytes.push(back);
+        return;
+    }
+    if let Some((head, back)) = entry::medium_marks(item) {
+        bytes.extend_from_slice(&head);
         bytes.extend_from_slice(body);
         bytes.push(back);
         return;

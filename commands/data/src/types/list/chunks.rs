@@ -16,13 +16,22 @@ use crate::{
 const SHRINK_NODES_MIN: usize = 16;
 
 /// Items in nodes. No node is empty.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Chunks {
     nodes: VecDeque<Node>,
     /// Number of items.
     len: usize,
-    /// Bytes of the nodes' allocations.
-    node_bytes: usize,
+    /// Bytes of all allocations behind it: of the nodes, and of their ring.
+    heap_size: usize,
+}
+
+impl Clone for Chunks {
+    /// Copies have no room to spare.
+    fn clone(&self) -> Self {
+        let mut copy = Self { nodes: self.nodes.clone(), len: self.len, heap_size: 0 };
+        copy.heap_size = copy.ring_size() + copy.nodes.iter().map(Node::heap_size).sum::<usize>();
+        copy
+    }
 }
 
 /// Where an item is: its node and its index there.
@@ -48,8 +57,9 @@ impl Chunks {
     }
 
     /// Bytes of all allocations behind it.
+    #[inline]
     pub(super) fn heap_size(&self) -> usize {
-        size_class(self.nodes.capacity() * size_of::<Node>()) + self.node_bytes
+        self.heap_size
     }
 
     pub(super) fn nodes(&self) -> &VecDeque<Node> {
@@ -80,10 +90,11 @@ impl Chunks {
 
     pub(super) fn push_back(&mut self, item: Item<'_>, limit: NodeLimit) {
         self.len += 1;
+        let size = item.entry_size();
+        let has_room = |node: &Node| !limit.is_alone(item) && node.has_room(size, limit);
         let last = self.nodes.len().wrapping_sub(1);
-        let has_room = |node: &Node| !limit.is_alone(item) && node.has_room(item.entry_size(), limit);
         if self.nodes.back().is_some_and(has_room) {
-            return self.change(last, |node| node.push_back(item, limit.size));
+            return self.change(last, |node| node.push_back(item, size, limit.size));
         }
         if !self.nodes.is_empty() {
             self.change(last, Node::seal);
@@ -93,9 +104,10 @@ impl Chunks {
 
     pub(super) fn push_front(&mut self, item: Item<'_>, limit: NodeLimit) {
         self.len += 1;
-        let has_room = |node: &Node| !limit.is_alone(item) && node.has_room(item.entry_size(), limit);
+        let size = item.entry_size();
+        let has_room = |node: &Node| !limit.is_alone(item) && node.has_room(size, limit);
         if self.nodes.front().is_some_and(has_room) {
-            return self.change(0, |node| node.push_front(item, limit.size));
+            return self.change(0, |node| node.push_front(item, size, limit.size));
         }
         if !self.nodes.is_empty() {
             self.change(0, Node::seal);
@@ -134,7 +146,7 @@ impl Chunks {
             && node.len() <= rest
         {
             rest -= node.len();
-            self.node_bytes -= node.heap_size();
+            self.heap_size -= node.heap_size();
             self.nodes.pop_front();
         }
         if rest > 0 {
@@ -151,7 +163,7 @@ impl Chunks {
             && node.len() <= rest
         {
             rest -= node.len();
-            self.node_bytes -= node.heap_size();
+            self.heap_size -= node.heap_size();
             self.nodes.pop_back();
         }
         if rest > 0 {
@@ -179,7 +191,7 @@ impl Chunks {
             let old_size = node.heap_size();
             let here = node.remove_equal(needle, count - removed, from_back);
             if here > 0 {
-                self.node_bytes = self.node_bytes - old_size + node.heap_size();
+                self.heap_size = self.heap_size - old_size + node.heap_size();
                 removed += here;
                 touched =
                     Some(touched.map_or(at..at + 1, |range| range.start.min(at)..range.end.max(at + 1)));
@@ -217,7 +229,7 @@ impl Chunks {
         if index == 0 {
             let has_room = |node: &Node| !is_alone && node.has_room(size, limit);
             if at > 0 && has_room(&self.nodes[at - 1]) {
-                return self.change(at - 1, |node| node.push_back(item, limit.size));
+                return self.change(at - 1, |node| node.push_back(item, size, limit.size));
             }
             return self.insert_node(at, Node::of_item(item));
         }
@@ -254,11 +266,11 @@ impl Chunks {
                 self.nodes[last] = node;
                 continue;
             }
-            self.node_bytes = self.node_bytes - old_size + self.nodes[last].heap_size();
+            self.heap_size = self.heap_size - old_size + self.nodes[last].heap_size();
         }
         let keep = if self.nodes[last].is_empty() { last } else { last + 1 };
         for node in self.nodes.drain(keep..range.end) {
-            self.node_bytes -= node.heap_size();
+            self.heap_size -= node.heap_size();
         }
         self.shrink();
     }
@@ -268,26 +280,35 @@ impl Chunks {
         let old_room = node.room();
         change(node);
         if node.room() != old_room {
-            self.node_bytes = self.node_bytes - size_class(old_room) + node.heap_size();
+            self.heap_size = self.heap_size - size_class(old_room) + node.heap_size();
         }
     }
 
     fn insert_node(&mut self, at: usize, node: Node) {
-        self.node_bytes += node.heap_size();
+        self.heap_size += node.heap_size();
+        let old_size = self.ring_size();
         self.nodes.insert(at, node);
+        self.heap_size = self.heap_size - old_size + self.ring_size();
     }
 
     fn shrink(&mut self) {
         if self.nodes.capacity() > SHRINK_NODES_MIN && self.nodes.len() < self.nodes.capacity() / 4 {
+            let old_size = self.ring_size();
             self.nodes.shrink_to(self.nodes.len() * 2);
+            self.heap_size = self.heap_size - old_size + self.ring_size();
         }
+    }
+
+    fn ring_size(&self) -> usize {
+        size_class(self.nodes.capacity() * size_of::<Node>())
     }
 
     /// What must hold after every change.
     #[cfg(test)]
     pub(super) fn check(&self, limit: NodeLimit) {
         assert_eq!(self.len, self.nodes.iter().map(Node::len).sum::<usize>());
-        assert_eq!(self.node_bytes, self.nodes.iter().map(Node::heap_size).sum::<usize>());
+        let node_bytes = self.nodes.iter().map(Node::heap_size).sum::<usize>();
+        assert_eq!(self.heap_size, self.ring_size() + node_bytes);
         for node in &self.nodes {
             assert!(!node.is_empty(), "no empty nodes");
             assert!(node.len() == 1 || limit.allows(node.size(), node.len()), "no node beyond the limit");

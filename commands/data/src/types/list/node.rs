@@ -73,7 +73,7 @@ impl Node {
 
     pub(super) fn of_item(item: Item<'_>) -> Self {
         let mut node = Self::default();
-        node.push_back(item, 0);
+        node.push_back(item, item.entry_size(), 0);
         node
     }
 
@@ -121,9 +121,9 @@ impl Node {
         self.count == 1 && limit.is_alone(self.view().item(0))
     }
 
-    /// Adds an item at the end. The node will have at most `limit_size` bytes: no more room is made.
-    pub(super) fn push_back(&mut self, item: Item<'_>, limit_size: usize) {
-        let size = item.entry_size();
+    /// Adds an item, whose entry has `size` bytes, at the end. The node will have at most `limit_size` bytes: no more room
+    /// is made.
+    pub(super) fn push_back(&mut self, item: Item<'_>, size: usize, limit_size: usize) {
         if self.bytes.capacity() - self.bytes.len() < size {
             self.make_room_behind(size, limit_size);
         }
@@ -131,9 +131,9 @@ impl Node {
         self.count += 1;
     }
 
-    /// Adds an item at the front. The node will have at most `limit_size` bytes: no more room is made.
-    pub(super) fn push_front(&mut self, item: Item<'_>, limit_size: usize) {
-        let size = item.entry_size();
+    /// Adds an item, whose entry has `size` bytes, at the front. The node will have at most `limit_size` bytes: no more
+    /// room is made.
+    pub(super) fn push_front(&mut self, item: Item<'_>, size: usize, limit_size: usize) {
         if self.start < size {
             self.make_room_before(size, limit_size);
         }
@@ -146,7 +146,7 @@ impl Node {
     /// Adds an item before the one at `pos`, or at the end.
     pub(super) fn insert(&mut self, pos: usize, item: Item<'_>, limit_size: usize) {
         if pos == 0 {
-            return self.push_front(item, limit_size);
+            return self.push_front(item, item.entry_size(), limit_size);
         }
         let size = item.entry_size();
         if self.bytes.capacity() - self.bytes.len() < size {

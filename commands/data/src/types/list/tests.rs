@@ -175,7 +175,11 @@ proptest! {
             prop_assert_eq!(list.view().len(), model.len());
         }
         compare(&list, &model);
-        prop_assert!(list.clone() == list);
+        let copy = list.clone();
+        prop_assert!(copy == list);
+        if let Form::Chunked(chunks) = &copy.0 {
+            chunks.check(limit);
+        }
     }
 
     /// The directive may change while a list is in use.

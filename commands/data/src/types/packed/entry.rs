@@ -28,6 +28,8 @@ const INT_64: u8 = 0xf4;
 
 const HEAD_SIZE_MAX: usize = 9;
 const BACK_SIZE_MAX: usize = 5;
+/// Longest string whose size, with that of its head, takes one byte behind it.
+const MEDIUM_LEN_MAX: usize = 125;
 
 /// Sizes of whole entries by their first byte; 0: it depends on more than that byte.
 const SIZES: [u8; 256] = {
@@ -91,6 +93,7 @@ impl<'a> Item<'a> {
     pub fn entry_size(self) -> usize {
         match self {
             Self::Bytes(bytes) if bytes.len() < 64 => bytes.len() + 2,
+            Self::Bytes(bytes) if bytes.len() <= MEDIUM_LEN_MAX => bytes.len() + 3,
             item => {
                 let size = Head::of(item).len() + item.body().len();
                 size + back_size(size)
@@ -140,6 +143,18 @@ pub(super) fn short_marks(item: Item<'_>) -> Option<(u8, u8)> {
         Item::Bytes(bytes) if bytes.len() < 64 => {
             let len = bytes.len() as u8;
             Some((STRING_6 | len, len + 1))
+        }
+        _ => None,
+    }
+}
+
+/// The same for a string of 64 to 125 bytes.
+#[inline]
+pub(super) fn medium_marks(item: Item<'_>) -> Option<([u8; 2], u8)> {
+    match item {
+        Item::Bytes(bytes) if (64..=MEDIUM_LEN_MAX).contains(&bytes.len()) => {
+            let len = bytes.len() as u8;
+            Some(([STRING_12, len], len + 2))
         }
         _ => None,
     }
