@@ -183,8 +183,8 @@ impl Worker {
             lookup = lookup.or_effect(shared.registry, buf, spans);
         }
         let route = match lookup {
-            Lookup::Found(entry) => match only_key(entry, spans) {
-                Some((at, span)) => {
+            Lookup::Found(entry) => {
+                if let Some((at, span)) = only_key(entry, spans) {
                     let key = match group.keys.last() {
                         Some(&key) if is_same(buf, span, group.last_key) => {
                             RoutedKey { arg: at as u32, ..key }
@@ -194,12 +194,11 @@ impl Worker {
                     group.keys.push(key);
                     group.last_key = span;
                     Route::One(key.shard)
-                }
-                None => {
+                } else {
                     group.last_key = Span::default();
                     route::route(shared, entry, buf, spans, &mut group.keys)
                 }
-            },
+            }
             Lookup::UnknownSubcommand | Lookup::Unknown => Route::None,
         };
         let keys = &group.keys[first_key..];
