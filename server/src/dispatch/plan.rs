@@ -2,7 +2,7 @@
 //! first of them is executed.
 
 use super::{Lookup, Request, Route, Worker, route};
-use crate::net::decode::{self, Step};
+use crate::net::decode::{self, Decoder, Head, Step};
 use crate::registry::Entry;
 use crate::session::Session;
 use tidegate_commands::model::{RoutedKey, Scope, Span};
@@ -110,7 +110,7 @@ impl Worker {
             }
             match session.decoder.decode(buf, at, &limits, &mut group.spans) {
                 Ok(Step::Command { end, .. }) => {
-                    self.plan(db, buf, first_span, end, group);
+                    self.plan(db, None, buf, first_span, end, group);
                     at = end;
                     if inline {
                         return Decoded::Group;
@@ -135,10 +135,23 @@ impl Worker {
         most: usize,
         group: &mut Group,
     ) -> usize {
+        let db = session.db;
+        let mut head = Head::default();
         while group.commands.len() < most {
             let first_span = group.spans.len();
+            if let Some(end) = Decoder::decode_alike(buf, at, &head, limits, &mut group.spans) {
+                let lookup = group.commands.last().map(|before| before.lookup);
+                self.plan(db, lookup, buf, first_span, end, group);
+                at = end;
+                continue;
+            }
             let Some(end) = session.decoder.decode_plain(buf, at, limits, &mut group.spans) else { break };
-            self.plan(session.db, buf, first_span, end, group);
+            let lookup = self.plan(db, None, buf, first_span, end, group);
+            // Where the first argument is a key the name alone says which command it is.
+            head = match lookup {
+                Lookup::Found(Entry { single_key: Some(1), .. }) => Head::of(at, &group.spans[first_span..]),
+                _ => Head::default(),
+            };
             at = end;
         }
         at
@@ -168,20 +181,29 @@ impl Worker {
         (group, others_may_wait)
     }
 
-    /// Looks a command up that was decoded, routes it, and asks for the first part of what finds its keys.
+    /// Looks a command up that was decoded, unless that was done, routes it, and asks for the first part of what finds its
+    /// keys. Returns which command it is.
     #[expect(
         clippy::inline_always,
         reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
     )]
     #[inline(always)]
-    fn plan(&self, db: usize, buf: &[u8], first_span: usize, end: usize, group: &mut Group) {
+    fn plan(
+        &self,
+        db: usize,
+        lookup: Option<Lookup>,
+        buf: &[u8],
+        first_span: usize,
+        end: usize,
+        group: &mut Group,
+    ) -> Lookup {
         let shared = self.eternal;
         let spans = &group.spans[first_span..];
         let first_key = group.keys.len();
-        let mut lookup = Lookup::of(shared.registry, buf, spans);
-        if self.replayed.is_some() {
-            lookup = lookup.or_effect(shared.registry, buf, spans);
-        }
+        let lookup = lookup.unwrap_or_else(|| {
+            let lookup = Lookup::of(shared.registry, buf, spans);
+            if self.replayed.is_some() { lookup.or_effect(shared.registry, buf, spans) } else { lookup }
+        });
         let route = match lookup {
             Lookup::Found(entry) => {
                 if let Some((at, span)) = only_key(entry, spans) {
@@ -215,6 +237,7 @@ impl Worker {
             first_key: first_key as u32,
             keys: keys.len() as u32,
         });
+        lookup
     }
 
     /// Brings the memory of groups nearer that are executed next, each for a client with this database selected.

@@ -106,6 +106,36 @@ impl Default for Decoder {
     }
 }
 
+/// How a command began that was plain: all up to its first argument behind the name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Head {
+    /// Where the command starts, and how long this is; 0 when there was none.
+    at: usize,
+    len: usize,
+    /// Its name, from its start.
+    name_at: u32,
+    name_len: u32,
+    /// Bytes of the first argument, and how many arguments follow.
+    first_len: u32,
+    rest: u32,
+}
+
+impl Head {
+    /// That of a command that starts at `at` and has these arguments; they must have been decoded from the same buffer.
+    #[inline]
+    pub fn of(at: usize, spans: &[Span]) -> Self {
+        let [name, first, rest @ ..] = spans else { return Self::default() };
+        Self {
+            at,
+            len: first.start as usize - at,
+            name_at: name.start - at as u32,
+            name_len: name.len,
+            first_len: first.len,
+            rest: rest.len() as u32,
+        }
+    }
+}
+
 /// What [`read_line`] found.
 enum Line {
     /// The line ends before this offset.
@@ -134,23 +164,43 @@ impl Decoder {
         if self.missing != 0 || u32::try_from(buf.len()).is_err() {
             return None;
         }
-        let size_max = limits.bulk_size_max();
         let first_span = spans.len();
         let [b'*', count @ b'1'..=b'9', b'\r', _] = *buf.get(at..)?.first_chunk::<4>()? else { return None };
-        let mut pos = at + 4;
-        for _ in 0..digit(count) {
-            let line = buf.get(pos..)?;
-            let plain = plain_length(line).filter(|(size, _)| u64::from(*size) <= size_max);
-            let next = plain.map(|(size, skipped)| (size, pos + skipped, pos + skipped + size as usize + 2));
-            let Some((size, start, next)) = next.filter(|(.., next)| *next <= buf.len()) else {
-                spans.truncate(first_span);
-                return None;
-            };
-            spans.push(Span { start: start as u32, len: size });
-            pos = next;
+        let end = plain_arguments(buf, at + 4, digit(count), limits, spans);
+        if end.is_some() {
+            self.scanned = 0;
+        } else {
+            spans.truncate(first_span);
         }
-        self.scanned = 0;
-        Some(pos)
+        end
+    }
+
+    /// Decodes the command that starts at `at` if it begins like one that [`decode_plain`](Self::decode_plain) has decoded
+    /// just before, and is as plain. Pipelines mostly consist of such commands.
+    #[inline]
+    pub fn decode_alike(
+        buf: &[u8],
+        at: usize,
+        head: &Head,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Option<usize> {
+        if head.len == 0 {
+            return None;
+        }
+        let first = at + head.len;
+        let next = first + head.first_len as usize + 2;
+        if next > buf.len() || buf[at..first] != buf[head.at..head.at + head.len] {
+            return None;
+        }
+        let first_span = spans.len();
+        spans.push(Span { start: (at + head.name_at as usize) as u32, len: head.name_len });
+        spans.push(Span { start: first as u32, len: head.first_len });
+        let end = plain_arguments(buf, next, head.rest, limits, spans);
+        if end.is_none() {
+            spans.truncate(first_span);
+        }
+        end
     }
 
     /// Decodes the next command of `buf[at..]`, skipping empty requests before it. See the module for the contract.
@@ -431,6 +481,29 @@ fn short_length(text: &[u8]) -> Option<(u32, &[u8])> {
         [b'1'..=b'9', ..] => longer_length(text),
         _ => None,
     }
+}
+
+/// Appends so many arguments, which begin at `pos`, and returns where they end; `None` unless they are all there and plain.
+#[inline]
+fn plain_arguments(
+    buf: &[u8],
+    mut pos: usize,
+    count: u32,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Option<usize> {
+    let size_max = limits.bulk_size_max();
+    for _ in 0..count {
+        let (size, skipped) =
+            plain_length(buf.get(pos..)?).filter(|(size, _)| u64::from(*size) <= size_max)?;
+        let start = pos + skipped;
+        pos = start + size as usize + 2;
+        if pos > buf.len() {
+            return None;
+        }
+        spans.push(Span { start: start as u32, len: size });
+    }
+    Some(pos)
 }
 
 /// Parses the line of a bulk's size as [`short_length`] does, `$` included; returns the size and the length of its line.

@@ -23,11 +23,19 @@ fn feed<'a>(
     let mut commands = Vec::new();
     let (mut buf, mut spans) = (Vec::new(), Vec::new());
     let (mut at, mut piece_index) = (0, 0);
+    let mut head = Head::default();
     for piece in pieces {
         buf.extend_from_slice(piece);
         let need = loop {
             let spans_before = spans.len();
-            if let Some(end) = decoder.decode_plain(&buf, at, limits, &mut spans) {
+            let mut alike = Vec::new();
+            let alike_end = Decoder::decode_alike(&buf, at, &head, limits, &mut alike);
+            let plain_end = decoder.decode_plain(&buf, at, limits, &mut spans);
+            if alike_end.is_some() {
+                assert_eq!((alike_end, &alike[..]), (plain_end, &spans[spans_before..]));
+            }
+            if let Some(end) = plain_end {
+                head = Head::of(at, &spans[spans_before..]);
                 // What is plain is the same to both.
                 let mut others = Vec::new();
                 let step = Decoder::default().decode(&mut buf, at, limits, &mut others);
@@ -68,10 +76,44 @@ fn feed<'a>(
         if piece_index % 2 == 0 {
             buf.drain(..at);
             spans.clear();
+            head = Head::default();
             at = 0;
         }
     }
     (commands, Ok(buf.len() - at))
+}
+
+#[test]
+fn commands_that_begin_alike() {
+    let first = b"*3\r\n$3\r\nSET\r\n$5\r\nkey:1\r\n$1\r\nv\r\n";
+    let is_alike = |second: &[u8]| {
+        let buf = [first, second].concat();
+        let mut spans = Vec::new();
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.decode_plain(&buf, 0, &OPEN, &mut spans), Some(first.len()));
+        let head = Head::of(0, &spans);
+        spans.clear();
+        let end = Decoder::decode_alike(&buf, first.len(), &head, &OPEN, &mut spans);
+        assert_eq!(end.is_some(), !spans.is_empty());
+        let Some(end) = end else { return false };
+        let mut plain = Vec::new();
+        assert_eq!(decoder.decode_plain(&buf, first.len(), &OPEN, &mut plain), Some(end));
+        assert_eq!(spans, plain);
+        true
+    };
+    assert!(is_alike(first));
+    assert!(is_alike(b"*3\r\n$3\r\nSET\r\n$5\r\nkey:2\r\n$12\r\nanother text\r\n*1\r\n"));
+    for (same, cut) in [(&first[..], 1), (first, 4), (first, 20), (first, first.len() - 1)] {
+        assert!(!is_alike(&same[..cut]), "cut at {cut}");
+    }
+    assert!(!is_alike(b""));
+    assert!(!is_alike(b"*3\r\n$3\r\nGET\r\n$5\r\nkey:1\r\n$1\r\nv\r\n"));
+    assert!(!is_alike(b"*3\r\n$3\r\nset\r\n$5\r\nkey:1\r\n$1\r\nv\r\n"));
+    assert!(!is_alike(b"*4\r\n$3\r\nSET\r\n$5\r\nkey:1\r\n$1\r\nv\r\n$2\r\nNX\r\n"));
+    assert!(!is_alike(b"*3\r\n$3\r\nSET\r\n$6\r\nkey:10\r\n$1\r\nv\r\n"));
+    assert!(!is_alike(b"*3\r\n$3\r\nSET\r\n$5\r\nkey:1\r\n$x\r\nv\r\n"));
+    // Without arguments nothing begins like it.
+    assert_eq!(Head::of(0, &[Span { start: 8, len: 4 }]).len, 0);
 }
 
 fn feed_whole(input: &[u8]) -> (Vec<Command>, Result<usize, ProtocolError>) {
