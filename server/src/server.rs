@@ -336,10 +336,23 @@ async fn run(shared: Arc<Shared>, index: usize, mut arrivals: Arrivals, first: O
     }
 }
 
+/// Waits until the data set is loaded, but not for long: who connects meanwhile waits to be accepted. Where there is nothing
+/// to load, or little, nobody is told that it is being loaded; Redis, too, answers that only between parts of a long load.
+async fn loaded_soon(shared: &Shared) {
+    const LOOKS: u32 = 100;
+    for _ in 0..LOOKS {
+        if !shared.loading.is_on() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Accepts on all listeners, now and later.
 async fn accept_all(mut first: First, shared: Arc<Shared>) {
     shared.listening.serve_on(first.senders.clone());
     shared.tls_listening.serve_on(first.senders.clone());
+    loaded_soon(&shared).await;
     for listener in first.listeners {
         tokio::task::spawn_local(listen::accept(listener, Arc::clone(&shared), first.senders.clone()));
     }
