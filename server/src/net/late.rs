@@ -58,6 +58,18 @@ pub fn send_now(shared: &Shared) {
     });
 }
 
+/// Sends one of the replies of this thread that were not sent at all; false when there is none that could be.
+pub fn send_one(shared: &Shared) -> bool {
+    LATE.with_borrow_mut(|late| {
+        late.iter_mut().filter(|(_, late)| late.sent == 0).any(|(_, late)| {
+            if let Some(client) = shared.clients.get(late.client) {
+                late.sent = send(shared, &client, &late.bytes);
+            }
+            late.sent > 0
+        })
+    })
+}
+
 fn send(shared: &Shared, client: &Client, bytes: &[u8]) -> usize {
     let lsn = client.sends_after();
     if client.fd < 0 || client.is_encrypted || lsn > 0 && shared.journal.open_to() < lsn {

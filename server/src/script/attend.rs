@@ -15,7 +15,7 @@ use crate::net::late;
 use crate::net::listen::{self, Arrival};
 use crate::net::stream::Accepted;
 use crate::session::Client;
-use crate::shard::set_meanwhile;
+use crate::shard::{set_meanwhile, set_send};
 use crate::shared::Shared;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
@@ -48,6 +48,7 @@ pub fn begin(shared: &'static Shared, thread: usize) {
             serve(shared, thread);
         }
     });
+    set_send(|| HERE.get().is_some_and(|(shared, _)| late::send_one(shared)));
 }
 
 /// Answers what the connections of this thread have sent, as far as it can be answered here.

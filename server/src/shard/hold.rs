@@ -151,7 +151,7 @@ impl Shards {
     #[inline]
     pub fn hold_one(&self, shard: u16) -> HoldOne<'_> {
         let inner = &self.shards[shard as usize];
-        inner.lock.lock();
+        inner.lock.lock_sending();
         HoldOne { shard: inner, index: shard }
     }
 

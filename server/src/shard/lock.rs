@@ -40,6 +40,15 @@ impl ShardLock {
         }
     }
 
+    /// Takes the lock; while it is somebody else's, this thread sends replies that wait, if it has any. That takes longer
+    /// than most holds, so hold nothing else.
+    #[inline]
+    pub fn lock_sending(&self) {
+        if self.locked.swap(true, Ordering::Acquire) {
+            self.send_and_wait();
+        }
+    }
+
     /// Takes the lock, unless `gives_way` is raised while it is waited for: false, and it is not taken.
     #[inline]
     pub fn lock_unless(&self, gives_way: &AtomicBool) -> bool {
@@ -55,6 +64,22 @@ impl ShardLock {
     #[cold]
     fn wait(&self) {
         self.try_until(|| false);
+    }
+
+    #[cfg(not(loom))]
+    #[cold]
+    fn send_and_wait(&self) {
+        while SEND.get()() {
+            if self.try_lock() {
+                return;
+            }
+        }
+        self.wait();
+    }
+
+    #[cfg(loom)]
+    fn send_and_wait(&self) {
+        self.wait();
     }
 
     #[cold]
@@ -99,12 +124,20 @@ pub(super) struct Patience {
 thread_local! {
     /// What this thread does every now and then while it waits for long.
     static MEANWHILE: std::cell::Cell<fn()> = const { std::cell::Cell::new(|| {}) };
+    /// Sends one reply that waits; false when none does.
+    static SEND: std::cell::Cell<fn() -> bool> = const { std::cell::Cell::new(|| false) };
 }
 
 /// What this thread is to do every now and then while it waits for a lock for long. It must not want one itself.
 #[cfg(not(loom))]
 pub fn set_meanwhile(act: fn()) {
     MEANWHILE.set(act);
+}
+
+/// How this thread sends one of the replies that wait; false when none does. It must not want a lock.
+#[cfg(not(loom))]
+pub fn set_send(send: fn() -> bool) {
+    SEND.set(send);
 }
 
 impl Patience {

@@ -9,5 +9,5 @@ pub mod track;
 mod watch;
 
 pub use hold::{Hold, HoldOne, Roam, ShardData, Shards};
-pub use lock::{ShardLock, set_meanwhile};
+pub use lock::{ShardLock, set_meanwhile, set_send};
 pub use watch::WatchTable;
