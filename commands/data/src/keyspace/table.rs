@@ -391,7 +391,11 @@ impl Table {
         }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn record_mut(&mut self, place: Place) -> &mut Record {
         self.claim(place);
         let Place { index, position } = place;

@@ -47,6 +47,11 @@ impl Default for List {
 
 impl List {
     /// Adds an item at the front. O(1) amortised.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn push_front<'n>(&mut self, item: impl Into<Item<'n>>, limit: NodeLimit) {
         let item = item.into();
         match self.making_room(item, 0, limit) {
@@ -56,6 +61,11 @@ impl List {
     }
 
     /// Adds an item at the back. O(1) amortised.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub fn push_back<'n>(&mut self, item: impl Into<Item<'n>>, limit: NodeLimit) {
         let item = item.into();
         match self.making_room(item, 0, limit) {
@@ -152,6 +162,11 @@ impl List {
     }
 
     /// The form that can take `item` in the place of `old_size` bytes.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn making_room(&mut self, item: Item<'_>, old_size: usize, limit: NodeLimit) -> &mut Form {
         if let Form::Packed(packed) = &self.0 {
             let size = packed.view().size() + item.entry_size() - old_size;

@@ -93,6 +93,8 @@ impl End {
 }
 
 /// Adds an item at an end.
+#[expect(clippy::inline_always, reason = "a call per step costs as much as the steps: see ARCHITECTURE.md")]
+#[inline(always)]
 fn push(list: &mut List, end: End, item: &[u8], limit: NodeLimit) {
     match end {
         End::Left => list.push_front(item, limit),

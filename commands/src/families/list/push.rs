@@ -57,6 +57,8 @@ fn push_present(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, end: End) -> R
     Ok(Outcome::Changed)
 }
 
+#[expect(clippy::inline_always, reason = "a call per step costs as much as the steps: see ARCHITECTURE.md")]
+#[inline(always)]
 fn push_all(
     mut list: Write<'_, '_, '_, List>,
     limit: NodeLimit,

@@ -322,6 +322,11 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         self.keys.wake(self.key);
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn note_change(&mut self) {
         self.changed = true;
         self.keys.touch(self.key);
@@ -330,7 +335,11 @@ impl<T: Collection> Write<'_, '_, '_, T> {
         }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     fn value(&mut self) -> &mut T {
         match &mut self.lent {
             Lent::Boxed(place, _) => {

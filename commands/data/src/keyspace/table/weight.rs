@@ -21,7 +21,11 @@ impl Weight {
     }
 
     /// That of a collection of this type, and the collection. `None` for values in any other form.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call per step costs as much as the steps: see ARCHITECTURE.md"
+    )]
+    #[inline(always)]
     pub(super) fn of_collection<T: Collection>(record: &Record) -> Option<(Self, &T)> {
         let ValueRef::Boxed(value) = record.value() else { return None };
         let value = T::of(value)?;
