@@ -10,14 +10,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: usize = 1 << 20;
 
 /// One number from INFO.
-fn info(client: &mut RespClient, field: &str) -> usize {
+pub(crate) fn info(client: &mut RespClient, field: &str) -> usize {
     let text = client.line("INFO all").text();
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in\n{text}"))
 }
 
 /// A figure of another connection, `None` when that is gone.
-fn figure(client: &mut RespClient, name: &str, field: &str) -> Option<usize> {
+pub(crate) fn figure(client: &mut RespClient, name: &str, field: &str) -> Option<usize> {
     let list = client.line("CLIENT LIST").text();
     let line = list.lines().find(|line| line.contains(&format!(" name={name} ")))?;
     let word = line.split(' ').find_map(|word| word.strip_prefix(&format!("{field}=")))?;
@@ -37,7 +37,7 @@ fn leave_unfinished(client: &mut RespClient, len: usize) {
     client.send_raw(&request).expect("connected");
 }
 
-fn waits_for(client: &mut RespClient, name: &str, field: &str, least: usize) {
+pub(crate) fn waits_for(client: &mut RespClient, name: &str, field: &str, least: usize) {
     let grew = wait_until(PATIENCE, || figure(client, name, field).is_some_and(|present| present >= least));
     assert!(grew, "{field} of {name} stays below {least}:\n{}", client.line("CLIENT LIST").text());
 }

@@ -20,6 +20,7 @@ use tidegate_tests::clock::wait_until;
 use tidegate_tests::resp::{Reply, RespClient, encode_command, simple};
 use tidegate_tests::server::TestServer;
 
+use crate::client_memory::{figure, info, waits_for};
 use crate::transcript::show;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -408,6 +409,70 @@ fn a_certificate_names_the_user_of_its_connection() {
     // It may become somebody else, by that one's password.
     assert_eq!(worker.call(&["AUTH", "client", "p1"]), simple("OK"));
     assert_eq!(show(&worker.call(&["ACL", "WHOAMI"])), "\"client\"");
+}
+
+/// Keys, what waits for its record's end and what the peer does not take count like other memory of connections.
+#[test]
+fn what_encryption_occupies_is_counted() {
+    const CLIENTS: usize = 100;
+    let secured = Secured::start(&["--io-threads", "1"]);
+    let mut admin = secured.server.client();
+    for version in [&TLS12, &TLS13] {
+        let connect = |name: &str| {
+            let config = secured.authority.client(Some("client"), &[version]);
+            let mut client = secured.connect(config).expect("a connection");
+            assert_eq!(client.call(&["CLIENT", "SETNAME", name]), simple("OK"));
+            client
+        };
+        // What the first of them makes ready stays.
+        drop(connect("first"));
+        let mut plain = secured.server.client();
+        plain.line("CLIENT SETNAME plain");
+        let plain = figure(&mut admin, "plain", "tot-mem").expect("connected");
+        let before = info(&mut admin, "used_memory");
+        let many: Vec<_> = (0..CLIENTS).map(|_| connect("idle")).collect();
+        let each = (info(&mut admin, "used_memory") - before) / CLIENTS;
+        let told = figure(&mut admin, "idle", "tot-mem").expect("connected");
+        println!("MEASURED {version:?} plain {plain} each {each} told {told}");
+        assert!(told > plain + 4096, "{version:?}: {told}, and {plain} without");
+        assert!((each * 2 / 3..each * 3 / 2).contains(&told), "{version:?}: {told} of {each}");
+        drop(many);
+        let mut half = connect("half");
+        let idle = figure(&mut admin, "half", "tot-mem").expect("connected");
+        let mut records = Vec::new();
+        half.stream.conn.writer().write_all(&[b'x'; 16_000]).expect("it is taken");
+        while half.stream.conn.wants_write() {
+            half.stream.conn.write_tls(&mut records).expect("it is taken");
+        }
+        half.stream.sock.write_all(&records[..15_000]).expect("it is sent");
+        waits_for(&mut admin, "half", "tot-mem", idle + 14_000);
+        // It asks for much, and takes nothing.
+        let mut slow = connect("slow");
+        assert_eq!(slow.call(&["SET", "large", &"x".repeat(8_000_000)]), simple("OK"));
+        let mut request = Vec::new();
+        encode_command(&["GET", "large"], &mut request);
+        slow.stream.write_all(&request).expect("it is sent");
+        waits_for(&mut admin, "slow", "omem", 1_000_000);
+        let (total, room) = (figure(&mut admin, "slow", "tot-mem"), figure(&mut admin, "slow", "rbs"));
+        assert!(
+            total.expect("connected") >= room.expect("connected") + told - plain + 16_000,
+            "{total:?} {room:?}"
+        );
+        drop((half, slow));
+    }
+    // Who comes encrypted is evicted for it.
+    assert_eq!(admin.line("CLIENT NO-EVICT ON"), simple("OK"));
+    let is_over = |admin: &mut RespClient| info(admin, "connected_clients") == 1;
+    assert!(wait_until(PATIENCE, || is_over(&mut admin)));
+    assert_eq!(admin.line("CONFIG SET maxmemory-clients 400kb"), simple("OK"));
+    let many: Vec<_> = (0..CLIENTS)
+        .filter_map(|_| secured.ping(secured.authority.client(Some("client"), &[&TLS13])))
+        .collect();
+    assert_eq!(many.len(), CLIENTS, "one after the other");
+    let config = secured.authority.client(Some("client"), &[&TLS13]);
+    let many: Vec<_> = (0..CLIENTS).map(|_| secured.connect(Arc::clone(&config))).collect();
+    assert!(wait_until(PATIENCE, || info(&mut admin, "evicted_clients") > 0));
+    drop(many);
 }
 
 #[test]

@@ -306,7 +306,13 @@ impl Conn {
                 };
             }
             match self.read_and_process() {
-                Poll::Pending => return Turn::Idle,
+                Poll::Pending => {
+                    if self.stream.is_encrypted() {
+                        // The beginning of a record has come, perhaps.
+                        self.charge();
+                    }
+                    return Turn::Idle;
+                }
                 // Behind every connection that is ready now: replies that were deferred go out when all are read, and
                 // nobody's flood keeps the others waiting.
                 Poll::Ready(Ok(())) => return Turn::Again,
@@ -322,8 +328,12 @@ impl Conn {
     /// Sends what waits encrypted, and sees that a handshake comes to its end. What is to be done at once, if anything is.
     #[cold]
     fn follow_encryption(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
+        let had_unsent = self.stream.has_unsent();
         if let Poll::Ready(Err(_)) = self.stream.push() {
             return Some(Turn::Ended(End::Error));
+        }
+        if had_unsent {
+            self.charge();
         }
         if !self.stream.is_handshaking() {
             self.handshake_timer = None;
@@ -348,7 +358,9 @@ impl Conn {
         }
         local.handshakes_left -= 1;
         drop(local);
-        match self.stream.agree() {
+        let result = self.stream.agree();
+        self.charge();
+        match result {
             Poll::Pending => Some(Turn::Idle),
             Poll::Ready(Ok(())) => {
                 self.recognise();
@@ -717,6 +729,14 @@ impl Conn {
         self.client.output.store(waiting, Relaxed);
         self.client.output_room.store(self.pending.room(), Relaxed);
         self.client.output_peak.fetch_max(waiting, Relaxed);
+        self.charge();
+    }
+
+    /// What the connection occupies has changed, perhaps.
+    fn charge(&self) {
+        if self.stream.is_encrypted() {
+            self.client.encryption.store(self.stream.encryption_memory(), Relaxed);
+        }
         if self.is_counted() {
             self.eternal.charge_client(&self.client);
         }
@@ -801,9 +821,7 @@ impl Conn {
         self.client.input_args.store(taken, Relaxed);
         // What an argument has announced counts before it is here, as in Redis, which takes that memory at once.
         self.client.input_room.store(self.partial.capacity().max(self.partial.len() + self.need), Relaxed);
-        if self.is_counted() {
-            self.eternal.charge_client(&self.client);
-        }
+        self.charge();
         if self.partial.len() > stats.largest_input.load(Relaxed) {
             stats.largest_input.store(self.partial.len(), Relaxed);
         }

@@ -218,6 +218,15 @@ impl Stream {
         matches!(&self.socket, Socket::Tls(both) if both.1.is_worn())
     }
 
+    /// What its encryption occupies, in bytes; 0 without.
+    #[inline]
+    pub fn encryption_memory(&self) -> usize {
+        match &self.socket {
+            Socket::Tls(both) => size_of::<TcpStream>() + both.1.memory(),
+            _ => 0,
+        }
+    }
+
     /// There may be something to read.
     #[inline]
     pub fn is_readable(&self) -> bool {

@@ -114,6 +114,8 @@ pub struct Client {
     pub output: AtomicUsize,
     /// Capacity of its own output buffer, in bytes.
     pub output_room: AtomicUsize,
+    /// What its encryption occupies, in bytes: keys and text that waits; 0 without.
+    pub encryption: AtomicUsize,
     /// Highest `output` so far.
     pub output_peak: AtomicUsize,
     /// What its watched keys, subscriptions and prefixes occupy, in bytes.
@@ -225,6 +227,7 @@ impl Client {
             input_room: AtomicUsize::new(0),
             output: AtomicUsize::new(0),
             output_room: AtomicUsize::new(0),
+            encryption: AtomicUsize::new(0),
             output_peak: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             charged: AtomicUsize::new(0),

@@ -27,6 +27,8 @@ pub struct ClientMemory {
     pub output: usize,
     /// Room for more of it.
     pub output_free: usize,
+    /// Its encryption: keys, and encrypted text that waits for either side.
+    pub encryption: usize,
     /// Watched keys, subscriptions and prefixes.
     pub held: usize,
     /// Everything that does not depend on what it does.
@@ -42,6 +44,7 @@ impl ClientMemory {
             + self.queued
             + self.output
             + self.output_free
+            + self.encryption
             + self.held
             + self.fixed
             - self.borrowed
@@ -66,6 +69,7 @@ impl Client {
             queued: self.multi_memory.load(Relaxed),
             output: output + messages,
             output_free: self.output_room.load(Relaxed).saturating_sub(output) + messages_room - messages,
+            encryption: self.encryption.load(Relaxed),
             held: self.held.load(Relaxed),
             fixed: size_of::<Self>() + size_of::<Conn>() + texts + self.addr.len() + self.laddr.len(),
         }
@@ -74,6 +78,21 @@ impl Client {
     /// The line about it that `CLIENT LIST` shows, without a line end. `last_command` is the name of the command it
     /// called last, `running_args` the size of what it is executing now.
     pub fn describe(&self, now_ms: i64, last_command: &str, running_args: usize) -> String {
+        self.describe_as(now_ms, last_command, running_args, false)
+    }
+
+    /// The same for the log: with `hides_names`, without what its user has chosen to call it and itself.
+    pub fn describe_as(
+        &self,
+        now_ms: i64,
+        last_command: &str,
+        running_args: usize,
+        hides_names: bool,
+    ) -> String {
+        let named = |name: &super::Label| match name.get() {
+            name if hides_names && !name.is_empty() => "(redacted)".to_owned(),
+            name => name,
+        };
         let seconds = |since_ms: i64| (now_ms / 1000 - since_ms / 1000).max(0);
         let mut memory = self.memory();
         memory.args += running_args;
@@ -85,7 +104,7 @@ impl Client {
             self.addr,
             self.laddr,
             self.fd,
-            self.name.get(),
+            named(&self.name),
             seconds(self.created_ms),
             seconds(self.last_ms.load(Relaxed)),
             self.flags(),
@@ -107,11 +126,11 @@ impl Client {
             memory.total(),
             if memory.output > 0 { "rw" } else { "r" },
             last_command,
-            self.user.get(),
+            named(&self.user),
             self.redirect(),
             self.resp.load(Relaxed),
-            self.lib_name.get(),
-            self.lib_ver.get(),
+            named(&self.lib_name),
+            named(&self.lib_ver),
         )
     }
 
@@ -163,7 +182,9 @@ mod tests {
         client.output.store(50, Relaxed);
         client.output_room.store(110, Relaxed);
         client.held.store(70, Relaxed);
-        assert_eq!(client.memory().total(), idle.fixed + 60 + 40 + 110 + 70);
+        client.encryption.store(80, Relaxed);
+        assert_eq!(client.memory().total(), idle.fixed + 60 + 40 + 110 + 70 + 80);
+        client.encryption.store(0, Relaxed);
         let line = client.describe(5_000, "get", 3);
         for part in ["id=7 ", " qbuf=10 qbuf-free=20 argv-mem=33 multi-mem=40 ", " omem=50 ", " cmd=get "] {
             assert!(line.contains(part), "{line}");

@@ -14,6 +14,13 @@ const READ_SIZE: usize = 64 * 1024;
 const RECORD_PLAIN_MAX: usize = 16 * 1024;
 /// Records under one key of TLS 1.2, with some left for what waits: rustls sends none after 2^24 (RFC 8446, 5.5, for AES-GCM).
 const RECORDS_MAX: u64 = (1 << 24) - (1 << 16);
+/// Ciphertext that is decrypted at once.
+const STEP_MAX: usize = 4 * 1024;
+/// What a connection keeps besides text, in bytes: keys, names, the peer's certificate if it is a small one, room for a step.
+/// Measured, as the difference to a connection that is not encrypted: see `what_encryption_occupies` in `tests/wire/tls.rs`.
+const STATE_SIZE: usize = 4 * 1024 + STEP_MAX;
+/// What a message of the handshake may take, in bytes: rustls refuses longer ones.
+const CERTIFICATES_MAX: usize = 64 * 1024;
 /// What a record may be longer than what is in it, and the record that is incomplete.
 const RECORD_MAX: usize = 16 * 1024 + 2048;
 
@@ -26,6 +33,10 @@ pub struct Transport {
     rest: Vec<u8>,
     /// The peer sends no more.
     is_ended: bool,
+    /// Ciphertext that was handed on and has not become plain text yet: the beginning of a record.
+    begun: usize,
+    /// Encrypted output that the socket did not take.
+    unsent: usize,
     /// Records sent, or a few more.
     records: u64,
 }
@@ -48,7 +59,13 @@ impl Transport {
     pub fn new(acceptor: Acceptor) -> io::Result<Self> {
         let mut tls = ServerConnection::new(acceptor.config).map_err(io::Error::other)?;
         tls.set_buffer_limit(Some(UNSENT_MAX));
-        Ok(Transport { tls, identity: acceptor.identity, rest: Vec::new(), is_ended: false, records: 0 })
+        let identity = acceptor.identity;
+        Ok(Transport { tls, identity, rest: Vec::new(), is_ended: false, begun: 0, unsent: 0, records: 0 })
+    }
+
+    /// What it occupies, in bytes, about: its state, and text that waits for either side.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + STATE_SIZE + self.rest.capacity() + self.begun + self.unsent
     }
 
     /// Nothing but the handshake has happened so far.
@@ -91,6 +108,7 @@ impl Transport {
                 if self.is_ended { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             })?;
         }
+        self.begun = 0;
         Ok(())
     }
 
@@ -157,7 +175,10 @@ impl Transport {
     /// Takes some of what came in, and sends what that is answered with.
     fn take_in(&mut self, socket: &mut impl Write, ciphertext: &mut &[u8]) -> io::Result<()> {
         // Nothing is taken behind the peer's goodbye.
-        if self.tls.read_tls(ciphertext)? == 0 {
+        let taken = self.tls.read_tls(ciphertext)?;
+        let most = if self.tls.is_handshaking() { CERTIFICATES_MAX } else { RECORD_MAX };
+        self.begun = (self.begun + taken).min(most);
+        if taken == 0 {
             self.is_ended = true;
             *ciphertext = &[];
             return Ok(());
@@ -176,6 +197,7 @@ impl Transport {
         result.map(|_| ()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// Moves what is decrypted into `buf`, as far as it fits.
     fn take_plain(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buf.len() {
@@ -185,7 +207,10 @@ impl Transport {
                     self.is_ended = true;
                     break;
                 }
-                Ok(n) => filled += n,
+                Ok(n) => {
+                    filled += n;
+                    self.begun = 0;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -222,10 +247,16 @@ impl Transport {
         while self.tls.wants_write() {
             match self.tls.write_tls(socket) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    // Asked for what it has done already, it says how much there is. Who is refused is about to be closed.
+                    self.unsent =
+                        self.tls.process_new_packets().map_or(0, |state| state.tls_bytes_to_write());
+                    return Err(error);
+                }
                 _ => {}
             }
         }
+        self.unsent = 0;
         Ok(())
     }
 
