@@ -50,6 +50,7 @@ pub mod native;
 pub mod net;
 pub mod process;
 pub mod registry;
+pub mod running;
 pub mod script;
 pub mod server;
 pub mod session;
@@ -63,7 +64,7 @@ pub mod version;
 
 pub use server::{Handle, Server};
 
-use config::{Command, Config, LoadError};
+use config::{Command, Config, LoadError, Located};
 use process::Process;
 use registry::Registry;
 
@@ -72,14 +73,27 @@ use registry::Registry;
 /// # Errors
 /// The first line that names no command, or takes a name that is in use.
 pub fn renamed_commands(config: &Config) -> Result<Vec<(String, String)>, LoadError> {
-    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-    let mut renamed = Vec::new();
-    for line in config.commands() {
-        let Command::Rename { from, to } = &line.value else { continue };
-        renamed.push((text(from), text(to)));
-        Registry::new(&renamed).map_err(|reason| line.refuse(reason))?;
+    match wrong_renames(config).into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(rename_lines(config).map(|(names, _)| names).collect()),
     }
-    Ok(renamed)
+}
+
+/// Every `rename-command` line that is wrong. What comes after it is looked at as if it were not there.
+pub fn wrong_renames(config: &Config) -> Vec<LoadError> {
+    let (renamed, lines): (Vec<_>, Vec<_>) = rename_lines(config).unzip();
+    if renamed.is_empty() {
+        return Vec::new();
+    }
+    Registry::wrong_renames(&renamed).into_iter().map(|(at, reason)| lines[at].refuse(reason)).collect()
+}
+
+fn rename_lines(config: &Config) -> impl Iterator<Item = ((String, String), &Located<Command>)> {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    config.commands().iter().filter_map(move |line| match &line.value {
+        Command::Rename { from, to } => Some(((text(from), text(to)), line)),
+        Command::User { .. } => None,
+    })
 }
 
 /// Starts a server with this configuration, says that it is ready, and waits for its end.

@@ -325,6 +325,38 @@ pub struct Registry {
     hides_native: AtomicBool,
 }
 
+/// What each of `entries` is called when they are `renamed` one after the other, `None` for one that is removed; and what of
+/// that is wrong.
+fn renames(
+    entries: &[Entry],
+    renamed: &[(String, String)],
+) -> (Vec<Option<String>>, Vec<(usize, &'static str)>) {
+    let mut holders: HashMap<String, usize> =
+        entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect();
+    let mut wrong = Vec::new();
+    for (line, (from, to)) in renamed.iter().enumerate() {
+        let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+        let Some(index) = holders.remove(&from) else {
+            wrong.push((line, "No such command in rename-command"));
+            continue;
+        };
+        if to.is_empty() {
+            continue;
+        }
+        if holders.contains_key(&to) {
+            wrong.push((line, "Target command name already exists"));
+            holders.insert(from, index);
+        } else {
+            holders.insert(to, index);
+        }
+    }
+    let mut names = vec![None; entries.len()];
+    for (name, index) in holders {
+        names[index] = Some(name);
+    }
+    (names, wrong)
+}
+
 impl Registry {
     /// Every command, `renamed` from one name to another (`rename-command`; an empty new name removes it).
     pub fn new(renamed: &[(String, String)]) -> Result<Self, String> {
@@ -343,13 +375,9 @@ impl Registry {
             builder.add(family, Body::Data);
         }
         let effects = builder.entries.split_off(callable);
-        let mut renames: HashMap<String, String> = HashMap::default();
-        for (from, to) in renamed {
-            let from = from.to_ascii_lowercase();
-            if !builder.entries.iter().any(|entry| entry.name == from) {
-                return Err("No such command in rename-command".into());
-            }
-            renames.insert(from, to.to_ascii_lowercase());
+        let (names, wrong) = renames(&builder.entries, renamed);
+        if let Some((_, reason)) = wrong.first() {
+            return Err((*reason).into());
         }
         let mut registry = Registry {
             entries: builder.entries,
@@ -358,18 +386,18 @@ impl Registry {
             effects,
             hides_native: AtomicBool::new(false),
         };
-        for index in 0..registry.entries.len() {
-            let name = registry.entries[index].name.clone();
-            match renames.get(&name) {
-                Some(to) if to.is_empty() => {}
-                Some(to) if registry.lookup(to.as_bytes()).is_some() => {
-                    return Err("Target command name already exists".into());
-                }
-                Some(to) => registry.name(index, to),
-                None => registry.name(index, &name),
+        for (index, name) in names.iter().enumerate() {
+            if let Some(name) = name {
+                registry.name(index, name);
             }
         }
         Ok(registry)
+    }
+
+    /// What is wrong with renaming commands like this: which of them, counted from 0, and why. Those are passed over by the others.
+    pub fn wrong_renames(renamed: &[(String, String)]) -> Vec<(usize, &'static str)> {
+        let registry = Registry::new(&[]).expect("nothing is renamed");
+        renames(&registry.entries, renamed).1
     }
 
     fn name(&mut self, index: usize, name: &str) {
@@ -576,6 +604,34 @@ mod tests {
     fn is_short(registry: &Registry, name: &str, argc: u32) -> bool {
         let entry = registry.lookup(name.as_bytes()).expect("a command");
         entry.short.is_some_and(|short| short.accepts(argc))
+    }
+
+    #[test]
+    fn commands_are_renamed_one_after_the_other() {
+        let lines = |lines: &[(&str, &str)]| -> Vec<(String, String)> {
+            lines.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()
+        };
+        let renamed = lines(&[("GET", "a"), ("set", "get"), ("a", "Set"), ("zadd", ""), ("geoadd", "zadd")]);
+        let registry = Registry::new(&renamed).expect("each name is free by then");
+        for (called, name) in [("get", "set"), ("SET", "get"), ("zadd", "geoadd")] {
+            assert_eq!(registry.lookup(called.as_bytes()).map(|entry| &*entry.name), Some(name));
+        }
+        for gone in ["a", "geoadd"] {
+            assert!(registry.lookup(gone.as_bytes()).is_none(), "{gone}");
+        }
+        // Whichever of the two comes first in the table.
+        for (from, to) in [("get", "zadd"), ("zadd", "get"), ("get", "get.no"), ("nosuch", "x")] {
+            let refused = Registry::new(&lines(&[(from, to)])).err();
+            let expected = match (from, to) {
+                ("nosuch", _) => Some("No such command in rename-command"),
+                (_, "get.no") => None,
+                _ => Some("Target command name already exists"),
+            };
+            assert_eq!(refused.as_deref(), expected, "{from} {to}");
+        }
+        let wrong =
+            Registry::wrong_renames(&lines(&[("nosuch", "x"), ("get", "set"), ("get", "set"), ("set", "y")]));
+        assert_eq!(wrong.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

@@ -14,9 +14,8 @@ pub fn check_config(file: &Path, out: &mut dyn Write) -> u8 {
         .iter()
         .map(|found| line(&String::from_utf8_lossy(&found.file), &found.error))
         .collect();
-    // Renamed commands are looked at as a whole: the first error counts.
     let name = file.display().to_string();
-    lines.extend(crate::renamed_commands(&config).err().map(|error| line(&name, &error)));
+    lines.extend(crate::wrong_renames(&config).iter().map(|error| line(&name, error)));
     lines.extend(crate::acl::wrong_users(&config).iter().map(|error| line(&name, error)));
     let mut text = lines.concat();
     if lines.is_empty() {
@@ -53,7 +52,9 @@ mod tests {
         let log = dir.join("not-made.log");
         let lines = format!(
             "port x\n# fine\nrequirepass secret secret\nnosuch 1\nlogfile {}\ninclude {}\nhz \"1\nuser a >secret nonsense\nuser b on\n\
-             user b off >secret\nuser c (~x\n",
+             user b off >secret\nuser c (~x\n\
+             rename-command nosuch secret\nrename-command get zadd\nrename-command get \"\"\nrename-command zadd get\n\
+             rename-command zadd secret\n",
             log.display(),
             part.display()
         );
@@ -71,13 +72,16 @@ mod tests {
             format!("{main_name}:7: hz: Unbalanced quotes in configuration line"),
             format!("{main_name}:8: user: Error in user declaration"),
             format!("{main_name}:10: user: Error in user declaration 'b': "),
+            format!("{main_name}:12: rename-command: No such command in rename-command"),
+            format!("{main_name}:13: rename-command: Target command name already exists"),
+            format!("{main_name}:16: rename-command: No such command in rename-command"),
             format!(
                 "{main_name}:11: user: Error in user declaration '(~x': Unmatched parenthesis in acl selector"
             ),
         ] {
             assert!(text.lines().any(|line| line.starts_with(&start)), "{start} is not in:\n{text}");
         }
-        assert_eq!(text.lines().count(), 8, "{text}");
+        assert_eq!(text.lines().count(), 11, "{text}");
         assert!(!text.contains("secret") && !log.exists(), "{text}");
 
         std::fs::write(&main, "port 7000\n").unwrap();
