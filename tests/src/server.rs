@@ -35,7 +35,7 @@ impl TestServer {
         Self::tidegate_with(&[])
     }
 
-    /// Starts Tidegate with more `--name value` options, given as separate words.
+    /// Starts Tidegate with more `--name value` options, given as separate words. The first may be a configuration file.
     pub fn tidegate_with(options: &[&str]) -> Self {
         Self::start(&tidegate_binary(), options)
             .unwrap_or_else(|error| panic!("tidegate does not start: {error}"))
@@ -229,7 +229,11 @@ fn spawn_at(
     let socket = dir.join("socket");
     // That of a process which was killed.
     let _ = fs::remove_file(&socket);
+    // A file comes first, or is none.
+    let of_file = options.iter().take_while(|option| !option.starts_with("--")).count().min(1);
+    let (file, options) = options.split_at(of_file);
     let mut child = Command::new(program)
+        .args(file)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(dir)

@@ -5,7 +5,7 @@ use crate::metrics::scraped_with;
 use std::fs;
 use std::path::Path;
 use tidegate_tests::resp::{RespClient, simple};
-use tidegate_tests::server::TestServer;
+use tidegate_tests::server::{TestServer, tidegate_binary};
 
 /// How the marks begin. What the server knows of itself has no such word.
 const MARK: &str = "s3cretmark";
@@ -162,4 +162,68 @@ fn secrets_stand_nowhere() {
     let log = scraped.server.log();
     assert_clean("the crash report", &log);
     assert!(log.contains("crashed"), "there is a report: {log}");
+}
+
+/// Starts with users in `lines` of a configuration file, and stops with this text of the log.
+fn start_with(file: &Path, lines: &str) -> String {
+    fs::write(file, lines).expect("it is written");
+    match TestServer::start(&tidegate_binary(), &[&file.display().to_string()]) {
+        Ok(server) => server.log(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn files_of_users_have_hashes_and_refused_ones_are_not_quoted() {
+    let mut secrets = Secrets(0);
+    // The files have to be there; another server's directory will do.
+    let other = TestServer::tidegate();
+    let [main, users] = ["main.conf", "users.acl"].map(|name| other.dir().join(name));
+    for is_apart in [false, true] {
+        let line = format!("user file on >{} ~* +@all\n", secrets.next());
+        let settings = format!("masterauth {}\nrequirepass {}\n", secrets.next(), secrets.next());
+        let apart = format!("{settings}aclfile {}\n", users.display());
+        fs::write(&users, if is_apart { &line } else { "" }).expect("it is written");
+        fs::write(&main, if is_apart { apart } else { settings + &line }).expect("it is written");
+        let server = TestServer::tidegate_with(&[&main.display().to_string()]);
+        let mut client = server.client();
+        let password = fs::read_to_string(&main).expect("it is read");
+        let password =
+            password.lines().find_map(|line| line.strip_prefix("requirepass ")).expect("there is one");
+        let command = if is_apart { "ACL SAVE" } else { "CONFIG REWRITE" };
+        if !is_apart {
+            assert_eq!(client.line(&format!("AUTH {password}")), simple("OK"));
+        }
+        use_secrets(&mut client, &server, &mut secrets);
+        client.line("ACL SETUSER last on >secret ~* +@all");
+        assert_eq!(client.line(command), simple("OK"), "{command}");
+        let file = if is_apart { &users } else { &main };
+        let written = fs::read_to_string(file).expect("it is read");
+        for name in ["file", "alice", "bob", "last"] {
+            let line = written.lines().find(|line| line.starts_with(&format!("user {name} ")));
+            assert!(line.is_some_and(|line| line.contains(" #")), "{name} has a hash: {written}");
+        }
+        // What is no password of a user has to be kept as it is: Redis does so.
+        let plain = ["requirepass ", "masterauth ", "tls-key-file-pass ", "tls-client-key-file-pass "];
+        let kept = |line: &&str| !plain.iter().any(|name| line.starts_with(name));
+        assert_clean(command, &written.lines().filter(kept).collect::<Vec<_>>().join("\n"));
+        assert_clean("the log", &server.log());
+    }
+    for lines in [
+        "requirepass SECRET SECRET",
+        "masterauth \"SECRET",
+        "tls-key-file-pass SECRET SECRET",
+        "user a on >SECRET +nosuch",
+        "user a on <SECRET",
+        "user a on #SECRET",
+        "user a on !SECRET +get",
+        "user a on (~x >SECRET)",
+        "user a on (~x >SECRET",
+        "user a >SECRET\nuser a on",
+    ] {
+        let log = start_with(&main, &lines.replace("SECRET", &secrets.next()));
+        assert_clean(lines, &log);
+        let log = start_with(&users, &lines.replace("SECRET", &secrets.next()));
+        assert_clean(lines, &log);
+    }
 }

@@ -13,7 +13,7 @@ use crate::transcript::check;
 #[test]
 fn a_crash_is_reported() {
     for (request, expected) in [
-        ("DEBUG SEGFAULT", "crashed by signal: 11"),
+        ("DEBUG SEGFAULT", "Command: debug, of the client with id="),
         ("DEBUG PANIC", "==> panicked at server/src/control/debug/mod.rs"),
         ("DEBUG ASSERT", "=== ASSERTION FAILED ==="),
     ] {
@@ -25,6 +25,28 @@ fn a_crash_is_reported() {
             [expected, "crashed by signal", "------ STACK TRACE ------", "tidegate::", "BUG REPORT END"]
         {
             assert!(log.contains(text), "{request}: {log}");
+        }
+    }
+    // What a transaction or a script was at, and nothing of what with.
+    for (requests, expected) in [
+        (
+            &["MULTI", "SET s3cret s3cret", "DEBUG SEGFAULT", "EXEC"][..],
+            "Command: exec (in it: debug), of the client",
+        ),
+        (&["SET s3cret s3cret", "DEBUG PANIC"], "Command: debug, of the client"),
+    ] {
+        let options = ["--enable-debug-command", "yes", "--hide-user-data-from-log", "yes"];
+        let mut server = TestServer::tidegate_with(&options);
+        let mut client = server.client();
+        for request in requests {
+            client.send(&request.split(' ').collect::<Vec<_>>()).expect("it is sent");
+        }
+        assert!(wait_until(Duration::from_secs(30), || !server.is_alive()), "{requests:?}");
+        let log = server.log();
+        assert!(log.contains(expected) && !log.contains("s3cret"), "{requests:?}: {log}");
+        if requests.contains(&"DEBUG PANIC") {
+            assert!(log.contains("panicked at server/src/control/debug/mod.rs"), "{log}");
+            assert!(log.contains(": (redacted)"), "{log}");
         }
     }
     // Switched off, it ends without a word.

@@ -3,7 +3,7 @@
 use super::table::Users;
 use super::user::{User, merge_selectors};
 use super::{Catalog, DEFAULT_USER, RuleError, has_spaces, until_zero};
-use crate::config::{Command, Config, LoadError, replace_file};
+use crate::config::{Command, Config, LoadError, replace_file, without_passwords};
 use crate::registry::Registry;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub fn wrong_users(config: &Config) -> Vec<LoadError> {
 fn check_rules(catalog: &Catalog, name: &[u8], rules: &[Vec<u8>]) -> Result<(), String> {
     let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
     let merged = merge_selectors(&rules).map_err(|index| {
-        let start = text(until_zero(rules[index]));
+        let start = text(&without_passwords(until_zero(rules[index])));
         format!("Error in user declaration '{start}': Unmatched parenthesis in acl selector")
     })?;
     let mut user = User::new(name, false);
@@ -60,7 +60,7 @@ fn check_rules(catalog: &Catalog, name: &[u8], rules: &[Vec<u8>]) -> Result<(), 
 }
 
 fn declaration_error(what: &[u8], error: RuleError) -> String {
-    format!("Error in user declaration '{}': {error}", text(until_zero(what)))
+    format!("Error in user declaration '{}': {error}", text(&without_passwords(until_zero(what))))
 }
 
 /// Makes the users of the configuration, or those of its file of users.
@@ -91,7 +91,7 @@ pub fn load_configured(users: &Users, config: &Config) -> Result<(), String> {
         let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
         for rule in merge_selectors(&rules).unwrap_or_default() {
             user.apply(&users.catalog, &rule, all_channels).map_err(|error| {
-                let (rule, name) = (text(until_zero(&rule)), text(name));
+                let (rule, name) = (text(&without_passwords(until_zero(&rule))), text(name));
                 format!(
                     "Error loading ACL rule '{rule}' for the user named '{name}': {error}. Critical error while loading \
                      ACLs. Exiting."
@@ -183,7 +183,7 @@ fn load_line(
         let rule = rule.trim_ascii();
         let Err(error) = user.apply(catalog, rule, all_channels) else { continue };
         if error == RuleError::Unknown {
-            let rule = text(until_zero(rule));
+            let rule = text(&without_passwords(until_zero(rule)));
             let _ = write!(errors, "{place}: Error in applying operation '{rule}': {error}. ");
         } else if !is_told {
             // One is enough: it may be the reason of those that follow.

@@ -1,6 +1,7 @@
 //! Reading the config file, standard input and the command line's directives, in this order; a later line wins.
 //! The format and the refusals are those of `redis.conf`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -84,11 +85,33 @@ impl fmt::Display for LoadError {
         match self {
             Self::Line { number, text, reason } => {
                 writeln!(out, "Reading the configuration file, at line {number}")?;
-                write!(out, ">>> '{}'\n{reason}", String::from_utf8_lossy(text))
+                write!(out, ">>> '{}'\n{reason}", String::from_utf8_lossy(&without_secrets(text)))
             }
             Self::Open { reason, .. } | Self::Whole { reason } => out.write_str(reason),
         }
     }
+}
+
+/// A line as it may be shown: without passwords. What is printed before the end may be in the log of a service manager.
+fn without_secrets(line: &[u8]) -> Cow<'_, [u8]> {
+    let line = line.trim_ascii_start();
+    let name = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    if directives::lookup(name).is_some_and(|directive| directive.has(Flags::SENSITIVE)) {
+        return [name, b" (redacted)"].concat().into();
+    }
+    if name.eq_ignore_ascii_case(b"user") { without_passwords(line).into() } else { line.into() }
+}
+
+/// Rules of a user as they may be shown: of passwords and their hashes only that there is one.
+pub fn without_passwords(rules: &[u8]) -> Vec<u8> {
+    let words = rules.split(u8::is_ascii_whitespace).map(|word| {
+        let start = word.iter().position(|byte| !b"(\"'".contains(byte)).unwrap_or(word.len());
+        match word.get(start) {
+            Some(b'>' | b'<' | b'#' | b'!') => [&word[..=start], b"(redacted)"].concat(),
+            _ => word.to_vec(),
+        }
+    });
+    words.collect::<Vec<_>>().join(&b' ')
 }
 
 /// What reading has to remember between lines.

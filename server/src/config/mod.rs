@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use self::change::{Apply, Caller, NotRunning, SetError};
 pub use self::directives::{Directive, Effect, Flags, Kind};
-pub use self::file::{Command, Found, LoadError, Located, Sources};
+pub use self::file::{Command, Found, LoadError, Located, Sources, without_passwords};
 pub use self::hot::Hot;
 pub use self::rewrite::{Extent, RewriteError, replace_file};
 pub use self::value::{ClientClass, Events, OutputLimit, SavePoint, Value};

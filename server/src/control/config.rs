@@ -228,7 +228,7 @@ impl Apply for Running<'_, '_, '_> {
                 Ok(())
             }
             Effect::CrashLog => {
-                crash::enable(config.flag("crash-log-enabled"));
+                crash::enable(config.flag("crash-log-enabled"), config.flag("hide-user-data-from-log"));
                 Ok(())
             }
             Effect::Password => {

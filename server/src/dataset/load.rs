@@ -219,7 +219,7 @@ impl Crew<'_, '_> {
 
     fn note_empty(&self, key: &[u8]) {
         if self.empty.fetch_add(1, Relaxed) < EMPTY_LOGGED_MAX {
-            tracing::warn!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(key));
+            tracing::warn!("rdbLoadObject skipping empty key: {}", self.shared.shown_in_log(key));
         }
     }
 

@@ -41,13 +41,19 @@ impl Lookup {
         }
     }
 
+    /// The command, if there is one.
+    #[inline]
+    pub(super) fn found(self) -> Option<&'static Entry> {
+        match self {
+            Lookup::Found(entry) => Some(entry),
+            Lookup::UnknownSubcommand | Lookup::Unknown => None,
+        }
+    }
+
     /// The id of the command plus one; 0 when there is none.
     #[inline]
     pub(super) fn id_plus_one(self) -> u32 {
-        match self {
-            Lookup::Found(entry) => entry.id as u32 + 1,
-            Lookup::UnknownSubcommand | Lookup::Unknown => 0,
-        }
+        self.found().map_or(0, |entry| entry.id as u32 + 1)
     }
 }
 

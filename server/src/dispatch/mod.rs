@@ -33,6 +33,7 @@ use crate::clock::{self, Stopwatch};
 use crate::config::choices::{AppendFsync, AuditLevel};
 use crate::control::{ControlCtx, Flow};
 use crate::registry::{Body, Entry};
+use crate::running;
 use crate::script::Engine;
 use crate::session::{Client, Parked, ReplyMode, Session, StoredRequest};
 use crate::shard::exec::{Call, Executor, Grip};
@@ -326,6 +327,7 @@ impl Worker {
     ) -> Progress {
         self.begin_turn();
         self.exec.actor = session.client.id;
+        running::serve(session.client.id);
         self.follow_users(session);
         session.client.last_ms.store(self.exec.now_ms, Relaxed);
         session.client.is_serving.store(true, Relaxed);
@@ -374,6 +376,7 @@ impl Worker {
         };
         self.give_back(group);
         session.client.is_serving.store(false, Relaxed);
+        running::rest();
         self.exec.free_garbage();
         self.finish_news();
         self.finish_journal(Some(&session.client));
@@ -420,6 +423,7 @@ impl Worker {
                 Flow::Done
             } else {
                 self.count(session, &mut tally, group, buf, &mut started);
+                tally.entry = None;
                 let request = group.request(planned, buf);
                 let flow = self.command(shared, session, &request, &mut held, &mut started, out);
                 if session.tracking.is_some() {
@@ -484,6 +488,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Flow {
         session.client.last_command.store(request.lookup.id_plus_one(), Relaxed);
+        running::begin(request.lookup.found());
         if self.room.is_due() {
             self.see_to_memory(session, held, out);
         }

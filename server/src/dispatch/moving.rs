@@ -315,7 +315,7 @@ impl Worker {
             let moving: Moving = moving;
             if let Err(error) = self.end_move(&moving) {
                 let text = error.message();
-                tracing::warn!("MIGRATE, whose client is gone: {}", String::from_utf8_lossy(&text));
+                tracing::warn!("MIGRATE, whose client is gone: {}", self.eternal.shown_in_log(&text));
             }
         }
         self.finish_news();

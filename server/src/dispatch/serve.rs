@@ -8,6 +8,7 @@
 use super::{Lookup, Request, Worker, route};
 use crate::control::Flow;
 use crate::registry::{Body, Entry};
+use crate::running;
 use crate::session::{Answer, Claim, Client, Ending, Parked, ReplyMode, Session, Then};
 use crate::shard::block::{AFTER_WATCHERS, Kind, NEVER_MS, Place, Visit, WaitedKey, Waiter};
 use crate::shard::exec::{Call, Grip};
@@ -199,6 +200,7 @@ impl Worker {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, waiter.protocol);
         let exec = &mut self.exec;
+        running::begin_inner(kind.entry);
         let (actor, own) = (exec.actor, std::mem::take(&mut exec.news.own));
         exec.actor = waiter.client.id;
         let error = match denied {
@@ -208,6 +210,7 @@ impl Worker {
             }
             None => exec.run(grip, &mut call, &mut reply).err(),
         };
+        running::end_inner();
         exec.finish_unit(grip);
         let need = exec.need();
         exec.actor = actor;
@@ -323,7 +326,9 @@ impl Worker {
     pub fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Option<super::Progress> {
         self.begin_turn();
         self.exec.actor = session.client.id;
+        running::serve(session.client.id);
         let progress = self.go_on(session, out);
+        running::rest();
         self.finish_news();
         self.finish_journal(Some(&session.client));
         progress

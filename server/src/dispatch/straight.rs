@@ -6,6 +6,7 @@ use super::plan::Group;
 use super::rights::is_allowed;
 use super::{Lookup, Route, Worker};
 use crate::registry::Entry;
+use crate::running;
 use crate::session::{ReplyMode, Session};
 use crate::shard::HoldOne;
 use crate::shard::exec::{Call, Grip};
@@ -21,7 +22,7 @@ const SLOWNESS_MIN: u64 = 1_000_000;
 /// Commands of one kind that ran back to back and were not counted yet.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    entry: Option<&'static Entry>,
+    pub(super) entry: Option<&'static Entry>,
     calls: u64,
     /// Which of its group was the last of them.
     last: usize,
@@ -90,6 +91,7 @@ impl Worker {
         if !tally.is_of(entry) {
             self.count(session, tally, group, buf, started);
             tally.entry = Some(entry);
+            running::begin(Some(entry));
         }
         let request = group.request(planned, buf);
         let mark = out.len();

@@ -3,6 +3,7 @@
 use super::{Lookup, Request, Worker, rights, route};
 use crate::control::Flow;
 use crate::registry::{Body, Entry};
+use crate::running;
 use crate::session::{Session, StoredRequest, Transaction, WATCHED_SIZE};
 use crate::shard::exec::{Call, Grip};
 use crate::shard::{Hold, Roam};
@@ -230,6 +231,7 @@ impl Worker {
         let mark = reply.mark();
         let args = Args::new(request.buf, request.spans, request.keys, entry.words);
         reply.set_protocol(session.protocol);
+        running::begin_inner(entry);
         let (flow, error) = match entry.body {
             // It held before the transaction began.
             Body::Data(_) if entry.is_guard => {
@@ -269,6 +271,7 @@ impl Worker {
             }
             Body::Container => (Flow::Done, None),
         };
+        running::end_inner();
         if self.shared.clients.is_monitored() {
             self.feed_monitors(session, request, entry);
         }

@@ -13,10 +13,12 @@ use std::os::fd::IntoRawFd as _;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 
+use crate::registry::Entry;
+use crate::running;
 use crate::version::{COMMIT, REDIS_VERSION, TIDEGATE_VERSION};
 
 /// Signals that end a process that does not handle them, because something is wrong with it.
@@ -38,11 +40,17 @@ struct Crash {
     /// Who sent the signal, if somebody did.
     sender: AtomicI32,
     thread: AtomicI32,
+    /// What it executed, what that called, and for whom.
+    command: AtomicPtr<Entry>,
+    inner: AtomicPtr<Entry>,
+    client: AtomicU64,
     frames: [AtomicPtr<c_void>; FRAMES_MAX],
     frames_len: AtomicUsize,
     /// Where a byte wakes whoever writes the report.
     bell: AtomicI32,
     is_enabled: AtomicBool,
+    /// `hide-user-data-from-log`
+    hides_values: AtomicBool,
 }
 
 static CRASH: Crash = Crash {
@@ -53,17 +61,23 @@ static CRASH: Crash = Crash {
     address: AtomicUsize::new(0),
     sender: AtomicI32::new(0),
     thread: AtomicI32::new(0),
+    command: AtomicPtr::new(ptr::null_mut()),
+    inner: AtomicPtr::new(ptr::null_mut()),
+    client: AtomicU64::new(0),
     frames: [const { AtomicPtr::new(ptr::null_mut()) }; FRAMES_MAX],
     frames_len: AtomicUsize::new(0),
     bell: AtomicI32::new(-1),
     is_enabled: AtomicBool::new(false),
+    hides_values: AtomicBool::new(false),
 };
 
 /// What the signals did before, in the order of [`SIGNALS`].
 static BEFORE: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
-/// Whether crashes are reported: `crash-log-enabled`. The first time, everything is made ready.
-pub fn enable(is_enabled: bool) {
+/// Whether crashes are reported: `crash-log-enabled`. The first time, everything is made ready. With `hides_values`
+/// (`hide-user-data-from-log`), an assertion that failed is told of by where it stands alone: its text may show what it is about.
+pub fn enable(is_enabled: bool, hides_values: bool) {
+    CRASH.hides_values.store(hides_values, Relaxed);
     CRASH.is_enabled.store(is_enabled, Relaxed);
     if is_enabled
         && BEFORE.get().is_none()
@@ -87,9 +101,13 @@ fn install() -> std::io::Result<()> {
     // What the first call makes ready is not to be made ready by a handler.
     note_frames();
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("thread '{}' {panic}", std::thread::current().name().unwrap_or("?"));
+        let text = match panic.location() {
+            Some(place) if CRASH.hides_values.load(Relaxed) => format!("panicked at {place}: (redacted)"),
+            _ => panic.to_string(),
+        };
+        eprintln!("thread '{}' {text}", std::thread::current().name().unwrap_or("?"));
         tracing::error!("=== ASSERTION FAILED ===");
-        tracing::error!("==> {panic}");
+        tracing::error!("==> {text}");
     }));
     BEFORE.get_or_init(|| SIGNALS.map(handle));
     Ok(())
@@ -135,12 +153,23 @@ extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, _context: *mut c_
                 }
                 CRASH.thread.store(libc::gettid(), Relaxed);
             }
+            note_command();
             note_frames();
             ring();
             wait();
         }
     }
     end(signal, is_fault);
+}
+
+fn note_command() {
+    let running = running::now();
+    let place = |entry: Option<&'static Entry>| {
+        entry.map_or(ptr::null_mut(), |entry| ptr::from_ref(entry).cast_mut())
+    };
+    CRASH.command.store(place(running.command), Relaxed);
+    CRASH.inner.store(place(running.inner), Relaxed);
+    CRASH.client.store(running.client, Relaxed);
 }
 
 fn note_frames() {
@@ -209,8 +238,23 @@ fn tell() {
         sender => tracing::error!("Sent by the process {sender}"),
     }
     tracing::error!("Thread: {} ({thread})", name.trim_end());
+    if let Some(command) = command() {
+        tracing::error!("Command: {command}");
+    }
     tracing::error!(target: super::logging::RAW, "\n------ STACK TRACE ------\n{}", stack());
     tracing::error!("=== TIDEGATE BUG REPORT END. Make sure to include from START to END. ===");
+}
+
+/// The command that ran, for whom, and never what with.
+fn command() -> Option<String> {
+    let name = |entry: &AtomicPtr<Entry>| {
+        // SAFETY: it is null, or was made from a reference to an entry that lives as long as the process and never changes.
+        unsafe { entry.load(Relaxed).as_ref() }.map(|entry| entry.name.as_str())
+    };
+    let inner = name(&CRASH.inner).map(|inner| format!(" (in it: {inner})"));
+    let client = CRASH.client.load(Relaxed);
+    let inner = inner.unwrap_or_default();
+    name(&CRASH.command).map(|command| format!("{command}{inner}, of the client with id={client}"))
 }
 
 /// The stack with the names of its functions, one frame per line.

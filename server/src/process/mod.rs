@@ -91,7 +91,7 @@ pub fn prepare(options: &Options) -> Result<Process, String> {
     warnings::log_backlog(config);
     tracing::warn!("Server initialized");
     warnings::log(config);
-    crash::enable(config.flag("crash-log-enabled"));
+    crash::enable(config.flag("crash-log-enabled"), config.flag("hide-user-data-from-log"));
     Ok(Process { supervisor, pid_file })
 }
 

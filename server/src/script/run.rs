@@ -18,6 +18,7 @@ use crate::acl::Asked;
 use crate::dispatch::{Lookup, Route, Worker, lua_monitor_line, may_read_all, route_request, routed};
 use crate::net::late;
 use crate::registry::{Body, Entry};
+use crate::running;
 use crate::session::Session;
 use crate::shard::exec::{Call, Grip};
 use crate::shard::{Hold, Roam};
@@ -568,6 +569,7 @@ impl Run<'_, '_> {
         }
         let started = worker.stopwatch.ticks();
         let args = Args::new(words, spans, keys, entry.words);
+        running::begin_inner(entry);
         let error = match entry.body {
             Body::Data(handler) => {
                 let access = worker.access(session);
@@ -593,6 +595,7 @@ impl Run<'_, '_> {
             Body::Control(control) => worker.control_in_script(session, control, entry, args, hold, out),
             Body::Container => None,
         };
+        running::end_inner();
         let redacted = std::mem::take(&mut session.redacted);
         let shown = || -> Vec<&[u8]> {
             let is_secret = |index: usize| redacted.contains(&index);

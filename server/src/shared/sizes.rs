@@ -6,6 +6,7 @@
 use super::{Clients, Shared};
 use crate::clock;
 use crate::session::{Client, ClientKind};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -202,7 +203,16 @@ impl Shared {
 
     /// A connection as the log shows it.
     pub fn describe_client(&self, client: &Client) -> String {
-        client.describe(clock::unix_ms(), self.last_command(client), 0)
+        let hides_names = self.config.hot().hide_user_data_from_log.get();
+        client.describe_as(clock::unix_ms(), self.last_command(client), 0, hides_names)
+    }
+
+    /// What comes from users, as the log may show it.
+    pub fn shown_in_log<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
+        if self.config.hot().hide_user_data_from_log.get() {
+            return "(redacted)".into();
+        }
+        String::from_utf8_lossy(text)
     }
 
     /// Name of the command a connection called last.

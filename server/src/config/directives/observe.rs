@@ -14,7 +14,9 @@ pub(super) static ROWS: &[Directive] = &[
     choice("syslog-facility", SYSLOG_FACILITY, 128).immutable().inert(),
     yes_no("always-show-logo", false).immutable(),
     // Of Redis 8: keep what users store out of the log.
-    yes_no("hide-user-data-from-log", false).hot(|hot, value| hot.hide_user_data_from_log.store(value)),
+    yes_no("hide-user-data-from-log", false)
+        .hot(|hot, value| hot.hide_user_data_from_log.store(value))
+        .effect(Effect::CrashLog),
     yes_no("crash-log-enabled", true).effect(Effect::CrashLog),
     yes_no("crash-memcheck-enabled", true).inert(),
     yes_no("use-exit-on-panic", false).hidden().inert(),

@@ -60,6 +60,14 @@ fn a_bad_line_is_quoted_with_its_number() {
     let cases = [
         ("\nprt 5", 2, "prt 5", "Bad directive or wrong number of arguments"),
         ("port", 1, "port", "wrong number of arguments"),
+        ("requirepass s3cret s3cret", 1, "requirepass (redacted)", "wrong number of arguments"),
+        ("  MasterAuth \"s3cret", 1, "MasterAuth (redacted)", "Unbalanced quotes in configuration line"),
+        (
+            "user a on >s3cret '(~x #s3cret)' \"<s3cret",
+            1,
+            "user a on >(redacted) '(~x #(redacted) \"<(redacted)",
+            "Unbalanced quotes in configuration line",
+        ),
         ("port 1 2", 1, "port 1 2", "wrong number of arguments"),
         ("port \"1", 1, "port \"1", "Unbalanced quotes in configuration line"),
         ("port x", 1, "port x", "argument couldn't be parsed into an integer"),
