@@ -185,6 +185,7 @@ impl Server {
         let disk = Arc::new(RealDisk);
         let journal = Arc::new(aof::new(&config, disk, random_hex(40)));
         let shared = Shared::new(config, renamed, Arc::clone(&journal) as _).map_err(io::Error::other)?;
+        journal.settings().delays.tell(Arc::clone(&shared.latency) as _);
         Self::start_shared(Shared { aof: Some(journal), ..shared })
     }
 

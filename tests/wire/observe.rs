@@ -1,9 +1,14 @@
 //! Watching a server at work: MONITOR, SLOWLOG, LATENCY.
 
-use tidegate_tests::resp::{Reply, RespClient};
+use std::time::Duration;
+
+use tidegate_tests::clock::wait_until;
+use tidegate_tests::resp::{Reply, RespClient, simple};
 use tidegate_tests::server::TestServer;
 
 use crate::transcript::{check, converse};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The next line a monitor shows, from the database on.
 fn seen(monitor: &mut RespClient) -> String {
@@ -176,5 +181,53 @@ fn latency_of_commands_and_events() {
         > LATENCY HELP x
         -ERR wrong number of arguments for 'latency|help' command
         "#,
+    );
+}
+
+/// What `LATENCY LATEST` knows of.
+fn latency_events(client: &mut RespClient) -> Vec<String> {
+    let latest = client.line("LATENCY LATEST");
+    let events = latest.items().expect("a list").iter();
+    events.map(|event| event.items().expect("of lists")[0].text()).collect()
+}
+
+#[test]
+fn what_takes_long_is_an_event_of_its_kind() {
+    let options =
+        ["--latency-monitor-threshold", "1", "--enable-debug-command", "yes", "--appendonly", "yes"];
+    let server = TestServer::tidegate_with(&options);
+    let mut client = server.client();
+    let wait = "local function now() local t = redis.call('time') return t[1] * 1000000 + t[2] end \
+                local start = now() while now() - start < 3000 do end return 1";
+    client.call(&["EVAL", wait, "0"]);
+    assert_eq!(latency_events(&mut client), ["command"]);
+    // Its bytes are copied.
+    client.call(&[&b"APPEND"[..], b"large", &vec![b'x'; 100 << 20]]);
+    assert!(latency_events(&mut client).contains(&"fast-command".to_owned()));
+    client.line("DEL large");
+    client.line("LATENCY RESET");
+    assert_eq!(client.line("DEBUG AOF-FLUSH-SLEEP 3000"), simple("OK"));
+    assert_eq!(client.line("SET a 1"), simple("OK"));
+    let has = |client: &mut RespClient, wanted: &[&str]| {
+        let events = latency_events(client);
+        wanted.iter().all(|event| events.iter().any(|known| known == event))
+    };
+    // Beside it, a sync may be under way.
+    let names = ["aof-write-alone", "aof-write-pending-fsync"];
+    assert!(wait_until(PATIENCE, || has(&mut client, &["aof-write"])
+        && names.iter().any(|name| has(&mut client, &[name]))));
+    client.line("DEBUG AOF-FLUSH-SLEEP 0");
+    for line in [
+        "CONFIG SET appendonly no",
+        "CONFIG SET maxmemory-policy allkeys-random maxmemory-eviction-tenacity 100",
+        "DEBUG POPULATE 300000 key 100",
+        "CONFIG SET maxmemory 3mb",
+    ] {
+        assert_eq!(client.line(line), simple("OK"), "{line}");
+    }
+    assert!(
+        wait_until(PATIENCE, || has(&mut client, &["eviction-cycle"])),
+        "{:?}",
+        latency_events(&mut client)
     );
 }

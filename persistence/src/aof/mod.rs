@@ -17,6 +17,7 @@ pub mod check;
 mod crash;
 #[cfg(test)]
 mod damage;
+mod delays;
 mod line;
 pub mod load;
 mod log;
@@ -38,6 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 pub use self::base::BaseError;
+pub use self::delays::{Delays, Listener};
 use self::log::Order;
 pub use self::log::{Log, Progress};
 pub use self::manifest::{File, Manifest, ManifestError};
@@ -106,6 +108,8 @@ pub struct Settings {
     /// Bytes that were written and not synced are kept in memory up to so many; what is more is read from its file again
     /// if a sync fails.
     pub kept_max: AtomicU64,
+    /// What took the disk long, and who hears of it.
+    pub delays: Delays,
     /// For tests: whoever writes sleeps so long before, in microseconds.
     pub write_nap_us: AtomicU64,
 }
@@ -119,6 +123,7 @@ impl Default for Settings {
             exit_after_s: AtomicU64::new(30),
             unwritten_max: AtomicU64::new(64 << 20),
             kept_max: AtomicU64::new(256 << 20),
+            delays: Delays::default(),
             write_nap_us: AtomicU64::new(0),
         }
     }

@@ -412,6 +412,7 @@ impl Writer {
         parts: &[&[u8]],
         end: Lsn,
     ) -> io::Result<()> {
+        let began = self.core.settings.delays.begin(&*self.core.clock);
         let nap_us = self.core.settings.write_nap_us.load(Relaxed);
         if nap_us > 0 {
             std::thread::sleep(Duration::from_micros(nap_us));
@@ -467,6 +468,13 @@ impl Writer {
         if seals {
             open.sealed = open.size;
         }
+        // Two events as in Redis: that it took long, and what else the disk was asked for.
+        let beside = match () {
+            () if self.syncing.is_some() => "aof-write-pending-fsync",
+            () if self.cut.is_some() => "aof-write-active-child",
+            () => "aof-write-alone",
+        };
+        self.core.settings.delays.end(began, &*self.core.clock, &[beside, "aof-write"]);
         Ok(())
     }
 
@@ -479,7 +487,12 @@ impl Writer {
         }
         let (Some(open), lsn) = (&self.open, self.core.log.written()) else { return };
         let size = open.size;
-        match open.file.sync() {
+        let began = self.core.settings.delays.begin(&*self.core.clock);
+        let result = open.file.sync();
+        if self.core.log.fsync() == Fsync::Always {
+            self.core.settings.delays.end(began, &*self.core.clock, &["aof-fsync-always"]);
+        }
+        match result {
             Ok(()) => self.synced(lsn, size),
             Err(error) => self.fail("Fail to fsync the AOF file", &error, true),
         }
@@ -707,7 +720,9 @@ impl Writer {
         }
         let base = self.manifest.next_base(&self.core.place.stem, is_rdb(&*self.core.disk, snapshot)?);
         let path = self.core.place.file(&base.name);
+        let began = self.core.settings.delays.begin(&*self.core.clock);
         self.core.disk.rename(snapshot, &path)?;
+        self.core.settings.delays.end(began, &*self.core.clock, &["aof-rename"]);
         tracing::info!(
             "Successfully renamed the temporary AOF base file {} into {}",
             snapshot.file_name().unwrap_or_default().to_string_lossy(),

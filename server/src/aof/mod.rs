@@ -51,6 +51,7 @@ pub fn follow(shared: &Shared) {
     settings.timestamps.store(config.flag("aof-timestamp-enabled"), Relaxed);
     settings.exit_after_s.store(config.number("aof-error-exit-after") as u64, Relaxed);
     settings.unwritten_max.store(config.number("log-max-unwritten") as u64, Relaxed);
+    settings.delays.least_ms.store(hot.latency_monitor_threshold.get().max(0) as u64, Relaxed);
     let keeps = config.flag("aof-disable-auto-gc");
     if settings.keep_history.swap(keeps, Relaxed) && !keeps {
         aof.remove_history();

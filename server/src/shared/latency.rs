@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use tidegate_persistence::aof::Listener;
 
 /// Samples kept per event.
 const SAMPLES_MAX: usize = 160;
@@ -49,5 +50,11 @@ impl LatencyMonitor {
         let before = events.len();
         events.retain(|event, _| !wanted(event));
         before - events.len()
+    }
+}
+
+impl Listener for LatencyMonitor {
+    fn took(&self, event: &'static str, ms: i64, at_s: i64) {
+        self.add(event, ms, at_s);
     }
 }

@@ -98,7 +98,7 @@ pub struct Shared {
     /// Wrong passwords of late.
     pub attempts: Attempts,
     /// `LATENCY`
-    pub latency: LatencyMonitor,
+    pub latency: Arc<LatencyMonitor>,
     /// `CLIENT PAUSE`
     pub pause: Pause,
     /// Frees large things in the background.
@@ -244,7 +244,7 @@ impl Shared {
             audit: Audit::default(),
             attempts: Attempts::default(),
             hotkeys: HotKeys::default(),
-            latency: LatencyMonitor::default(),
+            latency: Arc::default(),
             pause: Pause::default(),
             reclaim: Reclaim::default(),
             libraries: Libraries::default(),
@@ -309,7 +309,7 @@ impl Shared {
         self.stats.output_buffer_disconnections.fetch_add(1, Relaxed);
         tracing::warn!(
             "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-            self.describe_client(client)
+            self.describe_client_in_log(client)
         );
     }
 }

@@ -193,7 +193,7 @@ impl Shared {
                 sizes.drop_id(id);
                 continue;
             };
-            tracing::info!("Evicting client: {}", self.describe_client(&client));
+            tracing::info!("Evicting client: {}", self.describe_client_in_log(&client));
             if self.clients.kill(&client) {
                 self.stats.evicted_clients.fetch_add(1, Relaxed);
             }
@@ -201,8 +201,13 @@ impl Shared {
         sizes.was_in_vain.store(false, Relaxed);
     }
 
-    /// A connection as the log shows it.
+    /// A connection, for administrators.
     pub fn describe_client(&self, client: &Client) -> String {
+        client.describe(clock::unix_ms(), self.last_command(client), 0)
+    }
+
+    /// The same as the log may show it.
+    pub fn describe_client_in_log(&self, client: &Client) -> String {
         let hides_names = self.config.hot().hide_user_data_from_log.get();
         client.describe_as(clock::unix_ms(), self.last_command(client), 0, hides_names)
     }
