@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tidegate::acl::{Access, User};
 use tidegate::clock;
-use tidegate::config::Config;
+use tidegate::config::{Config, Sources};
 use tidegate::dispatch::{Progress, Worker};
 use tidegate::session::{Client, Session};
 use tidegate::shared::Shared;
@@ -47,6 +47,14 @@ const TRICKY: &[&str] = &[
     "MEMORY USAGE :key",
     "OBJECT ENCODING :key",
     "WATCH :key",
+    "WATCH :key :key",
+    "DEBUG OBJECT :key",
+    "DEBUG SDSLEN :key",
+    "DEBUG DIGEST-VALUE :key :key",
+    "DEBUG POPULATE 2 k 10",
+    // Nobody listens there.
+    "MIGRATE 127.0.0.1 1 :key 0 1000 COPY",
+    "MIGRATE 127.0.0.1 1 # 0 1000 COPY KEYS :key :key",
     "UNWATCH",
 ];
 
@@ -87,7 +95,9 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let config = Config::new(1, Path::new("/"));
+        let mut config = Config::new(1, Path::new("/"));
+        let options = Some(b"enable-debug-command yes\n".to_vec());
+        config.load(&Sources { options, ..Sources::default() }).expect("it is right");
         let journal = Arc::new(MemoryJournal::default());
         let shared = Arc::new(Shared::new(config, &[], journal as _).expect("nothing is renamed"));
         let mut worker = Worker::new(Arc::clone(&shared), 0, seed);

@@ -2,7 +2,7 @@
 //! in its place.
 
 use super::catalog::Catalog;
-use super::selector::Selector;
+use super::selector::{Access, Selector};
 use super::{RuleError, until_zero};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -120,6 +120,11 @@ impl User {
     /// What it may do: its own rules and those of further selectors. Any of them is enough.
     pub fn selectors(&self) -> &[Selector] {
         &self.selectors
+    }
+
+    /// True when a key of a database may be used so, by whatever command.
+    pub fn may_use(&self, db: u32, key: &[u8], access: Access) -> bool {
+        self.selectors().iter().any(|rules| rules.allows_db(db) && rules.allows_key(key, access))
     }
 
     /// Its passwords.

@@ -28,11 +28,8 @@ fn usage(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
             return Err(Error::Syntax);
         }
     }
-    let db = cx.session.db;
-    let bytes = cx.with_shard(key.shard(), |data| {
-        let table = data.databases.table(db);
-        let record = table.get(key.hash(), key.bytes())?;
-        Some(record.heap_size() + table.index_bytes().div_ceil(table.len()))
+    let bytes = cx.with_record(key.shard(), key.hash(), key.bytes(), |table, record| {
+        Some(record?.heap_size() + table.index_bytes().div_ceil(table.len()))
     });
     match bytes {
         Some(bytes) => reply.integer(bytes as i64),

@@ -29,6 +29,7 @@ mod slowlog;
 mod transaction;
 mod wait;
 
+use crate::acl::{Access, User};
 use crate::dispatch::Worker;
 use crate::registry::Entry;
 use crate::session::{Parked, Session};
@@ -37,6 +38,7 @@ use crate::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tidegate_commands::model::{Args, Command, Error, Family, Reply};
+use tidegate_data::{Record, Table};
 
 /// What runs a command about the connection or the process.
 pub type Control = fn(&mut ControlCtx<'_, '_>, &mut Args<'_>, &mut Reply<'_>) -> Result<Flow, Error>;
@@ -102,6 +104,35 @@ impl ControlCtx<'_, '_> {
             Some(hold) => look(hold.shard_mut(shard).expect("a transaction holds what its commands declare")),
             None => look(self.worker.shared.shards.hold_one(shard).data_mut()),
         }
+    }
+
+    /// Looks at a key of the selected database, whether its time has come or not; that it was touched is noted in debug builds.
+    pub fn with_record<R>(
+        &mut self,
+        shard: u16,
+        hash: u64,
+        key: &[u8],
+        look: impl FnOnce(&Table, Option<&Record>) -> R,
+    ) -> R {
+        let db = self.session.db;
+        self.worker.exec.note_touch(db, key, false);
+        self.with_shard(shard, |data| {
+            let table = data.databases.table(db);
+            look(table, table.get(hash, key))
+        })
+    }
+
+    /// Asks access control about a key that no key spec declares.
+    ///
+    /// # Errors
+    /// The user may not use it so.
+    pub fn may_use(&self, key: &[u8], access: Access) -> Result<(), Error> {
+        let db = self.session.db as u32;
+        let may = |user: &Arc<User>| user.may_use(db, key, access);
+        if !self.session.is_limited || self.session.user.as_ref().is_some_and(may) {
+            return Ok(());
+        }
+        Err(Error::new("NOPERM this user has no permissions to access one of the keys used as arguments"))
     }
 
     /// Looks at the whole keyspace, under the transaction's hold or one of its own. Only for commands declared

@@ -70,6 +70,7 @@ fn watch(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         if cx.session.watch_flag.is_raised() {
             break;
         }
+        cx.worker.exec.note_touch(cx.session.db, key.bytes(), false);
         let shared = Arc::clone(&cx.worker.shared);
         let mut hold = shared.shards.hold_one(key.shard());
         let data = hold.data_mut();

@@ -691,8 +691,11 @@ impl Worker {
         let mark = out.len();
         let mut reply = Reply::new(out, session.protocol).limited(session.output_left);
         let (hold, roam) = held.map_or((None, None), |(hold, roam)| (Some(hold), roam));
+        let db = session.db;
         let mut cx = ControlCtx { worker: self, session, entry, hold, roam };
-        control(&mut cx, &mut args, &mut reply).inspect_err(|error| {
+        let result = control(&mut cx, &mut args, &mut reply);
+        self.exec.prove_noted(entry, &args, db);
+        result.inspect_err(|error| {
             reply.truncate(mark);
             reply.error(error);
         })

@@ -83,6 +83,7 @@ impl Worker {
         let shared = self.eternal;
         let shards = keys.iter().map(|key| key.shard()).chain(self.exec.stream_shard());
         let mut hold = shared.shards.hold(shards.collect());
+        self.note_sent(session, keys, is_copy);
         let sent = self.pack(&mut hold, session, keys, &mut order.parcels);
         let begun = match sent {
             None => Ok(Begun::GaveWay),
@@ -114,6 +115,7 @@ impl Worker {
         mut order: Order,
         is_copy: bool,
     ) -> Result<bool, Error> {
+        self.note_sent(session, keys, is_copy);
         let Some(keys) = self.pack(hold, session, keys, &mut order.parcels).filter(|keys| !keys.is_empty())
         else {
             return Ok(false);
@@ -125,6 +127,13 @@ impl Worker {
             self.delete_taken(hold, &moving, &report.taken);
         }
         report.error.map_or(Ok(true), |text| Err(Error::text(text)))
+    }
+
+    /// For the proof that access control has been asked: keys that do not stay are changed, now or when they have arrived.
+    fn note_sent(&mut self, session: &Session, keys: &[Key<'_>], is_copy: bool) {
+        for key in keys {
+            self.exec.note_touch(session.db, key.bytes(), !is_copy);
+        }
     }
 
     /// Copies the keys that are there. `None` when one of them is on its way already.

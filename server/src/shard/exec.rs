@@ -3,7 +3,6 @@
 //! Settling is the only place that marks watchers, journals, counts and announces. It runs while every touched
 //! shard is still held, so the order of the journal is a serial order of what happened.
 
-#[cfg(debug_assertions)]
 mod proof;
 mod record;
 mod remove;
@@ -220,6 +219,9 @@ pub struct Executor {
     /// A test wants to know what was touched, and by which client.
     #[cfg(debug_assertions)]
     pub witness: Option<Vec<(u64, Touch)>>,
+    /// What the present command about the connection or the process touched, in debug builds.
+    #[cfg(debug_assertions)]
+    noted: Vec<Touch>,
 }
 
 /// What occupies less than this, in bytes, is freed faster than it is handed over to the background.
@@ -262,6 +264,8 @@ impl Executor {
             recording: record::Recording::default(),
             #[cfg(debug_assertions)]
             witness: None,
+            #[cfg(debug_assertions)]
+            noted: Vec::new(),
         }
     }
 

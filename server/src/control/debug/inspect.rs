@@ -12,8 +12,7 @@ use tidegate_data::{Hash, HashRef, List, ListRef, Record, ValueRef, Zset, ZsetRe
 fn look<R>(cx: &mut ControlCtx, key: &[u8], look: impl FnOnce(&Record) -> R) -> Option<R> {
     let shared = cx.shared();
     let (shard, hash) = (shared.shards.of_slot(slot(key)), shared.hasher.hash(key));
-    let db = cx.session.db;
-    cx.with_shard(shard, |data| data.databases.table(db).get(hash, key).map(look))
+    cx.with_record(shard, hash, key, |_, record| record.map(look))
 }
 
 /// `DEBUG OBJECT`

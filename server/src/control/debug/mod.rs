@@ -5,6 +5,7 @@ mod sample;
 
 use super::help::{help, unknown_form};
 use super::{Control, ControlCtx, Flow, control};
+use crate::acl::Access;
 use crate::aof;
 use crate::clock;
 use crate::config::{Extent, value};
@@ -32,6 +33,10 @@ fn debug(cx: &mut ControlCtx, args: &mut Args, reply: &mut Reply) -> Result<Flow
         return Err(Error::new(LOADING));
     }
     let words: Vec<&[u8]> = args.rest().collect();
+    if matches!(&*name, b"object" | b"sdslen" | b"htstats-key" | b"digest-value") {
+        // Its keys are no keys to Redis, who shows them to everybody that may call it.
+        words.iter().try_for_each(|key| cx.may_use(key, Access::READ))?;
+    }
     match (&*name, &words[..]) {
         (b"help", []) => {
             help(reply, "DEBUG", &HELP);

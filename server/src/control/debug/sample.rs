@@ -1,6 +1,7 @@
 //! Making up data and replies.
 
 use super::super::{ControlCtx, Flow};
+use crate::acl::Access;
 use tidegate_commands::model::{Error, Protocol, Reply, parse_i64};
 use tidegate_data::types::string::encoding_of;
 use tidegate_data::{Entry, Record, slot};
@@ -27,6 +28,8 @@ pub(super) fn populate(cx: &mut ControlCtx, count: &[u8], rest: &[&[u8]]) -> Res
         if size > 0 {
             value.resize(size, 0);
         }
+        cx.may_use(&key, Access::ALL)?;
+        cx.worker.exec.note_touch(db, &key, true);
         let shared = cx.shared();
         let (shard, hash) = (shared.shards.of_slot(slot(&key)), shared.hasher.hash(&key));
         cx.with_shard(shard, |data| {
