@@ -1,7 +1,8 @@
 //! How many messages a second go through a work queue that nobody loses: push, take, acknowledge.
 //!
 //! Each worker pushes a pipeline of messages, takes as many and acknowledges them, all on one queue, with the append-only
-//! file on and synced once a second. On Tidegate that is `XQUEUE.PUSH`, `XQUEUE.POP` and `XQUEUE.ACK`; on a server without
+//! file on and synced once a second. The workers of a thread do so side by side, all of them before the first is answered:
+//! one that sleeps and wakes for each answer would measure that. On Tidegate that is `XQUEUE.PUSH`, `XQUEUE.POP` and `XQUEUE.ACK`; on a server without
 //! them the reliable queue that is made of lists: `LPUSH`, `BLMOVE` to a list of what the worker has, `LREM` from that.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -26,7 +27,7 @@ Measures how many messages a second are pushed, taken and acknowledged, appendfs
   --tidegate PATH         Tidegate's binary [target/release/tidegate]
   --redis PATH            redis-server's [/usr/bin/redis-server]
   --io-threads N          threads of Tidegate [2]
-  --workers N             connections [16]
+  --workers N             connections [50]
   --pipelines N,N         messages sent together [1,16]
   --waiting N             messages that wait in the queue all the time [1000]
   --size N                bytes of a message [64]
@@ -69,7 +70,7 @@ impl Settings {
                 Recipe::redis_like("redis", &redis, &division.servers, &append),
             ],
             division,
-            workers: flags.value("--workers")?.unwrap_or(16),
+            workers: flags.value("--workers")?.unwrap_or(50),
             pipelines: flags.values("--pipelines")?.unwrap_or_else(|| vec![1, 16]),
             waiting: flags.value("--waiting")?.unwrap_or(1000),
             size: flags.value("--size")?.unwrap_or(64),
@@ -117,30 +118,39 @@ fn measure(settings: &Settings, recipe: &Recipe, kind: Kind, pipeline: usize) ->
     let mut filler = Worker::connect(address, 0, kind, &body)?;
     for _ in 0..settings.waiting.div_ceil(100) {
         filler.push(100)?;
+        filler.hear_pushed(100)?;
     }
     let (start, limit) = (now(), Duration::from_secs_f64(settings.seconds));
+    let threads = settings.division.generator.len().clamp(1, settings.workers.max(1));
     let cycles = thread::scope(|scope| {
-        let workers = (1..=settings.workers).map(|number| {
+        let threads = (0..threads).map(|thread| {
             let body = &body;
             scope.spawn(move || -> io::Result<u64> {
                 cores::pin(&settings.division.generator)?;
-                let mut worker = Worker::connect(address, number, kind, body)?;
+                let numbers = (1..=settings.workers).skip(thread).step_by(threads);
+                let workers = numbers.map(|number| Worker::connect(address, number, kind, body));
+                let mut workers = workers.collect::<io::Result<Vec<_>>>()?;
                 let mut cycles = 0;
                 while start.elapsed() < limit {
-                    worker.cycle(pipeline)?;
-                    cycles += pipeline as u64;
+                    for (ask, hear) in Worker::STEPS {
+                        workers.iter_mut().try_for_each(|worker| ask(worker, pipeline))?;
+                        workers.iter_mut().try_for_each(|worker| hear(worker, pipeline))?;
+                    }
+                    cycles += (pipeline * workers.len()) as u64;
                 }
                 Ok(cycles)
             })
         });
-        let workers: Vec<_> = workers.collect();
-        let ended = workers
+        let threads: Vec<_> = threads.collect();
+        let ended = threads
             .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker has failed"))));
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread has failed"))));
         ended.sum::<io::Result<u64>>()
     })?;
     Ok(cycles as f64 / start.elapsed().as_secs_f64())
 }
+
+type Step<'b> = fn(&mut Worker<'b>, usize) -> io::Result<()>;
 
 struct Worker<'b> {
     stream: BufReader<TcpStream>,
@@ -183,26 +193,30 @@ impl<'b> Worker<'b> {
         Ok(self.line.trim_end())
     }
 
+    /// What a cycle consists of: what is asked, and how the answers are read.
+    const STEPS: [(Step<'b>, Step<'b>); 3] = [
+        (Self::push, Self::hear_pushed),
+        (Self::pop, Self::hear_popped),
+        (Self::acknowledge, Self::hear_acknowledged),
+    ];
+
     fn push(&mut self, count: usize) -> io::Result<()> {
-        let (words, lines): (&[&str], usize) = match self.kind {
-            Kind::Native => (&["XQUEUE.PUSH", "queue", "BODY", self.body], 2),
-            Kind::Lists => (&["LPUSH", "queue", self.body], 1),
+        let words: &[&str] = match self.kind {
+            Kind::Native => &["XQUEUE.PUSH", "queue", "BODY", self.body],
+            Kind::Lists => &["LPUSH", "queue", self.body],
         };
         for _ in 0..count {
             write_command(&mut self.request, words);
         }
-        self.send()?;
-        for _ in 0..count * lines {
-            self.read_line()?;
-        }
-        Ok(())
+        self.send()
     }
 
-    fn cycle(&mut self, count: usize) -> io::Result<()> {
-        /// Lines of the reply to a pop of one message, and which of them is the receipt.
-        const LINES: usize = 12;
-        const RECEIPT: usize = 7;
-        self.push(count)?;
+    fn hear_pushed(&mut self, count: usize) -> io::Result<()> {
+        let lines = if self.kind == Kind::Native { 2 } else { 1 };
+        (0..count * lines).try_for_each(|_| self.read_line().map(|_| ()))
+    }
+
+    fn pop(&mut self, count: usize) -> io::Result<()> {
         for _ in 0..count {
             match self.kind {
                 Kind::Native => write_command(&mut self.request, &["XQUEUE.POP", "1", "queue", "BLOCK", "0"]),
@@ -211,7 +225,13 @@ impl<'b> Worker<'b> {
                 }
             }
         }
-        self.send()?;
+        self.send()
+    }
+
+    fn hear_popped(&mut self, count: usize) -> io::Result<()> {
+        /// Lines of the reply to a pop of one message, and which of them is the receipt.
+        const LINES: usize = 12;
+        const RECEIPT: usize = 7;
         self.receipts.clear();
         for _ in 0..count {
             for line in 0..if self.kind == Kind::Native { LINES } else { 2 } {
@@ -222,6 +242,10 @@ impl<'b> Worker<'b> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, count: usize) -> io::Result<()> {
         for at in 0..count {
             match self.kind {
                 Kind::Native => {
@@ -230,7 +254,10 @@ impl<'b> Worker<'b> {
                 Kind::Lists => write_command(&mut self.request, &["LREM", &self.own, "1", self.body]),
             }
         }
-        self.send()?;
+        self.send()
+    }
+
+    fn hear_acknowledged(&mut self, count: usize) -> io::Result<()> {
         for _ in 0..count {
             if self.read_line()? != ":1" {
                 return Err(io::Error::other("a message was not there to be acknowledged"));

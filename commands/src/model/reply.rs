@@ -168,9 +168,12 @@ impl<'a> Reply<'a> {
 
     /// A bulk string holding a decimal integer.
     pub fn bulk_integer(&mut self, n: i64) {
-        let mut digits = Digits::default();
-        let text = digits.format(n);
-        self.bulk(text);
+        let mut text = Backwards::default();
+        text.number(n.unsigned_abs());
+        if n < 0 {
+            text.byte(b'-');
+        }
+        self.bulk(text.as_bytes());
     }
 
     /// A bulk string, or the null of the protocol.
@@ -421,30 +424,54 @@ const PAIRS: [[u8; 2]; 100] = {
 /// Strings up to this length are written in one piece; below 20, as its second digit is all that varies.
 const SHORT: usize = 16;
 
-/// The decimal digits of an `i64` on the stack.
-#[derive(Debug, Default)]
-pub(crate) struct Digits {
-    bytes: [u8; 20],
+/// A short text on the stack, written from its end, as decimal digits come.
+#[derive(Debug)]
+pub(crate) struct Backwards {
+    bytes: [u8; Self::ROOM],
+    start: usize,
 }
 
-impl Digits {
-    /// The decimal text of `n`, at most 20 bytes.
-    pub(crate) fn format(&mut self, n: i64) -> &[u8] {
-        let mut at = self.bytes.len();
-        let mut rest = n.unsigned_abs();
+impl Default for Backwards {
+    fn default() -> Self {
+        Backwards { bytes: [0; Self::ROOM], start: Self::ROOM }
+    }
+}
+
+impl Backwards {
+    /// Three numbers of any size, what stands between them, and what the last of them writes in front of itself.
+    const ROOM: usize = 72;
+
+    /// Puts decimal digits in front, eight at a time.
+    pub(crate) fn number(&mut self, n: u64) -> &mut Self {
+        const PART: u64 = 100_000_000;
+        const ZEROS: u64 = 0x3030_3030_3030_3030;
+        if n < 10 {
+            return self.byte(b'0' + n as u8);
+        }
+        let mut rest = n;
         loop {
-            at -= 1;
-            self.bytes[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
+            let digits = eight_digits((rest % PART) as u32);
+            let at = self.start - 8;
+            self.bytes[at..at + 8].copy_from_slice(&(digits | ZEROS).to_le_bytes());
+            if rest < PART {
+                // Without zeros in front of the first.
+                self.start = at + digits.trailing_zeros() as usize / 8;
+                return self;
             }
+            self.start = at;
+            rest /= PART;
         }
-        if n < 0 {
-            at -= 1;
-            self.bytes[at] = b'-';
-        }
-        &self.bytes[at..]
+    }
+
+    /// Puts a byte in front.
+    pub(crate) fn byte(&mut self, byte: u8) -> &mut Self {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+        self
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }
 
@@ -456,6 +483,18 @@ mod tests {
         let mut out = Vec::new();
         write(&mut Reply::new(&mut out, protocol));
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_text_is_written_from_its_end() {
+        let powers = (0..20).map(|power| 10u64.saturating_pow(power));
+        for n in
+            powers.flat_map(|power| [power - 1, power, power + 1, power.wrapping_mul(7)]).chain([u64::MAX])
+        {
+            let mut text = Backwards::default();
+            text.number(n).byte(b'-').number(u64::MAX).byte(b'#').number(n);
+            assert_eq!(text.as_bytes(), format!("{n}#{}-{n}", u64::MAX).as_bytes());
+        }
     }
 
     #[test]

@@ -13,57 +13,40 @@
 //! ```
 
 use super::create;
-use crate::model::{Args, Ctx, Effects, Error, Outcome, parse_i64};
+use crate::model::{Args, Ctx, Effects, Error, Outcome, Words, parse_i64};
 use tidegate_data::Key;
 use tidegate_data::types::queue::{Effect, Headers, Id, Push, State, XQueue};
 use tidegate_data::types::ratelimit::Limiter;
 
 const ABSENT: &[u8] = b"-";
 
-/// The words of an effect, one behind the other.
-#[derive(Default)]
-struct Words {
-    text: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Words {
-    fn bytes(&mut self, word: &[u8]) -> &mut Self {
-        self.text.extend_from_slice(word);
-        self.ends.push(self.text.len());
-        self
+fn write_headers(words: &mut Words<'_>, encoded: &[u8]) {
+    if encoded.is_empty() {
+        words.number(0);
+        return;
     }
-
-    fn show(&mut self, word: impl std::fmt::Display) -> &mut Self {
-        use std::io::Write;
-        // Writing into memory does not fail.
-        let _ = write!(self.text, "{word}");
-        self.ends.push(self.text.len());
-        self
-    }
-
-    fn numbers(&mut self, numbers: &[u64]) -> &mut Self {
-        for number in numbers {
-            self.show(number);
-        }
-        self
-    }
-
-    fn headers(&mut self, encoded: &[u8]) -> &mut Self {
-        let headers = Headers::of_bytes(encoded).unwrap_or_default();
-        self.show(headers.words().count() / 2);
-        for word in headers.words() {
-            self.bytes(word);
-        }
-        self
+    let headers = Headers::of_bytes(encoded).unwrap_or_default();
+    words.number(headers.words().count() as u64 / 2);
+    for word in headers.words() {
+        words.bytes(word);
     }
 }
 
 /// Appends an effect, and what time had brought before it.
-pub(super) fn push(effects: &mut Effects, key: &[u8], elapsed: Option<&Effect<'_>>, effect: &Effect<'_>) {
-    let mut words = Words::default();
-    if let Some(Effect::Elapse(now_ms)) = elapsed {
-        words.bytes(b"AT").show(now_ms);
+pub(super) fn push(effects: &mut Effects, key: &[u8], elapsed_ms: Option<u64>, effect: &Effect<'_>) {
+    effects.push_words(|words| {
+        words.bytes(b"NATIVE.APPLY").bytes(key).bytes(b"XQ");
+        if let Some(now_ms) = elapsed_ms {
+            words.bytes(b"AT").number(now_ms);
+        }
+        write(words, effect);
+    });
+}
+
+fn write(words: &mut Words<'_>, effect: &Effect<'_>) {
+    /// A word, and the id of the message that it is about.
+    fn about<'w, 'e>(words: &'w mut Words<'e>, word: &str, id: Id) -> &'w mut Words<'e> {
+        words.bytes(word.as_bytes()).bytes(super::text_of(id).as_bytes())
     }
     match effect {
         Effect::Configure(options) => {
@@ -73,73 +56,68 @@ pub(super) fn push(effects: &mut Effects, key: &[u8], elapsed: Option<&Effect<'_
             }
         }
         Effect::Elapse(now_ms) => {
-            words.bytes(b"AT").show(now_ms);
+            words.bytes(b"AT").number(*now_ms);
         }
         Effect::Push(push) => {
             let Push { id, due_ms, priority, group, ttl_ms, max_deliver, redrives, dedup, headers, body } =
                 *push;
-            words.bytes(b"PUSH").show(id).show(due_ms).show(priority).bytes(group).show(ttl_ms);
+            about(words, "PUSH", id).number(due_ms).number(priority.into()).bytes(group).number(ttl_ms);
             match max_deliver {
-                Some(max_deliver) => words.show(max_deliver),
+                Some(max_deliver) => words.number(max_deliver.into()),
                 None => words.bytes(ABSENT),
             };
-            words.show(redrives);
+            words.number(redrives.into());
             match dedup {
-                Some((name, until_ms)) => words.bytes(name).show(until_ms),
+                Some((name, until_ms)) => words.bytes(name).number(until_ms),
                 None => words.bytes(ABSENT).bytes(ABSENT),
             };
-            words.headers(headers).bytes(body);
+            write_headers(words, headers);
+            words.bytes(body);
         }
         Effect::Replace { id, due_ms, headers, body } => {
-            words.bytes(b"REPL").show(id).show(due_ms).headers(headers).bytes(body);
+            about(words, "REPL", *id).number(*due_ms);
+            write_headers(words, headers);
+            words.bytes(body);
         }
         Effect::Take { id, token, now_ms, end_ms, consumer } => {
-            words.bytes(b"POP").show(id).numbers(&[*token, *now_ms, *end_ms]).bytes(consumer);
+            about(words, "POP", *id).number(*token).number(*now_ms).number(*end_ms).bytes(consumer);
         }
         Effect::Meter { group, limiter, open_ms, reset_ms } => {
             let mut form = Vec::new();
             limiter.write(&mut form);
-            words.bytes(b"RATE").bytes(group).numbers(&[*open_ms, *reset_ms]).bytes(&form);
+            words.bytes(b"RATE").bytes(group).number(*open_ms).number(*reset_ms).bytes(&form);
         }
         Effect::Ack { id, now_ms } => {
-            words.bytes(b"ACK").show(id).show(now_ms);
+            about(words, "ACK", *id).number(*now_ms);
         }
         Effect::Nack { id, now_ms, due_ms, reason } => {
-            words.bytes(b"NACK").show(id).numbers(&[*now_ms, *due_ms]).bytes(reason);
+            about(words, "NACK", *id).number(*now_ms).number(*due_ms).bytes(reason);
         }
         Effect::Bury { id, now_ms, reason } => {
-            words.bytes(b"BURY").show(id).show(now_ms).bytes(reason);
+            about(words, "BURY", *id).number(*now_ms).bytes(reason);
         }
         Effect::Release { id, now_ms } => {
-            words.bytes(b"REL").show(id).show(now_ms);
+            about(words, "REL", *id).number(*now_ms);
         }
         Effect::Extend { id, end_ms } => {
-            words.bytes(b"EXT").show(id).show(end_ms);
+            about(words, "EXT", *id).number(*end_ms);
         }
         Effect::Delete(id) => {
-            words.bytes(b"DEL").show(id);
+            about(words, "DEL", *id);
         }
         Effect::Trim(count) => {
-            words.bytes(b"TRIM").show(count);
+            words.bytes(b"TRIM").number(*count);
         }
         Effect::Redrive { id, now_ms, due_ms } => {
-            words.bytes(b"RDR").show(id).numbers(&[*now_ms, *due_ms]);
+            about(words, "RDR", *id).number(*now_ms).number(*due_ms);
         }
         Effect::Purge(state) => {
             words.bytes(b"PURGE").bytes(state.map_or(ABSENT, |state| state.name().as_bytes()));
         }
         Effect::Pause { input, output, until_ms } => {
-            words.bytes(b"PAUSE").show(u8::from(*input)).show(u8::from(*output)).show(until_ms);
+            words.bytes(b"PAUSE").number((*input).into()).number((*output).into()).number(*until_ms);
         }
     }
-    let mut all: Vec<&[u8]> = Vec::with_capacity(words.ends.len() + 3);
-    all.extend([&b"NATIVE.APPLY"[..], key, b"XQ"]);
-    let mut from = 0;
-    for end in &words.ends {
-        all.push(&words.text[from..*end]);
-        from = *end;
-    }
-    effects.push(&all);
 }
 
 fn number(args: &mut Args) -> Result<u64, Error> {

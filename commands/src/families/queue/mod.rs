@@ -27,7 +27,7 @@ pub(crate) use effect::apply;
 pub(crate) use open::as_copy;
 pub(crate) use push::push_behind;
 
-use crate::model::{Acl, Args, Error, Family, Reply, family, parse_i64};
+use crate::model::{Acl, Args, Backwards, Error, Family, Reply, family, parse_i64};
 use tidegate_data::Key;
 use tidegate_data::types::queue::{Id, State};
 
@@ -128,6 +128,20 @@ pub(crate) fn receipt(text: &[u8]) -> Option<(Id, u64)> {
     Some((Id::of_text(&text[..at])?, u64::try_from(token).ok()?))
 }
 
+/// An id as commands know it.
+fn text_of(id: Id) -> Backwards {
+    let mut text = Backwards::default();
+    text.number(id.seq).byte(b'-').number(id.ms);
+    text
+}
+
+/// What [`receipt`] reads.
+fn receipt_of(id: Id, token: u64) -> Backwards {
+    let mut text = Backwards::default();
+    text.number(token).byte(b'#').number(id.seq).byte(b'-').number(id.ms);
+    text
+}
+
 fn reply_id(reply: &mut Reply, id: Id) {
-    reply.bulk(id.to_string().as_bytes());
+    reply.bulk(text_of(id).as_bytes());
 }

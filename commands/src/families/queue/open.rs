@@ -39,7 +39,7 @@ pub(super) struct Open<'k, 'a, 'n> {
     effects: Effects,
     /// What time has brought, of which the journal will hear together with what comes next: a queue that it has emptied
     /// would be gone in between.
-    elapsed: Option<Effect<'static>>,
+    elapsed_ms: Option<u64>,
     is_journaled: bool,
     changes: u64,
     ready_before: usize,
@@ -123,18 +123,21 @@ impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
     fn new(write: Write<'k, 'a, 'n, XQueue>, key: Key<'n>, is_journaled: bool, now: Now) -> Self {
         let queue = &write.view().0;
         let (ready_before, dead_before) = (queue.len(State::Ready), queue.totals().dead);
+        let is_due = queue.is_due(now.ms);
         let mut open = Open {
             key,
             write,
             effects: Effects::default(),
-            elapsed: None,
+            elapsed_ms: None,
             is_journaled,
             changes: 0,
             ready_before,
             dead_before,
             now,
         };
-        open.elapse();
+        if is_due {
+            open.make_elapse();
+        }
         open
     }
 
@@ -160,25 +163,31 @@ impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
         self.write.change().0.apply(effect).expect("it was decided on what is there");
         self.changes += 1;
         if self.is_journaled {
-            let elapsed = self.elapsed.take();
-            effect::push(&mut self.effects, self.key.bytes(), elapsed.as_ref(), effect);
+            effect::push(&mut self.effects, self.key.bytes(), self.elapsed_ms.take(), effect);
         }
     }
 
     /// Applies what time has brought; false if that was nothing.
     pub(super) fn elapse(&mut self) -> bool {
-        let Some(effect) = self.queue().elapsed(self.now.ms) else { return false };
+        let is_due = self.queue().is_due(self.now.ms);
+        if is_due {
+            self.make_elapse();
+        }
+        is_due
+    }
+
+    fn make_elapse(&mut self) {
+        let now_ms = self.now.ms;
         self.tell_elapsed();
-        self.write.change().0.apply(&effect).expect("time fits every queue");
+        self.write.change().0.apply(&Effect::Elapse(now_ms)).expect("time fits every queue");
         self.changes += 1;
-        self.elapsed = Some(effect);
-        true
+        self.elapsed_ms = Some(now_ms);
     }
 
     fn tell_elapsed(&mut self) {
         // It may be all that a command has done before it waits, which says so by its effects whether or not anybody hears.
-        if let Some(effect) = self.elapsed.take() {
-            effect::push(&mut self.effects, self.key.bytes(), None, &effect);
+        if let Some(now_ms) = self.elapsed_ms.take() {
+            effect::push(&mut self.effects, self.key.bytes(), None, &Effect::Elapse(now_ms));
         }
     }
 
@@ -203,18 +212,23 @@ impl<'k, 'a, 'n> Open<'k, 'a, 'n> {
     /// The command has done what it does.
     pub(super) fn done(mut self) -> Done {
         self.tell_elapsed();
-        let (ready, dead) = (self.queue().len(State::Ready), self.queue().totals().dead);
+        let queue = self.queue();
+        let (ready, dead) = (queue.len(State::Ready), queue.totals().dead);
+        // There is nobody to hand anything over to, nearly always.
+        let has_letters = queue.len(State::Dead) > 0 && !queue.options().dead_letters.is_empty();
         if self.ready_before == 0 && ready > 0 {
             self.event("xqueue.push");
         }
         if dead > self.dead_before {
             self.event("xqueue.dead");
         }
-        let (to, has_dead) = (&self.queue().options().dead_letters, self.queue().len(State::Dead) > 0);
         let mut letters = Vec::new();
-        if has_dead && !to.is_empty() && **to != *self.key.bytes() {
-            let (key, hash, shard) = (self.key.bytes().into(), self.key.hash(), self.key.shard());
-            letters.push(Letters { key, hash, shard, to: to.clone() });
+        if has_letters {
+            let to = &self.queue().options().dead_letters;
+            if **to != *self.key.bytes() {
+                let (key, hash, shard) = (self.key.bytes().into(), self.key.hash(), self.key.shard());
+                letters.push(Letters { key, hash, shard, to: to.clone() });
+            }
         }
         Done { effects: self.effects, changes: self.changes, letters }
     }

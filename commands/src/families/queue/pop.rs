@@ -3,9 +3,7 @@
 use super::open::{Done, Now, Open};
 use super::read::write_meta;
 use super::{between, create, name};
-use crate::families::ratelimit::Policies;
-use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Null, Outcome, Reply, Wait, command};
-use std::sync::Arc;
+use crate::model::{Args, Command, Ctx, Env, Error, Flag, KeySpec, Null, Outcome, Reply, Wait, command};
 use tidegate_data::Key;
 use tidegate_data::types::queue::{Ask, Effect, LEASE_MAX_MS, Metered, Next, Options};
 use tidegate_data::types::ratelimit::Spec;
@@ -84,7 +82,11 @@ struct Limits {
 }
 
 impl Limits {
-    fn of(options: &Options, policies: &Arc<Policies>) -> Self {
+    fn of(options: &Options, env: &Env) -> Self {
+        if options.rate.is_empty() && options.group_rate.is_empty() {
+            return Limits { rate: None, group_rate: None, is_lacking: false };
+        }
+        let policies = env.native().policies();
         let find = |name: &str| {
             let policy = policies.get(name.as_bytes()).filter(|_| !name.is_empty());
             policy.map(|policy| policy.spec).filter(create::is_allowed)
@@ -99,7 +101,7 @@ impl Limits {
 fn pop(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     let wanted = Wanted::parse(args)?;
     let mut all = Done::default();
-    let mut found = Vec::with_capacity(1);
+    let mut found = Vec::new();
     for key in args.keys() {
         let (got, done) = match pop_from(cx, key, &wanted, reply) {
             // Who waits already goes on waiting where there is something else now.
@@ -151,12 +153,11 @@ impl Got {
 
 /// Takes from one queue.
 fn pop_from(cx: &mut Ctx, key: Key, wanted: &Wanted, reply: &mut Reply) -> Result<(Got, Done), Error> {
-    let policies = cx.env.native().policies();
     let Some(mut open) = Open::of(&mut cx.keys, &cx.env, key)? else {
         return Ok((Got::NOTHING, Done::default()));
     };
     let now = open.now;
-    let limits = Limits::of(open.queue().options(), &policies);
+    let limits = Limits::of(open.queue().options(), &cx.env);
     let ask = Ask {
         now_ms: now.ms,
         consumer: wanted.consumer.unwrap_or_default(),
@@ -232,7 +233,7 @@ fn write_message(reply: &mut Reply, open: &Open, id: tidegate_data::types::queue
     reply.array(6);
     reply.bulk(open.key().bytes());
     super::reply_id(reply, id);
-    reply.bulk(format!("{id}#{token}").as_bytes());
+    reply.bulk(super::receipt_of(id, token).as_bytes());
     let deliveries = message.deliveries().saturating_add(more);
     reply.integer(deliveries.into());
     reply.bulk(message.body());

@@ -3,6 +3,7 @@
 use super::open::{Done, Now, Open};
 use super::{NO_IDS, between, duration_ms, name, of_queue, reply_id, too_big};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
+use smallvec::SmallVec;
 use tidegate_data::Key;
 use tidegate_data::types::queue::{DELAY_MAX_MS, Effect, Headers, Id, Options, Push, State};
 
@@ -53,7 +54,7 @@ pub(super) struct Wanted<'a> {
     ttl_ms: Option<u64>,
     max_deliver: Option<u32>,
     headers: Option<Headers>,
-    bodies: Vec<&'a [u8]>,
+    bodies: SmallVec<[&'a [u8]; 1]>,
     is_batch: bool,
     /// Of a call: how long answers are waited for, and how many are enough.
     pub(super) deadline_ms: Option<u64>,
@@ -161,8 +162,9 @@ pub(super) fn add(open: &mut Open, push: Push<'_>) -> Id {
 
 /// Drops the oldest of what is too much.
 pub(super) fn trim(open: &mut Open) {
-    let excess = open.queue().excess(0);
-    if excess > 0 && open.queue().options().drops_old {
+    let queue = open.queue();
+    let excess = queue.excess(0);
+    if excess > 0 && queue.options().drops_old {
         open.apply(&Effect::Trim(excess));
     }
 }

@@ -1,7 +1,7 @@
 //! What commands ask of a queue before they change it. Nothing here does.
 
 use super::message::{Id, Message, State};
-use super::{Effect, Pause, Queue};
+use super::{Pause, Queue};
 use crate::types::queue::dedup::Known;
 use crate::types::queue::lines::CLASSES;
 use crate::types::ratelimit::{Limiter, MS, Spec};
@@ -42,7 +42,18 @@ pub type Visible = [usize; 4];
 impl Queue {
     /// Whether the time alone changes something. O(1).
     pub fn is_due(&self, now_ms: u64) -> bool {
-        self.next_ms().is_some_and(|next_ms| next_ms <= now_ms) || self.is_beyond(now_ms)
+        let is_due = |ms: Option<u64>| ms.is_some_and(|ms| ms <= now_ms);
+        let first = |set: &std::collections::BTreeSet<(u64, Id)>| set.first().map(|first| first.0);
+        let (kept_ms, pause_ms) = (self.options.dead_ttl_ms, self.pause.until_ms);
+        is_due(first(&self.leased))
+            || is_due(first(&self.delayed))
+            || is_due(first(&self.mortal))
+            || kept_ms > 0 && is_due(first(&self.dead).map(|ms| ms.saturating_add(kept_ms)))
+            || pause_ms > 0 && pause_ms <= now_ms
+            || is_due(self.dedup.next_ms())
+            || is_due(self.lines.next_ms())
+            || is_due(self.meter.as_ref().map(|meter| meter.reset_ms))
+            || self.is_beyond(now_ms)
     }
 
     fn is_beyond(&self, now_ms: u64) -> bool {
@@ -50,25 +61,6 @@ impl Queue {
             set.last().is_some_and(|last| last.0 > now_ms.saturating_add(most_ms))
         };
         beyond(&self.leased, super::LEASE_MAX_MS) || beyond(&self.delayed, super::DELAY_MAX_MS)
-    }
-
-    /// When the time changes something next.
-    fn next_ms(&self) -> Option<u64> {
-        let first = |set: &std::collections::BTreeSet<(u64, Id)>| set.first().map(|first| first.0);
-        let kept_ms = self.options.dead_ttl_ms;
-        let dead_ms = first(&self.dead).filter(|_| kept_ms > 0).map(|ms| ms.saturating_add(kept_ms));
-        let pause_ms = Some(self.pause.until_ms).filter(|ms| *ms > 0);
-        let times = [
-            first(&self.leased),
-            first(&self.delayed),
-            first(&self.mortal),
-            dead_ms,
-            pause_ms,
-            self.dedup.next_ms(),
-            self.lines.next_ms(),
-            self.meter.as_ref().map(|meter| meter.reset_ms),
-        ];
-        times.into_iter().flatten().min()
     }
 
     /// When something may be given out that is not now: a lease ends, a message is due, a group may go on.
@@ -289,11 +281,6 @@ impl Queue {
         let all = hint.chain(self.messages.after(self.oldest_waiting));
         let oldest = if self.ready == 0 { None } else { all.into_iter().find(|m| m.state == State::Ready) };
         oldest.map_or(0, |message| now_ms.saturating_sub(message.since_ms))
-    }
-
-    /// The change that the time brings, if there is one.
-    pub fn elapsed(&self, now_ms: u64) -> Option<Effect<'static>> {
-        self.is_due(now_ms).then_some(Effect::Elapse(now_ms))
     }
 }
 

@@ -119,13 +119,13 @@ impl Lines {
 
     /// Bytes of all allocations, about. O(1).
     pub(super) fn heap_size(&self) -> usize {
-        let seats: usize = self.rings.iter().map(|ring| btree_size::<u64, u32>(ring.len())).sum();
+        let seats: usize = self.rings.iter().map(BTreeMap::len).sum();
         self.bytes
             + size_class(self.slots.capacity() * size_of::<Option<Box<Line>>>())
             + size_class(self.free.capacity() * size_of::<u32>())
             + btree_size::<Arc<[u8]>, u32>(self.names.len())
             + btree_size::<(u64, u32), ()>(self.closed.len() + self.metered.len())
-            + seats
+            + btree_size::<u64, u32>(seats)
     }
 
     /// Named lines: groups that have messages, or a limiter that was used.

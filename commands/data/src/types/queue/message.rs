@@ -16,13 +16,23 @@ pub struct Id {
 impl Id {
     /// The id that `ms-seq` names, if it names one.
     pub fn of_text(text: &[u8]) -> Option<Self> {
-        let number = |digits: &[u8]| {
-            let is_plain = !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0');
-            let digits = std::str::from_utf8(digits).ok()?;
-            (is_plain && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok())?
-        };
         let dash = text.iter().position(|byte| *byte == b'-')?;
-        Some(Id { ms: number(&text[..dash])?, seq: number(&text[dash + 1..])? })
+        Some(Id { ms: Self::part(&text[..dash])?, seq: Self::part(&text[dash + 1..])? })
+    }
+
+    /// A number without zeros in front of it.
+    fn part(digits: &[u8]) -> Option<u64> {
+        if digits.is_empty() || digits.len() > 1 && digits[0] == b'0' {
+            return None;
+        }
+        let mut number = 0u64;
+        for digit in digits {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        }
+        Some(number)
     }
 
     /// The next id of the same millisecond, if there is one.
@@ -302,3 +312,19 @@ impl Message {
 }
 
 const _: () = assert!(size_of::<Message>() <= 88, "a million of them wait");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_text() {
+        for id in [Id::default(), Id { ms: 10, seq: 90 }, Id { ms: u64::MAX, seq: u64::MAX }] {
+            assert_eq!(Id::of_text(id.to_string().as_bytes()), Some(id));
+        }
+        let others = ["", "-", "1", "1-", "-1", "01-0", "1-00", "+1-0", "1 -0", "1-1-1", "1-x", "1--1"];
+        for text in others.into_iter().chain(["18446744073709551616-0", "0-99999999999999999999999"]) {
+            assert_eq!(Id::of_text(text.as_bytes()), None, "{text}");
+        }
+    }
+}
