@@ -66,6 +66,8 @@ pub struct Entry {
     pub channels: Option<Channels>,
     /// Arguments from here on are secrets.
     pub secret_from: Option<usize>,
+    /// What a wrong number of arguments is answered with, where that is another error than usual.
+    pub usage: Option<&'static str>,
     /// Its documentation.
     pub docs: Docs,
 }
@@ -114,7 +116,15 @@ impl Short {
 
     fn of(body: Body, arity: i32, complexity: &str) -> Option<Self> {
         /// Constant or logarithmic for each argument.
-        const EACH: [&str; 2] = ["O(1)", "O(log(N))"];
+        const EACH: [&str; 6] = [
+            "O(1)",
+            "O(log(N))",
+            // Sketches: their hashes, layers and rows are few.
+            "O(K) where K is the number of hashes",
+            "O(K) where K is the number of layers",
+            "O(N·K) where N is the number of elements",
+            "O(N·D) where N is the number of elements",
+        ];
         /// It depends on how many elements are wanted, which is one if no number is given.
         const ALONE: [&str; 5] = [
             "Without the count argument O(1)",
@@ -431,6 +441,9 @@ impl Registry {
             if place.folded == folded && place.exact {
                 return self.entries.get(place.index as usize);
             }
+            if place.folded == folded && place.is_dotted(name) && !self.hides_native.load(Relaxed) {
+                return self.entries.get(place.index as usize);
+            }
             if place.folded == folded || place.index == NOBODY {
                 return self.search(name, folded, at);
             }
@@ -448,10 +461,8 @@ impl Registry {
             }
             if place.folded == folded {
                 let entry = &self.entries[place.index as usize];
-                let is_same = place.exact || place.is_dotted(name);
-                if is_same || entry.called.as_bytes().eq_ignore_ascii_case(name) {
-                    // Their names have a dot, so that this is asked of no other.
-                    let is_hidden = entry.is_native() && self.hides_native.load(Relaxed);
+                if place.exact || entry.called.as_bytes().eq_ignore_ascii_case(name) {
+                    let is_hidden = self.hides_native.load(Relaxed) && entry.is_native();
                     return (!is_hidden).then_some(entry);
                 }
             }
@@ -565,6 +576,7 @@ impl Builder {
             subcommands: Vec::new(),
             channels: Channels::of(&own).filter(|_| parent.is_none()),
             secret_from: command.secret_from,
+            usage: command.usage,
             docs: Docs {
                 summary: command.summary,
                 since: command.since,

@@ -27,7 +27,7 @@ pub mod value;
 pub use keyspace::{
     AGED_EVERY_S, Access, BoxedMut, Contents, Databases, DirectoryHint, Due, Entry, Event, EventClass,
     EventClasses, Eviction, ExpiredMembers, Expiry, Held, Key, KeyHasher, KeyLog, Keys, KeyspaceCursor,
-    LFU_INITIAL, Lease, Leases, Left, Loan, Moment, OccupiedEntry, Order, Original, Orphan, Put,
+    LFU_INITIAL, Lease, Leases, Left, Loan, Moment, OccupiedEntry, Order, Original, Orphan, Place, Put,
     QUOTA_DEPTH_MAX, QUOTA_PREFIX_MAX, QUOTAS_MAX, Quota, QuotaBook, QuotaError, QuotaPolicy, Quotas,
     Reclaim, Record, Rules, ScanCursor, Step, StringValue, Table, Taken, Taker, Tally, Target, Threshold,
     Touch, Touched, Trace, VacantEntry, ValueRef, View, Write, slot,

@@ -212,6 +212,7 @@ impl<'a> Args<'a> {
     }
 
     /// Reads a decimal integer.
+    #[inline]
     pub fn integer(&mut self) -> Result<i64, Error> {
         parse_i64(self.next()?).ok_or(Error::NotInteger)
     }

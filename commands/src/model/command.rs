@@ -237,6 +237,8 @@ pub struct Command<H: 'static = Handler> {
     pub subcommands: &'static [&'static Command<H>],
     /// Arguments from this index on are secrets: hidden from `MONITOR`, the slow log and crash logs.
     pub secret_from: Option<usize>,
+    /// What a wrong number of arguments is answered with, where that is another error than usual.
+    pub usage: Option<&'static str>,
     /// What of the keyspace it needs.
     pub scope: Scope,
     /// Tells which requests need all of it.
@@ -272,6 +274,7 @@ pub const fn container<H: Copy>(
         deprecated: None,
         subcommands,
         secret_from: None,
+        usage: None,
         scope: Scope::Keys,
         whole_if: None,
     }
@@ -396,6 +399,13 @@ impl<H: Copy> Command<H> {
     #[must_use]
     pub const fn secret_from(mut self, index: usize) -> Self {
         self.secret_from = Some(index);
+        self
+    }
+
+    /// A wrong number of arguments is answered with this text, code included.
+    #[must_use]
+    pub const fn usage(mut self, text: &'static str) -> Self {
+        self.usage = Some(text);
         self
     }
 }

@@ -3,7 +3,7 @@
 use crate::families::ids::Ids;
 use crate::families::queue::{BindingBook, CallBook};
 use crate::families::ratelimit::{Policies, PolicyBook, Tallies};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::sync::Arc;
 use tidegate_data::QuotaBook;
 use tidegate_data::types::cache::TagBook;
@@ -127,6 +127,15 @@ impl NativeTurn {
             *seen = self.books.policies.read();
         }
         Arc::clone(&seen.1)
+    }
+
+    /// The same, lent to who asks for no policies again before it gives them back: a count that all threads share is left alone.
+    #[inline]
+    pub(crate) fn lend_policies(&self) -> Ref<'_, Policies> {
+        if self.seen.borrow().0 != self.books.policies.edition() {
+            *self.seen.borrow_mut() = self.books.policies.read();
+        }
+        Ref::map(self.seen.borrow(), |seen| &*seen.1)
     }
 
     /// The tags of cached values.

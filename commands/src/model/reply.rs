@@ -127,6 +127,29 @@ impl<'a> Reply<'a> {
         self.header(b':', n);
     }
 
+    /// Several integers, one after the other, as [`Reply::integer`] writes each: in one piece while they are small.
+    #[inline]
+    pub fn integers<const N: usize>(&mut self, numbers: [i64; N]) {
+        /// Kind, eight digits, line break; and what the last of them writes beyond that.
+        const ROOM: usize = 7 * 11 + 16;
+        const SMALL: u64 = 100_000_000;
+        const { assert!(N < 8, "there is no room for more") };
+        if numbers.iter().any(|n| *n as u64 >= SMALL) {
+            for n in numbers {
+                self.integer(n);
+            }
+            return;
+        }
+        let before = self.out.len();
+        self.out.extend_from_slice(&[0; ROOM]);
+        let text = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
+        let mut end = 0;
+        for n in numbers {
+            end += small_integer(n as u32, &mut text[end..]);
+        }
+        self.out.truncate(before + end);
+    }
+
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
@@ -410,6 +433,33 @@ fn eight_digits(n: u32) -> u64 {
     tens | (twos - tens * 10) << 8
 }
 
+/// Writes `:n` with its line break, for a number of at most eight digits, at the start of `text`, of which up to sixteen bytes
+/// are changed; tells how long it is.
+#[inline]
+fn small_integer(n: u32, text: &mut [u8]) -> usize {
+    const BREAK: u64 = u16::from_le_bytes(*b"\r\n") as u64;
+    const KIND: u64 = b':' as u64;
+    let four = |n: u32| {
+        let (high, low) = (PAIRS[(n / 100 % 100) as usize], PAIRS[(n % 100) as usize]);
+        u32::from_le_bytes([high[0], high[1], low[0], low[1]])
+    };
+    // All digits, then without the zeros in front of the first, which stands in the lowest byte; then what is around them.
+    if n < 10_000 {
+        let skipped = u32::from(n < 1000) + u32::from(n < 100) + u32::from(n < 10);
+        let digits = u64::from(four(n) >> (8 * skipped));
+        let line = KIND | digits << 8 | BREAK << (8 * (5 - skipped));
+        text[..8].copy_from_slice(&line.to_le_bytes());
+        return 7 - skipped as usize;
+    }
+    let digits = u64::from(four(n / 10_000)) | u64::from(four(n % 10_000)) << 32;
+    let skipped = (digits & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8;
+    let line = u128::from(KIND)
+        | u128::from(digits >> (8 * skipped)) << 8
+        | u128::from(BREAK) << (8 * (9 - skipped));
+    text[..16].copy_from_slice(&line.to_le_bytes());
+    11 - skipped as usize
+}
+
 /// The decimal digits of all numbers below 100.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[0; 2]; 100];
@@ -494,6 +544,26 @@ mod tests {
             let mut text = Backwards::default();
             text.number(n).byte(b'-').number(u64::MAX).byte(b'#').number(n);
             assert_eq!(text.as_bytes(), format!("{n}#{}-{n}", u64::MAX).as_bytes());
+        }
+    }
+
+    #[test]
+    fn several_integers_are_written_as_each_is() {
+        let around = |power: i64| [power - 1, power, power + 1, power * 7 / 2];
+        let mut numbers: Vec<i64> =
+            (0..20).flat_map(|digits| around(10_i64.saturating_pow(digits).min(1 << 60))).collect();
+        numbers.extend([-1, -10, i64::MIN, i64::MAX, 12_345, 100_200, 10_000_001, 90_000_000, 99_999_999]);
+        let write = |act: &dyn Fn(&mut Reply)| {
+            let mut out = b"before".to_vec();
+            act(&mut Reply::new(&mut out, Protocol::Resp2));
+            out
+        };
+        for n in numbers {
+            for others in [[0; 3], [9_999, 10_000, 99_999_999], [-1, 7, n]] {
+                let all = [n, others[0], others[1], others[2], n, 5, n];
+                let each = write(&|reply| all.iter().for_each(|n| reply.integer(*n)));
+                assert_eq!(write(&|reply| reply.integers(all)), each, "{all:?}");
+            }
         }
     }
 

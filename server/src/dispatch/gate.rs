@@ -37,7 +37,10 @@ impl Worker {
             other => return Err(not_found(other, request)),
         };
         if !entry.accepts(request.spans.len()) || entry.is_container() {
-            return Err(Error::Arity(entry.name.clone().into()).into());
+            return Err(entry
+                .usage
+                .map_or_else(|| Error::Arity(entry.name.clone().into()), Error::new)
+                .into());
         }
         if self.replayed.is_some() {
             // Nothing stands in the way of what was done already.

@@ -150,7 +150,7 @@ impl Decoder {
         self.pos as usize
     }
 
-    /// Decodes the command that starts at `at` if it is whole, has at most nine arguments and nothing odd about it, which
+    /// Decodes the command that starts at `at` if it is whole, has at most 99 arguments and nothing odd about it, which
     /// is how nearly all look; appends its arguments and returns where it ends. `None` says nothing: see
     /// [`decode`](Self::decode).
     #[inline]
@@ -165,8 +165,15 @@ impl Decoder {
             return None;
         }
         let first_span = spans.len();
-        let [b'*', count @ b'1'..=b'9', b'\r', _] = *buf.get(at..)?.first_chunk::<4>()? else { return None };
-        let end = plain_arguments(buf, at + 4, digit(count), limits, spans);
+        let (count, first) = match *buf.get(at..)?.first_chunk::<5>()? {
+            [b'*', count @ b'1'..=b'9', b'\r', ..] => (digit(count), at + 4),
+            // Who has not said who they are may not send that many.
+            [b'*', tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _] if limits.authenticated => {
+                (10 * digit(tens) + digit(ones), at + 5)
+            }
+            _ => return None,
+        };
+        let end = plain_arguments(buf, first, count, limits, spans);
         if end.is_some() {
             self.scanned = 0;
         } else {

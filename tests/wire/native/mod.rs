@@ -10,6 +10,7 @@ mod queue_model;
 mod ratelimit;
 mod recipes;
 mod recipes_of_jobs;
+mod sketch;
 mod transcript;
 
 use transcript::play;

@@ -88,7 +88,7 @@ pub use scan::ScanCursor;
 pub(crate) use segment::prefetch;
 pub use table::{
     BoxedMut, Contents, Due, Entry, Eviction, Left, Loan, Members, OccupiedEntry, Order, Original, Orphan,
-    Step, Table, Taken, Taker, Threshold, VacantEntry,
+    Place, Step, Table, Taken, Taker, Threshold, VacantEntry,
 };
 pub use trace::{Touch, Trace};
 pub use view::View;

@@ -119,7 +119,43 @@ pub fn encoding_of(bytes: &[u8]) -> StringEncoding {
 
 /// The integer `bytes` is the canonical decimal form of: no blanks, no `+`, no leading zeros, no `-0`, within `i64`.
 /// Formatting the result gives back exactly `bytes`.
+#[inline]
 pub fn parse_int(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
+        [b'1'..=b'9', ..] if bytes.len() <= 8 => parse_short(bytes),
+        _ => parse_any(bytes),
+    }
+}
+
+/// At most eight bytes, all at once: two digits become a number, then two of these, then two of those.
+#[inline]
+fn parse_short(bytes: &[u8]) -> Option<i64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let len = bytes.len() as u32;
+    let text = if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last));
+        u64::from(u32::from_le_bytes(*first)) | last << (8 * (len - 4))
+    } else {
+        // At most three bytes: the first, the middle and the last are all of them.
+        let (first, middle, last) = (bytes.first()?, bytes.get(bytes.len() / 2)?, bytes.last()?);
+        let last = u64::from(*last) << (8 * (len - 1));
+        u64::from(*first) | u64::from(*middle) << (8 * (len / 2)) | last
+    };
+    // Zeros in front make it eight digits. What is no digit is below or above them.
+    let digits = (text << (64 - 8 * len)).wrapping_sub(ZEROS << (64 - 8 * len));
+    let above = digits.wrapping_add(0x7676_7676_7676_7676);
+    if (digits | above | text) & HIGH != 0 {
+        return None;
+    }
+    let pairs = digits.wrapping_mul(10) + (digits >> 8);
+    let high = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let low = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    Some((high.wrapping_add(low) >> 32) as i64)
+}
+
+fn parse_any(bytes: &[u8]) -> Option<i64> {
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -164,6 +200,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn short_integers_are_parsed_as_any_are() {
+        let mut texts: Vec<Vec<u8>> = (0..20_000).map(|n: u32| n.to_string().into_bytes()).collect();
+        texts.extend(
+            [99_999, 100_000, 9_999_999, 12_345_678, 99_999_999].map(|n: u32| n.to_string().into_bytes()),
+        );
+        // Any byte in the place of any digit.
+        for len in 1..=8 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut text = b"98765432"[..len].to_vec();
+                    text[at] = byte;
+                    texts.push(text);
+                }
+            }
+        }
+        for text in texts {
+            assert_eq!(parse_int(&text), parse_any(&text), "{}", text.escape_ascii());
+        }
+    }
 
     #[test]
     fn only_canonical_decimals_are_integers() {

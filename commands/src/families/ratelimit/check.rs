@@ -2,14 +2,13 @@
 
 use super::no_policy;
 use super::parse;
-use super::policies::{Policies, Policy};
+use super::policies::Policy;
 use super::store::{self, Now, Step};
 use crate::model::{Args, Command, Ctx, Error, Flag, KeySpec, Outcome, Reply, command};
 use smallvec::SmallVec;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use tidegate_data::Key;
-use tidegate_data::types::ratelimit::{RateLimit, Spec, Verdict};
+use tidegate_data::types::ratelimit::{Quick, RateLimit, Verdict};
+use tidegate_data::{Key, Place};
 
 /// Most limits of a call.
 const LIMITS_MAX: i64 = 16;
@@ -40,6 +39,10 @@ struct Limit<'p, 'k> {
     key: Key<'k>,
     cost: i64,
     verdict: Verdict,
+    /// What is put into its record if all of them pass, where that is all there is to do.
+    quick: Option<Quick>,
+    /// Where its key stands.
+    place: Option<Place>,
 }
 
 impl Limit<'_, '_> {
@@ -67,17 +70,25 @@ fn check(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
     if (args.remaining() as i64) < 3 * count {
         return Err(Error::Syntax);
     }
-    let policies: Arc<Policies> = cx.env.native().policies();
+    let native = cx.env.native();
+    let policies = native.lend_policies();
     let mut limits: SmallVec<[Limit; 4]> = SmallVec::new();
     let mut unknown = None;
     for _ in 0..count {
         let name = args.next()?;
         let (key, cost) = (args.key()?, parse::cost(args)?);
-        if limits.iter().any(|limit| limit.key.bytes() == key.bytes()) {
+        if limits.iter().any(|limit| limit.key.hash() == key.hash() && limit.key.bytes() == key.bytes()) {
             return Err(Error::new("ERR duplicate key in RL.CHECK"));
         }
         match policies.get(name) {
-            Some(policy) => limits.push(Limit { policy, key, cost, verdict: Verdict::default() }),
+            Some(policy) => limits.push(Limit {
+                policy,
+                key,
+                cost,
+                verdict: Verdict::default(),
+                quick: None,
+                place: None,
+            }),
             None => unknown = unknown.or(Some(name)),
         }
     }
@@ -89,10 +100,22 @@ fn check(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
         return Err(no_policy(name));
     }
     let now = Now::of(cx);
+    let keys_before = cx.keys.log().expired.len();
+    let mut denied = false;
     for limit in &mut limits {
-        limit.verdict = judge(cx, limit, now)?;
+        let policy = limit.policy;
+        let (spec, quick) = (&policy.spec, &mut limit.quick);
+        limit.place = store::judge_quick(cx, limit.key, spec, limit.cost, policy.id, now, quick)?;
+        limit.verdict = match &limit.quick {
+            Some(quick) => quick.verdict,
+            None => judge(cx, limit, now)?,
+        };
+        denied |= limit.denies();
     }
-    let denied = limits.iter().any(Limit::denies);
+    if cx.keys.log().expired.len() != keys_before {
+        // A key was removed: others may stand elsewhere.
+        limits.iter_mut().for_each(|limit| limit.place = None);
+    }
     let outcome = if denied { refuse(cx, &mut limits, now)? } else { commit(cx, &mut limits, now)? };
     write(reply, &limits, headers);
     Ok(outcome)
@@ -113,15 +136,27 @@ fn judge(cx: &mut Ctx, limit: &Limit, now: Now) -> Result<Verdict, Error> {
 /// All of them say yes: all are charged.
 fn commit(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error> {
     let mut all = Outcome::Same;
+    // As long as no key is added, they stand where they did.
+    let mut is_settled = true;
     for limit in limits.iter_mut() {
         let (policy, cost) = (limit.policy, limit.cost);
         if limit.is_charged() {
-            let (verdict, outcome) = store::update(cx, limit.key, &policy.spec, now, |limiter| {
-                limiter.policy = policy.id;
-                (limiter.take(cost, now.ns), Step::Changed)
-            })?;
-            limit.verdict = verdict;
-            all = both(all, outcome);
+            let place = limit.place.filter(|_| is_settled);
+            is_settled &= limit.place.is_some();
+            let outcome = if let Some(quick) = &mut limit.quick {
+                store::put(cx, limit.key, place, quick, now)?
+            } else {
+                let (verdict, outcome) = store::update(cx, limit.key, &policy.spec, now, |limiter| {
+                    limiter.policy = policy.id;
+                    (limiter.take(cost, now.ns), Step::Changed)
+                })?;
+                limit.verdict = verdict;
+                outcome
+            };
+            // Where nobody listens there is nothing to join.
+            if !matches!((&all, &outcome), (Outcome::Changed, Outcome::Changed)) {
+                all = both(all, outcome);
+            }
         }
         count(cx, limit, now);
         if !limit.verdict.allowed {
@@ -135,7 +170,12 @@ fn commit(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error
 /// One of them says no: nothing is charged, but who is refused may be blocked.
 fn refuse(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error> {
     let mut all = Outcome::Same;
-    for limit in limits.iter_mut().filter(|limit| !limit.verdict.allowed) {
+    for limit in limits.iter_mut() {
+        if limit.verdict.allowed {
+            // It tells of the state that it keeps.
+            limit.verdict = judge(cx, limit, now)?;
+            continue;
+        }
         let policy = limit.policy;
         if limit.denies()
             && let Some(block_ms) = policy.block_for_ms
@@ -178,11 +218,11 @@ fn count(cx: &Ctx, limit: &Limit, now: Now) {
 /// What two changes of one command come to.
 fn both(one: Outcome, other: Outcome) -> Outcome {
     match (one, other) {
+        (Outcome::Same, other) => other,
         (Outcome::ChangedAs(mut effects), Outcome::ChangedAs(more)) => {
             effects.push_encoded(more.bytes(), more.len());
             Outcome::ChangedAs(effects)
         }
-        (Outcome::Same, other) => other,
         (one, _) => one,
     }
 }
@@ -203,9 +243,7 @@ fn write(reply: &mut Reply, limits: &[Limit], headers: bool) {
     for limit in limits {
         reply.array(7);
         reply.bulk(limit.policy.name.as_bytes());
-        super::write_verdict(reply, &limit.verdict);
-        let is_leaky = limit.policy.algorithm_is_leaky();
-        reply.integer(if is_leaky { limit.verdict.delay_ms } else { 0 });
+        super::write_delayed(reply, &limit.verdict);
     }
     if headers {
         write_headers(reply, limits, worst.map(|(_, wait)| wait));
@@ -235,10 +273,4 @@ fn write_headers(reply: &mut Reply, limits: &[Limit], wait_ms: Option<i64>) {
 
 fn up_to_s(ms: i64) -> i64 {
     ms / 1000 + i64::from(ms % 1000 > 0)
-}
-
-impl Policy {
-    fn algorithm_is_leaky(&self) -> bool {
-        matches!(self.spec, Spec::Leaky { .. })
-    }
 }

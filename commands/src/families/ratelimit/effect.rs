@@ -9,7 +9,7 @@
 use super::parse;
 use super::policies::Policy;
 use crate::model::{Args, Ctx, Effects, Error, Outcome, Reply, StoredRequest, parse_i64};
-use tidegate_data::types::ratelimit::{Concurrent, Limiter, Log, RateLimit, State};
+use tidegate_data::types::ratelimit::{Concurrent, Limiter, Log, RateLimit, State, UNITS_MAX};
 use tidegate_data::{Key, Record, ValueRef};
 
 /// Appends the effect that makes `key` hold this limiter until then.
@@ -55,6 +55,12 @@ pub fn unflushed(key: &[u8], record: &Record, effects: &mut Effects) -> bool {
     limiter.unflushed
 }
 
+/// One of many costs, of which the sum must not overflow before it is looked at.
+fn cost_of(args: &mut Args) -> Result<i64, Error> {
+    let cost = args.integer()?;
+    if (0..=UNITS_MAX).contains(&cost) { Ok(cost) } else { Err(Error::Syntax) }
+}
+
 /// Reads what [`push`] wrote, behind `RL`, and makes it so.
 pub(crate) fn apply(cx: &mut Ctx, key: Key, args: &mut Args) -> Result<Outcome, Error> {
     if !args.take_word("SET") {
@@ -82,7 +88,7 @@ pub(crate) fn apply(cx: &mut Ctx, key: Key, args: &mut Args) -> Result<Outcome, 
         b"LG" => {
             let (mut log, len) = (Log::new(args.integer()?), args.integer()?);
             for _ in 0..len {
-                let (time_ms, cost) = (args.integer()?, args.integer()?);
+                let (time_ms, cost) = (args.integer()?, cost_of(args)?);
                 log.push(time_ms, cost);
             }
             State::Log(log)
@@ -91,7 +97,7 @@ pub(crate) fn apply(cx: &mut Ctx, key: Key, args: &mut Args) -> Result<Outcome, 
             let (mut leases, len) = (Concurrent::default(), args.integer()?);
             for _ in 0..len {
                 let id = args.next()?;
-                let (end_ms, cost) = (args.integer()?, args.integer()?);
+                let (end_ms, cost) = (args.integer()?, cost_of(args)?);
                 leases.put(id, end_ms, cost);
             }
             State::Concurrent(leases)

@@ -3,9 +3,10 @@
 use super::parse::{self, Algorithm, Ask};
 use super::store::{self, Now, Step};
 use super::tallies::INLINE;
-use super::write_verdict;
+use super::{write_delayed, write_verdict};
 use crate::model::{Args, Command, Ctx, Effects, Error, Flag, KeySpec, Outcome, Reply, Wait, command};
-use tidegate_data::types::ratelimit::{DURATION_MAX_MS, Limiter, MS, State, Verdict};
+use tidegate_data::Key;
+use tidegate_data::types::ratelimit::{DURATION_MAX_MS, Limiter, MS, Spec, State, Verdict};
 
 const FAST: &[Flag] = &[Flag::Write, Flag::DenyOom, Flag::Fast];
 const WAITING: &[Flag] = &[Flag::Write, Flag::DenyOom, Flag::Fast, Flag::Blocking];
@@ -74,27 +75,45 @@ fn limit(cx: &mut Ctx, args: &mut Args, reply: &mut Reply, algorithm: Algorithm)
     let key = args.key()?;
     let (spec, ask) = parse::call(args, algorithm, cx.env.native().log_entries_max.get())?;
     let now = Now::of(cx);
-    let may_wait = cx.env.may_wait();
-    let ((verdict, wait_ms), outcome) =
-        store::update(cx, key, &spec, now, |limiter| take(limiter, &ask, may_wait, now.ns))?;
+    // Who would wait is no common case.
+    let quick = match ask.block_ms {
+        None => store::take_quick(cx, key, &spec, ask.cost, None, now)?,
+        Some(_) => None,
+    };
+    let (verdict, wait_ms, outcome) = match quick {
+        Some((verdict, outcome)) => (verdict, 0, outcome),
+        None => take_any(cx, key, &spec, &ask, now)?,
+    };
     let native = cx.env.native();
     if ask.cost > 0 {
         native.tallies().count(native.book(), INLINE, &verdict, ask.cost, now.s(), (key.bytes(), key.hash()));
     }
-    let is_leaky = algorithm == Algorithm::Leaky;
-    if is_leaky {
+    if algorithm == Algorithm::Leaky {
         reply.array(6);
+        write_delayed(reply, &verdict);
     } else {
         reply.array(5);
-    }
-    write_verdict(reply, &verdict);
-    if is_leaky {
-        reply.integer(verdict.delay_ms);
+        write_verdict(reply, &verdict);
     }
     if wait_ms == 0 {
         return Ok(outcome);
     }
     Ok(wait(cx, outcome, now.wall_ms.saturating_add(wait_ms)))
+}
+
+/// The verdict on a call of any kind, and how long its reply has to wait.
+#[inline(never)]
+fn take_any(
+    cx: &mut Ctx,
+    key: Key,
+    spec: &Spec,
+    ask: &Ask,
+    now: Now,
+) -> Result<(Verdict, i64, Outcome), Error> {
+    let may_wait = cx.env.may_wait();
+    let ((verdict, wait_ms), outcome) =
+        store::update(cx, key, spec, now, |limiter| take(limiter, ask, may_wait, now.ns))?;
+    Ok((verdict, wait_ms, outcome))
 }
 
 /// The reply is sent later, and what it tells of has happened now.
@@ -108,7 +127,6 @@ fn wait(cx: &Ctx, outcome: Outcome, deadline_ms: i64) -> Outcome {
 }
 
 /// Takes what a call asks for, if need be in advance, and tells how long the reply has to wait, in milliseconds.
-#[inline]
 fn take(limiter: &mut Limiter, ask: &Ask, may_wait: bool, now_ns: i64) -> ((Verdict, i64), Step) {
     if let (Some(_), State::Leaky { .. }) = (ask.block_ms, &limiter.state) {
         return take_leaky(limiter, ask.cost, may_wait, now_ns);

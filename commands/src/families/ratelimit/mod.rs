@@ -50,11 +50,14 @@ const OUT_OF_RANGE: Error = Error::new("ERR rate is out of range");
 
 /// The five numbers that every limiter answers.
 fn write_verdict(reply: &mut Reply, verdict: &Verdict) {
-    reply.integer(verdict.allowed.into());
-    reply.integer(verdict.limit);
-    reply.integer(verdict.remaining);
-    reply.integer(verdict.retry_ms);
-    reply.integer(verdict.reset_ms);
+    let Verdict { allowed, limit, remaining, retry_ms, reset_ms, .. } = *verdict;
+    reply.integers([allowed.into(), limit, remaining, retry_ms, reset_ms]);
+}
+
+/// The same with the delay, where there is one.
+fn write_delayed(reply: &mut Reply, verdict: &Verdict) {
+    let Verdict { allowed, limit, remaining, retry_ms, reset_ms, delay_ms } = *verdict;
+    reply.integers([allowed.into(), limit, remaining, retry_ms, reset_ms, delay_ms]);
 }
 
 /// The error of a policy that there is not.

@@ -75,9 +75,15 @@ struct Tokens {
 
 impl Tokens {
     /// Reads them in any order, to the end. A policy takes others than a call.
-    fn read(args: &mut Args, algorithm: Algorithm, is_policy: bool) -> Result<Self, Error> {
+    #[inline]
+    fn read(&mut self, args: &mut Args, algorithm: Algorithm, is_policy: bool) -> Result<(), Error> {
+        if args.is_done() { Ok(()) } else { self.read_some(args, algorithm, is_policy) }
+    }
+
+    #[inline(never)]
+    fn read_some(&mut self, args: &mut Args, algorithm: Algorithm, is_policy: bool) -> Result<(), Error> {
         use Algorithm::{Fixed, Gcra, Leaky, Sliding, TokenBucket};
-        let mut tokens = Tokens::default();
+        let tokens = self;
         let may_block = matches!(algorithm, TokenBucket | Gcra | Leaky);
         while !args.is_done() {
             if !is_policy && args.take_word("COST") {
@@ -101,65 +107,59 @@ impl Tokens {
                 return Err(Error::Syntax);
             }
         }
-        Ok(tokens)
+        Ok(())
     }
 }
 
 /// The parameters of an algorithm, then the tokens.
+#[inline]
 fn read(
     args: &mut Args,
     algorithm: Algorithm,
     is_policy: bool,
     log_entries_max: i64,
-) -> Result<(Spec, Tokens), Error> {
+    tokens: &mut Tokens,
+) -> Result<Spec, Error> {
     // GCRA tolerates a burst beside the one that is due.
-    let first = match algorithm {
-        Algorithm::Gcra => {
-            let burst = args.integer()?;
-            if (0..UNITS_MAX).contains(&burst) { Ok(burst + 1) } else { Err(OUT_OF_RANGE) }
-        }
-        Algorithm::Leaky => {
-            let capacity = args.integer()?;
-            if (0..UNITS_MAX).contains(&capacity) { Ok(capacity) } else { Err(OUT_OF_RANGE) }
-        }
-        _ => units(args),
-    }?;
-    let spec = match algorithm {
+    let least = i64::from(!matches!(algorithm, Algorithm::Gcra | Algorithm::Leaky));
+    let first = args.integer()?;
+    if first < least || first >= UNITS_MAX + least {
+        return Err(OUT_OF_RANGE);
+    }
+    match algorithm {
         Algorithm::TokenBucket | Algorithm::Gcra | Algorithm::Leaky => {
             let count = units(args)?;
             let unit_ns = duration_ms(args)? * MS / count;
-            let tokens = Tokens::read(args, algorithm, is_policy)?;
-            let spec = match algorithm {
+            tokens.read(args, algorithm, is_policy)?;
+            in_range(match algorithm {
                 Algorithm::Leaky => {
                     Spec::Leaky { capacity: first, unit_ns, max_delay_ms: tokens.max_delay_ms }
                 }
+                Algorithm::Gcra => Spec::Bucket { capacity: first + 1, unit_ns },
                 _ => Spec::Bucket { capacity: first, unit_ns },
-            };
-            (in_range(spec)?, tokens)
+            })
         }
         Algorithm::Fixed => {
             let window_ms = duration_ms(args)?;
-            let tokens = Tokens::read(args, algorithm, is_policy)?;
-            (Spec::Fixed { limit: first, window_ms, align_ms: tokens.align_ms }, tokens)
+            tokens.read(args, algorithm, is_policy)?;
+            Ok(Spec::Fixed { limit: first, window_ms, align_ms: tokens.align_ms })
         }
         Algorithm::Sliding => {
             let window_ms = duration_ms(args)?;
-            let tokens = Tokens::read(args, algorithm, is_policy)?;
+            tokens.read(args, algorithm, is_policy)?;
             if tokens.log.is_some() {
                 if first > log_entries_max {
                     return Err(Error::new("ERR limit too large for LOG"));
                 }
-                (Spec::Log { limit: first, window_ms }, tokens)
-            } else {
-                let buckets = tokens.buckets.unwrap_or(1);
-                if window_ms % buckets != 0 {
-                    return Err(Error::new("ERR window must be a multiple of BUCKETS"));
-                }
-                (Spec::Sliding { limit: first, window_ms, buckets }, tokens)
+                return Ok(Spec::Log { limit: first, window_ms });
             }
+            let buckets = tokens.buckets.unwrap_or(1);
+            if buckets > 1 && window_ms % buckets != 0 {
+                return Err(Error::new("ERR window must be a multiple of BUCKETS"));
+            }
+            Ok(Spec::Sliding { limit: first, window_ms, buckets })
         }
-    };
-    Ok(spec)
+    }
 }
 
 /// The parameters of a call.
@@ -169,7 +169,8 @@ pub(super) fn call(
     algorithm: Algorithm,
     log_entries_max: i64,
 ) -> Result<(Spec, Ask), Error> {
-    let (mut spec, tokens) = read(args, algorithm, false, log_entries_max)?;
+    let mut tokens = Tokens::default();
+    let mut spec = read(args, algorithm, false, log_entries_max, &mut tokens)?;
     let ask = Ask { cost: tokens.cost.unwrap_or(1), block_ms: tokens.block_ms };
     if let (Spec::Leaky { max_delay_ms, .. }, Some(block_ms @ 1..)) = (&mut spec, ask.block_ms) {
         // Who would wait so long accepts no longer delay.
@@ -188,6 +189,7 @@ pub(super) fn policy(args: &mut Args, log_entries_max: i64) -> Result<(Spec, Opt
         () if args.take_word("LEAKY") => Algorithm::Leaky,
         () => return Err(Error::Syntax),
     };
-    let (spec, tokens) = read(args, algorithm, true, log_entries_max)?;
+    let mut tokens = Tokens::default();
+    let spec = read(args, algorithm, true, log_entries_max, &mut tokens)?;
     Ok((spec, tokens.block_for_ms, tokens.shadow.is_some()))
 }

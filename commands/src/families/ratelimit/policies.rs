@@ -42,14 +42,14 @@ impl Policy {
 /// All policies of a moment.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
-    by_name: HashMap<Box<str>, Arc<Policy>>,
+    by_name: HashMap<Box<[u8]>, Arc<Policy>>,
     by_id: HashMap<u16, Arc<Policy>>,
 }
 
 impl Policies {
     /// The policy with this name.
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Policy>> {
-        self.by_name.get(std::str::from_utf8(name).ok()?)
+        self.by_name.get(name)
     }
 
     /// The policy with this number.
@@ -73,7 +73,7 @@ impl Policies {
         (1..=u16::MAX).find(|id| !self.by_id.contains_key(id))
     }
 
-    fn remove(&mut self, name: &str) -> bool {
+    fn remove(&mut self, name: &[u8]) -> bool {
         let Some(policy) = self.by_name.remove(name) else { return false };
         self.by_id.remove(&policy.id);
         true
@@ -124,24 +124,24 @@ impl PolicyBook {
             return Err(Error::new("ERR invalid policy name"));
         }
         self.change(|policies| {
-            let present = policies.by_name.get(&policy.name).map(|present| present.id);
+            let present = policies.by_name.get(policy.name.as_bytes()).map(|present| present.id);
             if present.is_none() && policies.by_name.len() >= POLICIES_MAX {
                 return Err(Error::new("ERR too many policies"));
             }
             let wanted =
                 id.filter(|id| *id > 0 && (present == Some(*id) || !policies.by_id.contains_key(id)));
             policy.id = wanted.or(present).or_else(|| policies.free_id()).unwrap_or(1);
-            policies.remove(&policy.name.clone());
+            policies.remove(policy.name.as_bytes());
             let (id, policy) = (policy.id, Arc::new(policy));
             policies.by_id.insert(id, Arc::clone(&policy));
-            policies.by_name.insert(policy.name.clone(), policy);
+            policies.by_name.insert(policy.name.as_bytes().into(), policy);
             Ok(id)
         })
     }
 
     /// Removes a policy; false when there is none of this name.
     pub fn remove(&self, name: &[u8]) -> bool {
-        std::str::from_utf8(name).is_ok_and(|name| self.change(|policies| policies.remove(name)))
+        self.change(|policies| policies.remove(name))
     }
 
     /// What limits decided since counting began, by name of the policy, `*` first for calls without one: allowed, denied,

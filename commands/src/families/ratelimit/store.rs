@@ -2,8 +2,8 @@
 
 use super::effect;
 use crate::model::{Ctx, Effects, Error, Outcome};
-use tidegate_data::types::ratelimit::{Limiter, MS, RateLimit, RateLimitRef, Spec};
-use tidegate_data::{Collection, Key, Put, TypeCode};
+use tidegate_data::types::ratelimit::{Limiter, MS, Quick, RateLimit, RateLimitRef, Spec, Verdict};
+use tidegate_data::{Collection, Key, Place, Put, TypeCode};
 
 /// What a change of a limiter comes to.
 #[derive(Debug)]
@@ -45,7 +45,13 @@ impl Now {
     /// The deadline of the key of a limiter: when it is as new.
     #[inline]
     fn deadline_ms(self, limiter: &Limiter) -> i64 {
-        self.wall_ms.saturating_add(limiter.expires_ms(self.ns) - self.ms())
+        self.wall_of(limiter.expires_ms(self.ns))
+    }
+
+    /// The deadline of a key for this moment of the clock of limiters.
+    #[inline]
+    pub(super) fn wall_of(self, at_ms: i64) -> i64 {
+        self.wall_ms.saturating_add(at_ms - self.ms())
     }
 }
 
@@ -60,6 +66,86 @@ fn present(bytes: Option<&[u8]>, spec: &Spec, now: Now) -> Result<Limiter, Error
     let mut limiter = Limiter::of_image(bytes);
     limiter.adopt(spec, now.ns).map_err(|other| other_algorithm(other.0))?;
     Ok(limiter)
+}
+
+/// Takes units of the limiter at `key` where that is the common case, as [`Spec::quick`]; `None` where it is not, or the
+/// limiter is of another algorithm: nothing happened then. `policy` is noted. O(1).
+#[inline]
+pub(super) fn take_quick(
+    cx: &mut Ctx,
+    key: Key,
+    spec: &Spec,
+    cost: i64,
+    policy: Option<u16>,
+    now: Now,
+) -> Result<Option<(Verdict, Outcome)>, Error> {
+    let is_soft = cx.env.coalesces();
+    let mut quick = None;
+    let found = &mut quick;
+    cx.keys.update_packed(key, TypeCode::RateLimit, move |form| {
+        *found = spec.quick(form, cost, policy, now.ns);
+        let Some(Quick { taken: Some((image, expires_ms)), .. }) = found else {
+            return Ok(((), Put::Nothing));
+        };
+        image.set_unflushed(is_soft);
+        Ok::<_, Error>(((), Put::Value(&*image, Some(now.wall_of(*expires_ms)))))
+    })?;
+    let Some(quick) = quick else { return Ok(None) };
+    Ok(Some((quick.verdict, told(cx, key, &quick, now))))
+}
+
+/// The same without a change, which [`put`] makes: what became of it is written to `quick`. Returns where the key stands.
+#[inline]
+pub(super) fn judge_quick(
+    cx: &mut Ctx,
+    key: Key,
+    spec: &Spec,
+    cost: i64,
+    policy: u16,
+    now: Now,
+    quick: &mut Option<Quick>,
+) -> Result<Option<Place>, Error> {
+    let found = cx.keys.look_packed::<_, Error>(key, TypeCode::RateLimit, |form| {
+        *quick = spec.quick(form, cost, Some(policy), now.ns);
+    })?;
+    Ok(found.and_then(|((), place)| place))
+}
+
+/// Takes what [`judge_quick`] found to pass a moment ago, under the same hold. `place` is where the key stands, if no key was
+/// added or removed since.
+#[inline]
+pub(super) fn put(
+    cx: &mut Ctx,
+    key: Key,
+    place: Option<Place>,
+    quick: &mut Quick,
+    now: Now,
+) -> Result<Outcome, Error> {
+    let is_soft = cx.env.coalesces();
+    let Some((image, expires_ms)) = &mut quick.taken else { return Ok(Outcome::Same) };
+    image.set_unflushed(is_soft);
+    let deadline_ms = now.wall_of(*expires_ms);
+    if let Some(place) = place {
+        cx.keys.put_packed(key, place, TypeCode::RateLimit, image.bytes(), deadline_ms);
+    } else {
+        let image = &*image;
+        cx.keys.update_packed(key, TypeCode::RateLimit, |_| {
+            Ok::<_, Error>(((), Put::Value(image, Some(deadline_ms))))
+        })?;
+    }
+    Ok(told(cx, key, quick, now))
+}
+
+/// What the journal is told of it.
+#[inline]
+fn told(cx: &mut Ctx, key: Key, quick: &Quick, now: Now) -> Outcome {
+    let Some((image, expires_ms)) = &quick.taken else { return Outcome::Same };
+    if !cx.env.is_journaled() {
+        return Outcome::Changed;
+    }
+    let is_soft = cx.env.coalesces();
+    let limiter = (!is_soft).then(|| (Limiter::of_image(image.bytes()), now.wall_of(*expires_ms)));
+    outcome(cx, key, Some((is_soft, is_soft && quick.was_unflushed)), limiter.as_ref())
 }
 
 /// Changes the limiter at `key`, a fresh one if there is none. `act` gets it up to date and says what it did.

@@ -11,6 +11,8 @@ use tidegate_data::types::ratelimit::Verdict;
 const SECONDS: usize = 64;
 /// Keys of a thread that may be among those refused most.
 const TOP_MAX: usize = 128;
+/// Bytes of such a key that are kept: what follows is not told.
+const NAME_MAX: usize = 256;
 /// Counters of the sketch that finds them.
 const CELLS: usize = 1024;
 /// A counter of another key loses the chance to be taken over by this factor per count.
@@ -107,8 +109,18 @@ impl Tally {
                 }
             }
         }
-        figures.top.extend(self.top.lock().unwrap_or_else(PoisonError::into_inner).keys.iter().cloned());
+        let top = self.top.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.top.extend(top.keys.iter().map(|refused| (refused.name.clone(), refused.count)));
     }
+}
+
+/// A key that is refused often.
+#[derive(Debug)]
+struct Refused {
+    hash: u64,
+    /// Its first bytes.
+    name: Box<[u8]>,
+    count: u64,
 }
 
 /// The keys that are refused most: a sketch in the manner of HeavyKeeper finds candidates among any number of keys.
@@ -116,7 +128,7 @@ impl Tally {
 struct Top {
     /// Fingerprint and count; empty until something is refused.
     cells: Vec<(u32, u32)>,
-    keys: Vec<(Box<[u8]>, u64)>,
+    keys: Vec<Refused>,
     luck: u64,
 }
 
@@ -146,14 +158,16 @@ impl Top {
                 count = count.max(u64::from(cell.1));
             }
         }
-        if let Some(known) = self.keys.iter_mut().find(|(known, _)| **known == *key) {
-            known.1 += 1;
+        let named = |count| Refused { hash, name: key[..key.len().min(NAME_MAX)].into(), count };
+        let is_known = |known: &&mut Refused| known.hash == hash && key.starts_with(&known.name);
+        if let Some(known) = self.keys.iter_mut().find(is_known) {
+            known.count += 1;
         } else if self.keys.len() < TOP_MAX {
-            self.keys.push((key.into(), count.max(1)));
-        } else if let Some(least) = self.keys.iter_mut().min_by_key(|(_, count)| *count)
-            && count > least.1
+            self.keys.push(named(count.max(1)));
+        } else if let Some(least) = self.keys.iter_mut().min_by_key(|known| known.count)
+            && count > least.count
         {
-            *least = (key.into(), count);
+            *least = named(count);
         }
     }
 }
@@ -208,8 +222,8 @@ impl TallyBook {
 #[derive(Debug)]
 pub struct Tallies {
     inline: Arc<Tally>,
-    /// By number of the policy.
-    of_policies: RefCell<HashMap<u16, Arc<Tally>>>,
+    /// By number of the policy; numbers are given out from 1.
+    of_policies: RefCell<Vec<Option<Arc<Tally>>>>,
 }
 
 impl Tallies {
@@ -241,28 +255,36 @@ impl Tallies {
             Self::count_in(&self.inline, book, verdict, cost, now_s, key);
             return;
         }
-        let tally = self.of(book, policy);
-        Self::count_in(&tally, book, verdict, cost, now_s, key);
+        self.with(book, policy, |tally| Self::count_in(tally, book, verdict, cost, now_s, key));
     }
 
     /// Counts a denial of a policy that does not refuse.
     pub(super) fn count_shadow(&self, book: &PolicyBook, policy: u16) {
-        let tally = self.of(book, policy);
-        let edition = book.tallies.edition.load(Relaxed);
-        if tally.edition.load(Relaxed) != edition {
-            tally.begin_again(edition);
-        }
-        add(&tally.shadow_denied, 1);
+        self.with(book, policy, |tally| {
+            let edition = book.tallies.edition.load(Relaxed);
+            if tally.edition.load(Relaxed) != edition {
+                tally.begin_again(edition);
+            }
+            add(&tally.shadow_denied, 1);
+        });
     }
 
-    fn of(&self, book: &PolicyBook, policy: u16) -> Arc<Tally> {
+    fn with(&self, book: &PolicyBook, policy: u16, act: impl FnOnce(&Tally)) {
         let mut all = self.of_policies.borrow_mut();
-        let tally = all.entry(policy).or_insert_with(|| Self::register(book, policy));
-        if Arc::strong_count(tally) == 1 {
-            // The policy that had the number is gone, and nobody would see what is counted.
-            *tally = Self::register(book, policy);
+        match all.get(usize::from(policy)) {
+            // Of a policy that had the number and is gone nobody else has the figures.
+            Some(Some(tally)) if Arc::strong_count(tally) > 1 => act(tally),
+            _ => act(Self::renew(&mut all, book, policy)),
         }
-        Arc::clone(tally)
+    }
+
+    #[cold]
+    fn renew<'a>(all: &'a mut Vec<Option<Arc<Tally>>>, book: &PolicyBook, policy: u16) -> &'a Tally {
+        let at = usize::from(policy);
+        if all.len() <= at {
+            all.resize(at + 1, None);
+        }
+        all[at].insert(Self::register(book, policy))
     }
 
     #[inline]
@@ -288,5 +310,24 @@ impl Tallies {
             second.denied.store(second.denied.load(Relaxed).wrapping_add(1), Relaxed);
             tally.top.lock().unwrap_or_else(PoisonError::into_inner).note(key, hash);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_keys_only_the_beginning_is_kept() {
+        let mut top = Top::default();
+        let long = |end: u8| [vec![b'k'; 1 << 20], vec![end]].concat();
+        for _ in 0..5 {
+            // Of each the print and the cells are its own.
+            top.note(&long(1), 0x0003_0000_0002_0001);
+            top.note(&long(2), 0x0005_0000_0004_0003);
+            top.note(b"short", 0x0007_0000_0006_0005);
+        }
+        let told: Vec<(usize, u64)> = top.keys.iter().map(|known| (known.name.len(), known.count)).collect();
+        assert_eq!(told, [(NAME_MAX, 5), (NAME_MAX, 5), (5, 5)]);
     }
 }

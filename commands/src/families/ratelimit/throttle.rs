@@ -8,6 +8,9 @@ const SECOND_NS: i64 = 1_000_000_000;
 const MS: i64 = 1_000_000;
 const US: i64 = 1000;
 
+const USAGE: &str =
+    "Cell error: Store error: Usage: cl.throttle <key> <max_burst> <count per period> <period> [<quantity>]";
+
 pub(super) static CL_THROTTLE: Command = declare("CL.THROTTLE", throttle);
 pub(super) static RL_THROTTLE: Command = declare("RL.THROTTLE", throttle);
 
@@ -17,6 +20,7 @@ const fn declare(name: &'static str, handler: Handler) -> Command {
         .arity(-5)
         .keys(KeySpec::first().rw().access().update())
         .flags(&[Flag::Write, Flag::DenyOom, Flag::Fast])
+        .usage(USAGE)
 }
 
 fn store_error(text: &str) -> Error {
@@ -33,9 +37,7 @@ fn number(args: &mut Args) -> Result<i64, Error> {
 
 fn throttle(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Error> {
     if args.len() > 6 {
-        return Err(store_error(
-            "Usage: cl.throttle <key> <max_burst> <count per period> <period> [<quantity>]",
-        ));
+        return Err(Error::new(USAGE));
     }
     let key = args.key()?;
     let (max_burst, count, period_s) = (number(args)?, number(args)?, number(args)?);

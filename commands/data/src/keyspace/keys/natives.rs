@@ -5,7 +5,7 @@ use super::super::key::Key;
 use super::super::leases::Lease;
 use super::super::log::EventClass;
 use super::super::record::{Record, ValueRef};
-use super::super::table::Entry;
+use super::super::table::{Entry, Place};
 use super::Keys;
 use crate::value::{TypeCode, WrongType};
 
@@ -60,6 +60,47 @@ impl Keys<'_> {
             self.event(EventClass::New, "new", key);
         }
         Ok(Some(result))
+    }
+
+    /// Looks at the small value of this type at `key`, which counts as an access. `look` is given its bytes (`None`: there is no
+    /// key). Returns what it made of them and where the key stands, for [`Keys::put_packed`]; `Ok(None)` without having called
+    /// it if the value is boxed.
+    #[inline]
+    pub fn look_packed<R, E: From<WrongType>>(
+        &mut self,
+        key: Key,
+        code: TypeCode,
+        look: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<Option<(R, Option<Place>)>, E> {
+        let access = self.rules.access;
+        match self.entry(key) {
+            Entry::Occupied(entry) => {
+                let record = entry.record();
+                let old = record.access();
+                let word = access.next(old);
+                if word != old {
+                    record.set_access(word);
+                }
+                match record.value() {
+                    ValueRef::Packed { code: found, bytes } if found == code => {
+                        Ok(Some((look(Some(bytes)), Some(entry.place()))))
+                    }
+                    ValueRef::Boxed(value) if value.type_code() == code => Ok(None),
+                    _ => Err(WrongType.into()),
+                }
+            }
+            Entry::Vacant(_) => Ok(Some((look(None), None))),
+        }
+    }
+
+    /// Replaces the small value of this type at a key that [`Keys::look_packed`] found there. Since then no key may have been
+    /// added or removed.
+    #[inline]
+    pub fn put_packed(&mut self, key: Key, place: Place, code: TypeCode, bytes: &[u8], expiry_ms: i64) {
+        let mut entry = self.table(key).at(place);
+        debug_assert_eq!(entry.record().key(), key.bytes(), "nothing was added or removed");
+        entry.set_packed(code, bytes, Some(expiry_ms));
+        self.touch(key);
     }
 
     /// Moves the deadline of a key (Unix milliseconds; `None` for none) as part of a change that was noted already.

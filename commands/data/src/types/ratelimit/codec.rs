@@ -31,6 +31,8 @@ const UNFLUSHED: u8 = 1;
 /// Somebody waits for units that are taken already.
 const RESERVED: u8 = 2;
 
+/// Bytes of the forms with three numbers.
+const SMALL: usize = HEADER + 3 * 8;
 /// Bytes of the largest form that is changed in place: a sliding window of two counters.
 pub const IMAGE_MAX: usize = HEADER + 5 * 8;
 
@@ -42,6 +44,44 @@ pub struct Image {
 }
 
 impl Image {
+    #[inline]
+    fn new(algorithm: u8, head: &Head, words: [i64; 3]) -> Self {
+        let mut image = Image { bytes: [0; IMAGE_MAX], len: SMALL };
+        head.put(algorithm, &mut image.bytes);
+        for (at, word) in words.into_iter().enumerate() {
+            image.bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        image
+    }
+
+    /// That of a token bucket.
+    #[inline]
+    pub(super) fn of_bucket(head: &Head, unit_ns: i64, tat_ns: i64) -> Self {
+        Image::new(BUCKET, head, [unit_ns, tat_ns, head.limit])
+    }
+
+    /// That of a fixed window.
+    #[inline]
+    pub(super) fn of_fixed(head: &Head, window_ms: i64, start_ms: i64, count: i64) -> Self {
+        Image::new(FIXED, head, [window_ms, start_ms, count])
+    }
+
+    /// That of a sliding window of two counters.
+    #[inline]
+    pub(super) fn of_sliding(head: &Head, window_ms: i64, newest: i64, counts: [i64; 2]) -> Self {
+        let mut image = Image::new(SLIDING, head, [window_ms, newest, 2]);
+        image.bytes[48..56].copy_from_slice(&counts[0].to_le_bytes());
+        image.bytes[56..64].copy_from_slice(&counts[1].to_le_bytes());
+        image.len = IMAGE_MAX;
+        image
+    }
+
+    /// Notes whether the journal has yet to hear of it.
+    #[inline]
+    pub fn set_unflushed(&mut self, unflushed: bool) {
+        self.bytes[FLAGS] = self.bytes[FLAGS] & !UNFLUSHED | (u8::from(unflushed) * UNFLUSHED);
+    }
+
     /// The bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
@@ -54,6 +94,66 @@ impl AsRef<[u8]> for Image {
     fn as_ref(&self) -> &[u8] {
         self.bytes()
     }
+}
+
+/// What all forms begin with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Head {
+    pub(super) limit: i64,
+    pub(super) blocked_ms: i64,
+    pub(super) policy: u16,
+    pub(super) unflushed: bool,
+    pub(super) reserved: bool,
+}
+
+impl Head {
+    #[inline]
+    fn of(bytes: &[u8; HEADER]) -> Self {
+        let word = |at: usize| number(bytes, at);
+        Head {
+            limit: word(8),
+            blocked_ms: word(16),
+            policy: u16::from_le_bytes([bytes[2], bytes[3]]),
+            unflushed: bytes[FLAGS] & UNFLUSHED != 0,
+            reserved: bytes[FLAGS] & RESERVED != 0,
+        }
+    }
+
+    #[inline]
+    fn put(&self, algorithm: u8, bytes: &mut [u8]) {
+        bytes[0] = algorithm;
+        bytes[FLAGS] = (u8::from(self.unflushed) * UNFLUSHED) | (u8::from(self.reserved) * RESERVED);
+        bytes[2..4].copy_from_slice(&self.policy.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.limit.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.blocked_ms.to_le_bytes());
+    }
+}
+
+/// Head and numbers of a token bucket's form: time per unit, arrival time. `None` for any other form.
+#[inline]
+pub(super) fn bucket_of(bytes: &[u8]) -> Option<(Head, [i64; 2])> {
+    small_of(BUCKET, bytes).map(|(head, [unit_ns, tat_ns, _])| (head, [unit_ns, tat_ns]))
+}
+
+/// The same of a fixed window: its length, start and count.
+#[inline]
+pub(super) fn fixed_of(bytes: &[u8]) -> Option<(Head, [i64; 3])> {
+    small_of(FIXED, bytes)
+}
+
+/// The same of a sliding window of two counters: its length, the newest bucket, and the counters.
+#[inline]
+pub(super) fn sliding_of(bytes: &[u8]) -> Option<(Head, [i64; 2], [i64; 2])> {
+    let (head, [window_ms, newest, len]) = small_of(SLIDING, bytes)?;
+    let whole = bytes.first_chunk::<IMAGE_MAX>().filter(|_| len == 2)?;
+    Some((head, [window_ms, newest], [number(whole, 48), number(whole, 56)]))
+}
+
+#[inline]
+fn small_of(algorithm: u8, bytes: &[u8]) -> Option<(Head, [i64; 3])> {
+    let small = bytes.first_chunk::<SMALL>().filter(|small| small[0] == algorithm)?;
+    let head = Head::of(small.first_chunk()?);
+    Some((head, [number(small, 24), number(small, 32), number(small, 40)]))
 }
 
 /// The form without the note that the journal has not heard of it.
@@ -126,43 +226,30 @@ impl Limiter {
         }
     }
 
+    fn head(&self) -> Head {
+        let reserved = matches!(self.state, State::Bucket { reserved: true, .. });
+        let (limit, blocked_ms, policy, unflushed) =
+            (self.limit, self.blocked_ms, self.policy, self.unflushed);
+        Head { limit, blocked_ms, policy, unflushed, reserved }
+    }
+
     /// Its form, if that is one which is changed in place.
     #[inline]
     pub fn image(&self) -> Option<Image> {
-        let (algorithm, flags, words) = match &self.state {
-            State::Bucket { unit_ns, tat_ns, reserved } => {
-                (BUCKET, u8::from(*reserved) * RESERVED, [*unit_ns, *tat_ns, self.limit])
+        let head = self.head();
+        Some(match &self.state {
+            State::Bucket { unit_ns, tat_ns, .. } => Image::of_bucket(&head, *unit_ns, *tat_ns),
+            State::Fixed { window_ms, start_ms, count } => {
+                Image::of_fixed(&head, *window_ms, *start_ms, *count)
             }
-            State::Fixed { window_ms, start_ms, count } => (FIXED, 0, [*window_ms, *start_ms, *count]),
             State::Leaky { unit_ns, next_ns, max_delay_ms } => {
-                (LEAKY, 0, [*unit_ns, *next_ns, *max_delay_ms])
+                Image::new(LEAKY, &head, [*unit_ns, *next_ns, *max_delay_ms])
             }
-            State::Sliding { window_ms, newest, counts } if counts.len() == 2 => {
-                (SLIDING, 0, [*window_ms, *newest, 2])
+            State::Sliding { window_ms, newest, counts } => {
+                Image::of_sliding(&head, *window_ms, *newest, counts.as_slice().try_into().ok()?)
             }
-            _ => return None,
-        };
-        let mut image = Image { bytes: [0; IMAGE_MAX], len: HEADER + 3 * 8 };
-        let bytes = &mut image.bytes;
-        self.put_header(algorithm, flags, bytes);
-        for (at, word) in words.into_iter().enumerate() {
-            bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&word.to_le_bytes());
-        }
-        if let State::Sliding { counts, .. } = &self.state {
-            bytes[48..56].copy_from_slice(&counts[0].to_le_bytes());
-            bytes[56..64].copy_from_slice(&counts[1].to_le_bytes());
-            image.len = IMAGE_MAX;
-        }
-        Some(image)
-    }
-
-    #[inline]
-    fn put_header(&self, algorithm: u8, flags: u8, bytes: &mut [u8]) {
-        bytes[0] = algorithm;
-        bytes[FLAGS] = flags | (u8::from(self.unflushed) * UNFLUSHED);
-        bytes[2..4].copy_from_slice(&self.policy.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.limit.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.blocked_ms.to_le_bytes());
+            State::Log(_) | State::Concurrent(_) => return None,
+        })
     }
 
     /// True when its form is small enough for a record.
@@ -212,7 +299,7 @@ impl Limiter {
             }
             _ => unreachable!("the others have an image"),
         };
-        self.put_header(algorithm, 0, &mut out[start..]);
+        self.head().put(algorithm, &mut out[start..]);
     }
 
     /// The limiter of a form that anybody may have written. O(its entries).

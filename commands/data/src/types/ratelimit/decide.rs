@@ -140,7 +140,7 @@ impl Spec {
 
 /// Nanoseconds as milliseconds, rounded up.
 #[inline]
-fn up(ns: i64) -> i64 {
+pub(super) fn up(ns: i64) -> i64 {
     let ms = ns / MS;
     if ms * MS < ns { ms + 1 } else { ms }
 }
@@ -152,9 +152,71 @@ fn window_start(now_ms: i64, window_ms: i64, align_ms: Option<i64>) -> i64 {
     }
 }
 
+/// What a token bucket answers of which so much of its time to fill is still to come.
+#[inline]
+pub(super) fn bucket_verdict(limit: i64, unit_ns: i64, used_ns: i64, cost: i64) -> Verdict {
+    let left_ns = limit * unit_ns - used_ns;
+    let over_ns = if cost > limit { 0 } else { cost * unit_ns - left_ns };
+    Verdict {
+        allowed: over_ns <= 0,
+        limit,
+        remaining: if left_ns > 0 { left_ns / unit_ns } else { 0 },
+        retry_ms: up(over_ns.max(0)),
+        reset_ms: up(used_ns),
+        delay_ms: 0,
+    }
+}
+
+/// What a fixed window answers that ends then.
+#[inline]
+pub(super) fn fixed_verdict(limit: i64, end_ms: i64, count: i64, cost: i64, now_ms: i64) -> Verdict {
+    let left_ms = (end_ms - now_ms).max(0);
+    let allowed = count + cost <= limit;
+    Verdict {
+        allowed,
+        limit,
+        remaining: (limit - count).max(0),
+        retry_ms: if allowed { 0 } else { left_ms },
+        reset_ms: if count == 0 { 0 } else { left_ms },
+        delay_ms: 0,
+    }
+}
+
+/// Start and count of a fixed window of this length, which had that start and count, at present.
+#[inline]
+pub(super) fn opened_by(
+    (mut start_ms, count): (i64, i64),
+    window_ms: i64,
+    align_ms: Option<i64>,
+    now_ms: i64,
+) -> (i64, i64) {
+    /// Clocks that threads read for their turns are no further apart than this.
+    const APART_MAX_MS: i64 = 1000;
+    if align_ms.is_none() && start_ms - now_ms >= window_ms.min(APART_MAX_MS) {
+        start_ms = now_ms;
+    }
+    // A clock that another thread read a moment earlier is no new window, and does not end this one any sooner.
+    let at_ms = if start_ms - now_ms < window_ms { now_ms.max(start_ms) } else { now_ms };
+    let begin_ms = window_start(at_ms, window_ms, align_ms);
+    let is_other = match align_ms {
+        None => at_ms - start_ms >= window_ms,
+        Some(_) => begin_ms != start_ms,
+    };
+    if is_other { (begin_ms, 0) } else { (start_ms, count) }
+}
+
+/// What is left of a time to come that cannot be longer than `most_ns`.
+#[inline]
+pub(super) fn ahead_ns(until_ns: i64, most_ns: i64, now_ns: i64) -> i64 {
+    if until_ns <= now_ns { 0 } else { (until_ns - now_ns).min(most_ns) }
+}
+
 /// `a * b / c`, rounded up; all positive, and the result as well in range as `a` if `b <= c`.
 #[inline]
 fn share_up(a: i64, b: i64, c: i64) -> i64 {
+    if a == 0 {
+        return 0;
+    }
     match a.checked_mul(b) {
         Some(product) if product < i64::MAX - c => (product + c - 1) / c,
         _ => ((i128::from(a) * i128::from(b) + i128::from(c) - 1) / i128::from(c)) as i64,
@@ -181,22 +243,9 @@ impl Limiter {
                 Spec::Fixed { window_ms: new_ms, align_ms, .. },
             ) => {
                 changed |= *window_ms != new_ms;
-                if *window_ms != new_ms {
-                    (*window_ms, *start_ms, *count) = (new_ms, now_ms, 0);
-                }
-                if *start_ms > now_ms && align_ms.is_none() {
-                    *start_ms = now_ms;
-                }
-                // A clock that another thread read a moment earlier is no new window.
-                let at_ms = if *start_ms - now_ms < new_ms { now_ms.max(*start_ms) } else { now_ms };
-                let begin_ms = window_start(at_ms, new_ms, align_ms);
-                let is_other = match align_ms {
-                    None => at_ms - *start_ms >= new_ms,
-                    Some(_) => begin_ms != *start_ms,
-                };
-                if is_other {
-                    (*start_ms, *count) = (begin_ms, 0);
-                }
+                let opened = if *window_ms == new_ms { (*start_ms, *count) } else { (now_ms, 0) };
+                *window_ms = new_ms;
+                (*start_ms, *count) = opened_by(opened, new_ms, align_ms, now_ms);
             }
             (
                 State::Leaky { unit_ns, max_delay_ms, .. },
@@ -297,18 +346,7 @@ impl Limiter {
         let now_ms = now_ns / MS;
         let never = cost > self.limit;
         let mut verdict = match &self.state {
-            State::Bucket { unit_ns, .. } => {
-                let (fill_ns, used_ns) = (self.limit * unit_ns, self.used_ns(now_ns));
-                let left_ns = fill_ns - used_ns;
-                let over_ns = if never { 0 } else { cost * unit_ns - left_ns };
-                Verdict {
-                    allowed: over_ns <= 0,
-                    remaining: if left_ns > 0 { left_ns / unit_ns } else { 0 },
-                    retry_ms: up(over_ns.max(0)),
-                    reset_ms: up(used_ns),
-                    ..Verdict::default()
-                }
-            }
+            State::Bucket { unit_ns, .. } => bucket_verdict(self.limit, *unit_ns, self.used_ns(now_ns), cost),
             State::Leaky { unit_ns, .. } => {
                 let (bound_ns, wait_ns) = (self.bound_ns(), self.used_ns(now_ns));
                 let over_ns = wait_ns - bound_ns;
@@ -322,15 +360,7 @@ impl Limiter {
                 }
             }
             State::Fixed { window_ms, start_ms, count } => {
-                let end_ms = (start_ms + window_ms - now_ms).max(0);
-                let allowed = count + cost <= self.limit;
-                Verdict {
-                    allowed,
-                    remaining: (self.limit - count).max(0),
-                    retry_ms: if allowed { 0 } else { end_ms },
-                    reset_ms: if *count == 0 { 0 } else { end_ms },
-                    ..Verdict::default()
-                }
+                fixed_verdict(self.limit, start_ms + window_ms, *count, cost, now_ms)
             }
             State::Sliding { window_ms, newest, counts } => {
                 Window::of(*window_ms, *newest, counts, now_ms).judge(self.limit, cost)
@@ -389,7 +419,7 @@ impl Limiter {
             }
             _ => (0, 0),
         };
-        if until_ns <= now_ns { 0 } else { (until_ns - now_ns).min(most_ns) }
+        ahead_ns(until_ns, most_ns, now_ns)
     }
 
     /// Longest time that may pass before the next unit of a leaky bucket leaves, for another to be accepted.
@@ -526,7 +556,7 @@ impl Limiter {
 
 /// Moves the buckets of a sliding window so that the last is number `present`.
 #[inline]
-fn slide(newest: &mut i64, counts: &mut [i64], present: i64) {
+pub(super) fn slide(newest: &mut i64, counts: &mut [i64], present: i64) {
     let len = counts.len() as i64;
     let passed = present - *newest;
     if passed == 0 {
@@ -547,7 +577,7 @@ fn slide(newest: &mut i64, counts: &mut [i64], present: i64) {
 }
 
 /// A sliding window at one moment.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     /// Length of a bucket.
     bucket_ms: i64,
     counts: &'a [i64],
@@ -558,22 +588,39 @@ struct Window<'a> {
 impl<'a> Window<'a> {
     #[inline]
     fn of(window_ms: i64, newest: i64, counts: &'a [i64], now_ms: i64) -> Self {
-        let bucket_ms = window_ms / (counts.len() as i64 - 1);
+        Window::of_buckets(window_ms / (counts.len() as i64 - 1), newest, counts, now_ms)
+    }
+
+    /// One of buckets of this length.
+    #[inline]
+    pub(super) fn of_buckets(bucket_ms: i64, newest: i64, counts: &'a [i64], now_ms: i64) -> Self {
         let passed_ms = (now_ms - newest * bucket_ms).clamp(0, bucket_ms);
         Window { bucket_ms, counts, passed_ms }
     }
 
+    /// Units that count, rounded up.
+    #[inline]
+    pub(super) fn used(&self) -> i64 {
+        let (oldest, whole) = (self.counts[0], self.counts[1..].iter().sum::<i64>());
+        whole + share_up(oldest, self.bucket_ms - self.passed_ms, self.bucket_ms)
+    }
+
     #[inline]
     fn judge(&self, limit: i64, cost: i64) -> Verdict {
-        let (oldest, whole) = (self.counts[0], self.counts[1..].iter().sum::<i64>());
-        let used = whole + share_up(oldest, self.bucket_ms - self.passed_ms, self.bucket_ms);
+        self.judge_used(self.used(), limit, cost)
+    }
+
+    /// What it answers when so many units count.
+    #[inline]
+    pub(super) fn judge_used(&self, used: i64, limit: i64, cost: i64) -> Verdict {
         let allowed = used + cost <= limit;
         Verdict {
             allowed,
+            limit,
             remaining: (limit - used).max(0),
             retry_ms: if allowed || cost > limit { 0 } else { self.retry_ms(limit - cost) },
             reset_ms: self.reset_ms(),
-            ..Verdict::default()
+            delay_ms: 0,
         }
     }
 
@@ -594,7 +641,8 @@ impl<'a> Window<'a> {
         0
     }
 
-    fn reset_ms(&self) -> i64 {
+    #[inline]
+    pub(super) fn reset_ms(&self) -> i64 {
         let filled = self.counts.iter().rposition(|count| *count > 0);
         // The bucket at index `i` counts until as many buckets have begun as the window has, and one more.
         filled.map_or(0, |at| (at as i64 + 1) * self.bucket_ms - self.passed_ms)

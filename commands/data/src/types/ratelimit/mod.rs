@@ -8,6 +8,7 @@ mod codec;
 mod concurrent;
 mod decide;
 mod log;
+mod quick;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ pub use codec::{IMAGE_MAX, Image};
 pub use concurrent::Concurrent;
 pub use decide::{Spec, Verdict};
 pub use log::Log;
+pub use quick::Quick;
 
 use crate::rdb::Error;
 use crate::types::collection::Collection;

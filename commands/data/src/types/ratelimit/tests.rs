@@ -354,3 +354,90 @@ fn damaged_forms_are_refused_or_harmless() {
         }
     }
 }
+
+/// Decides on the bytes of a record and by the limiter: the same comes out, whatever the clock and the parameters do.
+#[test]
+fn the_quick_way_decides_alike() {
+    let mut random = Random(77);
+    let (mut form, mut now_ns) = (None::<Vec<u8>>, START_NS);
+    let (mut quick_ones, mut refused) = (0, 0);
+    for call in 0..10 * calls() {
+        now_ns += match random.below(30) {
+            0 => -random.below(3000 * MS as u64),
+            1 => random.below(3_000_000 * MS as u64),
+            2..10 => 0,
+            _ => random.below(300 * MS as u64),
+        };
+        let limit = [1, 5, 100, UNITS_MAX][random.below(4) as usize];
+        let window_ms = [1, 77, 1000, DURATION_MAX_MS][random.below(4) as usize];
+        let align_ms = [None, Some(0), Some(-333)][random.below(3) as usize];
+        let spec = match call / 64 % 4 {
+            0 => Spec::Bucket { capacity: limit, unit_ns: FILL_MAX_NS / UNITS_MAX / window_ms + 1 },
+            1 => Spec::Fixed { limit, window_ms, align_ms },
+            2 => Spec::Sliding { limit, window_ms, buckets: 1 },
+            _ => Spec::Leaky { capacity: limit, unit_ns: 1, max_delay_ms: None },
+        };
+        let cost = [0, 1, 1, 1, 2, 5, limit, limit + 1][random.below(8) as usize];
+        let policy = (random.below(3) == 0).then_some(7);
+        let adopted = form.as_deref().map_or_else(
+            || Some(spec.fresh(now_ns)),
+            |form| {
+                let mut limiter = Limiter::of_image(form);
+                limiter.adopt(&spec, now_ns).is_ok().then_some(limiter)
+            },
+        );
+        let Some(mut limiter) = adopted else {
+            assert!(spec.quick(form.as_deref(), cost, policy, now_ns).is_none());
+            form = None;
+            continue;
+        };
+        let quick = spec.quick(form.as_deref(), cost, policy, now_ns);
+        let verdict = limiter.take(cost, now_ns);
+        limiter.policy = policy.unwrap_or(limiter.policy);
+        if let Some(quick) = quick {
+            quick_ones += 1;
+            assert_eq!(quick.verdict, verdict, "{spec:?} {cost} {limiter:?}");
+            assert_eq!(quick.taken.is_some(), verdict.allowed && cost > 0);
+            if let Some((image, expires_ms)) = quick.taken {
+                assert_eq!(image.bytes(), limiter.image().unwrap().bytes());
+                assert_eq!(expires_ms, limiter.expires_ms(now_ns));
+            } else {
+                refused += 1;
+            }
+        }
+        if verdict.allowed && cost > 0 {
+            limiter.unflushed = random.below(2) == 0;
+            if random.below(100) == 0 {
+                limiter.blocked_ms = now_ns / MS + random.below(100);
+            }
+            form = Some(limiter.image().unwrap().bytes().to_vec());
+        }
+    }
+    assert!(quick_ones > 2 * calls() && refused > calls() / 4, "{quick_ones} {refused}");
+}
+
+/// Threads read the clock once per turn. Whoever has an older reading ends no window sooner than it began to end.
+#[test]
+fn a_clock_a_moment_behind_admits_no_more() {
+    for spec in [
+        Spec::Fixed { limit: 3, window_ms: 1000, align_ms: None },
+        Spec::Fixed { limit: 3, window_ms: 1000, align_ms: Some(0) },
+        Spec::Sliding { limit: 3, window_ms: 1000, buckets: 1 },
+        Spec::Log { limit: 3, window_ms: 1000 },
+        Spec::Bucket { capacity: 3, unit_ns: 1000 * MS },
+    ] {
+        let mut limiter = spec.fresh(START_NS + 5 * MS);
+        let mut ask = |now_ms: i64| {
+            let now_ns = START_NS + now_ms * MS;
+            limiter.adopt(&spec, now_ns).unwrap();
+            let verdict = limiter.take(1, now_ns);
+            assert!(verdict.retry_ms >= 0 && verdict.reset_ms >= 0 && verdict.remaining >= 0, "{verdict:?}");
+            verdict.allowed
+        };
+        let passed = [5, 0, 4, 2, 5, 900].map(&mut ask).into_iter().filter(|passed| *passed).count();
+        assert_eq!(passed, 3, "{spec:?}");
+        if matches!(spec, Spec::Fixed { align_ms: None, .. }) {
+            assert!(!ask(1001) && !ask(1004) && ask(1005));
+        }
+    }
+}
