@@ -193,6 +193,10 @@ fn refuse(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error
             if is_new {
                 cx.keys.event(tidegate_data::EventClass::Module, "rl.block", limit.key);
             }
+        } else if limit.quick.is_none() {
+            // Nothing is taken, but what a clock gone wrong has left is put right.
+            let ((), outcome) = store::update(cx, limit.key, &policy.spec, now, |_| ((), Step::Same))?;
+            all = both(all, outcome);
         }
         count(cx, limit, now);
         if policy.is_shadow {

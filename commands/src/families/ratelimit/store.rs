@@ -16,6 +16,13 @@ pub(super) enum Step {
     ChangedHard,
 }
 
+impl Step {
+    /// Something changed if that did.
+    fn at_least(self, changed: bool) -> Self {
+        if changed && matches!(self, Step::Same) { Step::Changed } else { self }
+    }
+}
+
 /// The clocks of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Now {
@@ -59,13 +66,14 @@ fn other_algorithm(name: &str) -> Error {
     Error::text(format!("ERR key holds a '{name}' limiter"))
 }
 
-/// The limiter of a key, up to date; a fresh one if there is none, or if it is of no use any more.
+/// The limiter of a key, up to date, and whether that must be kept even if nothing comes of the call; a fresh one if there is
+/// none.
 #[inline]
-fn present(bytes: Option<&[u8]>, spec: &Spec, now: Now) -> Result<Limiter, Error> {
-    let Some(bytes) = bytes else { return Ok(spec.fresh(now.ns)) };
+fn present(bytes: Option<&[u8]>, spec: &Spec, now: Now) -> Result<(Limiter, bool), Error> {
+    let Some(bytes) = bytes else { return Ok((spec.fresh(now.ns), false)) };
     let mut limiter = Limiter::of_image(bytes);
-    limiter.adopt(spec, now.ns).map_err(|other| other_algorithm(other.0))?;
-    Ok(limiter)
+    let is_back = limiter.adopt(spec, now.ns).map_err(|other| other_algorithm(other.0))?;
+    Ok((limiter, is_back))
 }
 
 /// Takes units of the limiter at `key` where that is the common case, as [`Spec::quick`]; `None` where it is not, or the
@@ -162,8 +170,9 @@ pub(super) fn update<R>(
     let (coalesces, journaled) = (cx.env.coalesces(), cx.env.is_journaled());
     let mut told = None;
     let mut act_once = |bytes: Option<&[u8]>| -> Result<(R, Limiter, bool), Error> {
-        let mut limiter = present(bytes, spec, now)?;
+        let (mut limiter, is_back) = present(bytes, spec, now)?;
         let (result, step) = act(&mut limiter);
+        let step = step.at_least(is_back);
         let is_soft = coalesces && !matches!(step, Step::ChangedHard);
         let is_told = matches!(step, Step::Same) || is_soft && limiter.unflushed;
         if !matches!(step, Step::Same) {
@@ -205,8 +214,9 @@ pub(super) fn update_large<R>(
     // Who is refused changes nothing, not even what counts no more.
     let present = cx.keys.for_write_as::<RateLimit>(key)?.map(RateLimitRef::to_limiter);
     let mut limiter = present.unwrap_or_else(|| spec.fresh(now.ns));
-    limiter.adopt(spec, now.ns).map_err(|other| other_algorithm(other.0))?;
+    let is_back = limiter.adopt(spec, now.ns).map_err(|other| other_algorithm(other.0))?;
     let (result, step) = act(&mut limiter);
+    let step = step.at_least(is_back);
     if matches!(step, Step::Same) {
         return Ok((result, Outcome::Same));
     }

@@ -182,27 +182,37 @@ pub(super) fn fixed_verdict(limit: i64, end_ms: i64, count: i64, cost: i64, now_
     }
 }
 
+/// Clocks that threads read for their turns are no further apart than this. What lies further ahead than it can is of a clock
+/// that was wrong.
+const APART_MAX_MS: i64 = 1000;
+
 /// Start and count of a fixed window of this length, which had that start and count, at present.
+///
+/// A clock that another thread read a moment earlier is no new window, and does not end this one any sooner. If the window is
+/// of a clock gone wrong, it begins anew with what it counted.
 #[inline]
 pub(super) fn opened_by(
-    (mut start_ms, count): (i64, i64),
+    (start_ms, count): (i64, i64),
     window_ms: i64,
     align_ms: Option<i64>,
     now_ms: i64,
 ) -> (i64, i64) {
-    /// Clocks that threads read for their turns are no further apart than this.
-    const APART_MAX_MS: i64 = 1000;
-    if align_ms.is_none() && start_ms - now_ms >= window_ms.min(APART_MAX_MS) {
-        start_ms = now_ms;
+    let ahead_ms = start_ms - now_ms;
+    if align_ms.is_none() {
+        let start_ms = if ahead_ms >= APART_MAX_MS { now_ms } else { start_ms };
+        return if now_ms - start_ms >= window_ms { (now_ms, 0) } else { (start_ms, count) };
     }
-    // A clock that another thread read a moment earlier is no new window, and does not end this one any sooner.
-    let at_ms = if start_ms - now_ms < window_ms { now_ms.max(start_ms) } else { now_ms };
-    let begin_ms = window_start(at_ms, window_ms, align_ms);
-    let is_other = match align_ms {
-        None => at_ms - start_ms >= window_ms,
-        Some(_) => begin_ms != start_ms,
-    };
-    if is_other { (begin_ms, 0) } else { (start_ms, count) }
+    if ahead_ms >= window_ms.max(APART_MAX_MS) {
+        return (window_start(now_ms, window_ms, align_ms), count);
+    }
+    let begin_ms = window_start(now_ms.max(start_ms), window_ms, align_ms);
+    if begin_ms == start_ms { (start_ms, count) } else { (begin_ms, 0) }
+}
+
+/// True for a time so far ahead that a clock was wrong, if it cannot be further than `most_ns`.
+#[inline]
+pub(super) fn is_absurd(until_ns: i64, most_ns: i64, now_ns: i64) -> bool {
+    until_ns > now_ns && until_ns - now_ns > most_ns.saturating_add(APART_MAX_MS * MS)
 }
 
 /// What is left of a time to come that cannot be longer than `most_ns`.
@@ -225,35 +235,32 @@ fn share_up(a: i64, b: i64, c: i64) -> i64 {
 
 impl Limiter {
     /// Brings it up to the present with these parameters, which count from now on: a bucket keeps its time, a window its
-    /// counts unless its length is another. True when a parameter changed.
+    /// counts unless its length is another. What lies further ahead than it can is brought back: true if so.
     ///
     /// # Errors
     /// It is of another algorithm.
     #[inline]
     pub fn adopt(&mut self, spec: &Spec, now_ns: i64) -> Result<bool, OtherAlgorithm> {
         let now_ms = now_ns / MS;
-        let mut changed = self.limit != spec.limit();
+        let mut is_back = self.bring_back(now_ns);
         match (&mut self.state, *spec) {
             (State::Bucket { unit_ns, .. }, Spec::Bucket { unit_ns: new_ns, .. }) => {
-                changed |= *unit_ns != new_ns;
                 *unit_ns = new_ns;
             }
             (
                 State::Fixed { window_ms, start_ms, count },
                 Spec::Fixed { window_ms: new_ms, align_ms, .. },
             ) => {
-                changed |= *window_ms != new_ms;
                 let opened = if *window_ms == new_ms { (*start_ms, *count) } else { (now_ms, 0) };
                 *window_ms = new_ms;
                 (*start_ms, *count) = opened_by(opened, new_ms, align_ms, now_ms);
+                is_back |= *start_ms < opened.0;
             }
             (
                 State::Leaky { unit_ns, max_delay_ms, .. },
                 Spec::Leaky { unit_ns: new_ns, max_delay_ms: new_delay, .. },
             ) => {
-                let new_delay = new_delay.unwrap_or(-1);
-                changed |= *unit_ns != new_ns || *max_delay_ms != new_delay;
-                (*unit_ns, *max_delay_ms) = (new_ns, new_delay);
+                (*unit_ns, *max_delay_ms) = (new_ns, new_delay.unwrap_or(-1));
             }
             (
                 State::Sliding { window_ms, newest, counts },
@@ -261,17 +268,14 @@ impl Limiter {
             ) => {
                 if *window_ms != new_ms || counts.len() as i64 != buckets + 1 {
                     self.state = spec.fresh(now_ns).state;
-                    changed = true;
                 } else {
+                    let before = *newest;
                     slide(newest, counts, now_ms / (new_ms / buckets));
+                    is_back |= *newest < before;
                 }
             }
             (State::Log(log), Spec::Log { window_ms, .. }) => {
                 if log.window_ms != window_ms {
-                    *log = Log::new(window_ms);
-                    changed = true;
-                }
-                if log.newest_ms().is_some_and(|newest_ms| newest_ms > now_ms + window_ms) {
                     *log = Log::new(window_ms);
                 }
                 log.forget(now_ms);
@@ -282,7 +286,29 @@ impl Limiter {
             (state, _) => return Err(OtherAlgorithm(state.name())),
         }
         self.limit = spec.limit();
-        Ok(changed)
+        Ok(is_back)
+    }
+
+    /// Nothing lies further ahead than its own whole length: a clock that was far ahead once would keep everybody out for as
+    /// long. True if it did.
+    #[inline]
+    fn bring_back(&mut self, now_ns: i64) -> bool {
+        let most_ns = self.most_ns();
+        let now_ms = now_ns / MS;
+        match &mut self.state {
+            State::Bucket { tat_ns: until_ns, .. } | State::Leaky { next_ns: until_ns, .. }
+                if is_absurd(*until_ns, most_ns, now_ns) =>
+            {
+                *until_ns = now_ns.saturating_add(most_ns);
+                true
+            }
+            State::Log(log) if log.newest_ms().is_some_and(|ms| ms - now_ms > APART_MAX_MS) => {
+                log.bring_back(now_ms);
+                true
+            }
+            // Windows have begun when they are opened.
+            _ => false,
+        }
     }
 
     /// The parameters it was used with last.
@@ -409,17 +435,27 @@ impl Limiter {
     /// Time until a bucket is full, or until the next unit may leave a leaky one, nanoseconds.
     #[inline]
     fn used_ns(&self, now_ns: i64) -> i64 {
-        let (until_ns, most_ns) = match &self.state {
-            State::Bucket { unit_ns, tat_ns, reserved } => {
-                let waiting_ns = if *reserved { DURATION_MAX_MS * MS } else { 0 };
-                (*tat_ns, self.limit * unit_ns + waiting_ns)
-            }
-            State::Leaky { unit_ns, next_ns, .. } => {
-                (*next_ns, ((self.limit - 1) * unit_ns).saturating_add(self.limit.saturating_mul(*unit_ns)))
-            }
-            _ => (0, 0),
+        let until_ns = match &self.state {
+            State::Bucket { tat_ns, .. } => *tat_ns,
+            State::Leaky { next_ns, .. } => *next_ns,
+            _ => 0,
         };
-        ahead_ns(until_ns, most_ns, now_ns)
+        ahead_ns(until_ns, self.most_ns(), now_ns)
+    }
+
+    /// What that can be at most.
+    #[inline]
+    fn most_ns(&self) -> i64 {
+        match &self.state {
+            State::Bucket { unit_ns, reserved, .. } => {
+                let waiting_ns = if *reserved { DURATION_MAX_MS * MS } else { 0 };
+                self.limit * unit_ns + waiting_ns
+            }
+            State::Leaky { unit_ns, .. } => {
+                ((self.limit - 1) * unit_ns).saturating_add(self.limit.saturating_mul(*unit_ns))
+            }
+            _ => 0,
+        }
     }
 
     /// Longest time that may pass before the next unit of a leaky bucket leaves, for another to be accepted.

@@ -66,6 +66,21 @@ impl Log {
         }
     }
 
+    /// Calls later than `now_ms` are of that moment. O(calls that are).
+    pub fn bring_back(&mut self, now_ms: i64) {
+        let mut units = 0;
+        while let Some((time_ms, cost)) = self.entries.back()
+            && *time_ms > now_ms
+        {
+            units += cost;
+            self.entries.pop_back();
+        }
+        self.total -= units;
+        if units > 0 {
+            self.push(now_ms, units);
+        }
+    }
+
     /// Adds a call; no later one must be there. Amortised O(1).
     pub fn push(&mut self, time_ms: i64, cost: i64) {
         self.total += cost;

@@ -1,5 +1,5 @@
 //! The common case, decided on the bytes of a record: a limiter of fixed size that nothing blocks and nobody waits for, asked by
-//! the algorithm it is of. It follows the same rules as [`decide`](super::decide), which has everything else, but takes no limiter
+//! the algorithm it is of, at a time that goes with it. It follows the same rules as [`decide`](super::decide), which has everything else, but takes no limiter
 //! apart and puts none together.
 
 use super::MS;
@@ -26,7 +26,11 @@ impl Spec {
         let now_ms = now_ns / MS;
         match *self {
             Spec::Bucket { capacity, unit_ns } => {
-                let (head, [_, tat_ns]) = form.map_or(Some((Head::default(), [0, 0])), codec::bucket_of)?;
+                let (head, [was_ns, tat_ns]) =
+                    form.map_or(Some((Head::default(), [0, 0])), codec::bucket_of)?;
+                if decide::is_absurd(tat_ns, head.limit * was_ns, now_ns) {
+                    return None;
+                }
                 let head = open(head, capacity, policy, cost, now_ms)?;
                 let used_ns = decide::ahead_ns(tat_ns, capacity * unit_ns, now_ns);
                 if cost == 0 || cost * unit_ns > capacity * unit_ns - used_ns {
@@ -55,6 +59,9 @@ impl Spec {
                 };
                 let head = open(head, limit, policy, cost, now_ms)?;
                 let (start_ms, count) = decide::opened_by(window, window_ms, align_ms, now_ms);
+                if start_ms < window.0 {
+                    return None;
+                }
                 let end_ms = start_ms + window_ms;
                 if cost == 0 || count + cost > limit {
                     return Some(Quick::told(
@@ -77,7 +84,11 @@ impl Spec {
                     None => (Head::default(), fresh),
                 };
                 let head = open(head, limit, policy, cost, now_ms)?;
+                let before = newest;
                 decide::slide(&mut newest, &mut counts, present);
+                if newest < before {
+                    return None;
+                }
                 let window = Window::of_buckets(window_ms, newest, &counts, now_ms);
                 let used = window.used();
                 if cost == 0 || used + cost > limit {

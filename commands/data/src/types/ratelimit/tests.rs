@@ -1,5 +1,7 @@
 //! Each limiter against a model that remembers every call it let pass and decides by looking at all of them.
 
+mod steps;
+
 use super::*;
 use crate::types::ratelimit::{Limiter, Spec, Verdict};
 
