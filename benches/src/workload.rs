@@ -7,8 +7,10 @@ use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
 
+pub mod own;
 pub mod tests_of_redis;
 
+use own::Own;
 use tests_of_redis::{Test, write_request};
 
 /// Length of every key: `key:%012d`.
@@ -37,6 +39,8 @@ pub enum Op {
     Incr,
     /// EVALSHA of [`SCRIPT`] on the keys of INCR.
     Evalsha,
+    /// A command of Tidegate's own, or the script that others have in its place.
+    Own(Own),
     /// One of redis-benchmark's tests, on the one key it has.
     Test(Test),
 }
@@ -71,6 +75,7 @@ impl Cell {
             Op::Mset10 => "mset10",
             Op::Incr => "incr",
             Op::Evalsha => "evalsha",
+            Op::Own(own) => own.name(),
             Op::Test(test) => test.name(),
         };
         match (self.op, self.distribution) {
@@ -94,8 +99,9 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 evalsha hot, or one of \
-                 redis-benchmark's tests"
+                "`{text}` is no cell: write op[-zipf|-hot]:depth, op one of get set mix incr mset10 evalsha hot, one of \
+                 redis-benchmark's tests, or {}",
+                Own::ALL.map(Own::name).join(" ")
             )
         };
         let (name, depth) = text.split_once(':').ok_or_else(wrong)?;
@@ -110,8 +116,9 @@ impl FromStr for Cell {
             "incr" => Op::Incr,
             "evalsha" => Op::Evalsha,
             _ => {
-                let test = Test::ALL.into_iter().find(|test| test.name() == op);
-                Op::Test(test.filter(|_| keys == "uniform").ok_or_else(wrong)?)
+                let own = Own::ALL.into_iter().find(|own| own.name() == op).map(Op::Own);
+                let test = Test::ALL.into_iter().find(|test| test.name() == op).filter(|_| keys == "uniform");
+                own.or(test.map(Op::Test)).ok_or_else(wrong)?
             }
         };
         let distribution = match keys {
@@ -195,12 +202,13 @@ impl Batches {
             },
             counting: match cell.op {
                 Op::Incr => Counting::Lines,
-                Op::Test(_) | Op::Evalsha => Counting::Replies,
+                Op::Test(_) | Op::Own(_) | Op::Evalsha => Counting::Replies,
                 _ => Counting::Bytes,
             },
             requests_per_batch: cell.pipeline as u64,
             setup: match cell.op {
                 Op::Test(test) => test.setup(),
+                Op::Own(own) => own.setup(),
                 Op::Evalsha => {
                     let mut load = Vec::new();
                     write_request(&mut load, &["SCRIPT", "LOAD", SCRIPT]);
@@ -262,6 +270,10 @@ impl Batches {
                     .expect("a Vec takes every write");
                 write_key(&mut self.bytes, "cnt", draw.key());
                 self.bytes.extend_from_slice(b"$4\r\n3600\r\n");
+                Request::Test
+            }
+            Op::Own(own) => {
+                own.write(&mut self.bytes, draw.key());
                 Request::Test
             }
             Op::Test(test) => {
@@ -474,6 +486,8 @@ mod tests {
             "mset10:1",
             "incr-hot:2",
             "evalsha:16",
+            "rl.check4-hot:16",
+            "bf.add:16",
             "lrange_600:16",
         ] {
             assert_eq!(cell(text).to_string(), text);

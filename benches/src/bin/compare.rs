@@ -33,7 +33,9 @@ Compares Tidegate with redis-server and with other servers of the protocol.
                           them when they name {port}
   --cells A:N,B:N         cells: op[-zipf|-hot]:pipeline, op one of get set mix incr mset10 evalsha hot, or
                           a test of redis-benchmark: ping lpush rpush lpop rpop sadd hset spop zadd zpopmin lrange_100
-                          lrange_300 lrange_500 lrange_600 xadd; `tests` means all of these at 1 and 16
+                          lrange_300 lrange_500 lrange_600 xadd; `tests` means all of these at 1 and 16; or
+                          Tidegate's own: rl.tokenbucket rl.gcra rl.fixed rl.sliding rl.check4 bf.add
+                          bf.exists cms.incrby, and rl.script, a limiter in Lua for any server
                           [get set mix incr mset10 hot, each at 1, 16 and 64]
   --rounds N              times every cell is measured on every server [3]
   --seconds N             length of one measurement [2]
