@@ -55,8 +55,6 @@ const UNAUTHENTICATED_OUTPUT_MAX: u64 = 1024 + 16 * 1024;
 const UNAUTHENTICATED_INPUT_MAX: usize = 1 << 20;
 /// A peer that has not ended its TLS handshake by then does not want to.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Handshakes that get on in one round of the event loop.
-const HANDSHAKES: usize = 4;
 /// Timers cannot be set arbitrarily far into the future; a wait without end is a chain of these.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -72,8 +70,6 @@ pub struct Local {
     output: Vec<u8>,
     /// Output buffers without an owner.
     spare: Vec<Vec<u8>>,
-    /// So many handshakes may get on in this round.
-    handshakes_left: usize,
 }
 
 impl Local {
@@ -86,14 +82,7 @@ impl Local {
             ahead_len: 0,
             output: Vec::with_capacity(READ_SIZE),
             spare: Vec::new(),
-            handshakes_left: HANDSHAKES,
         }
-    }
-
-    /// Everybody had a turn.
-    #[inline]
-    pub fn begin_round(&mut self) {
-        self.handshakes_left = HANDSHAKES;
     }
 
     /// True when what was received, which names so many keys, has to be executed before more is.
@@ -348,17 +337,10 @@ impl Conn {
             );
             return Some(Turn::Ended(End::Error));
         }
-        if !self.stream.is_readable() {
+        if !self.stream.may_agree() {
             return None;
         }
-        // Others have their turn between a few of them: each takes a large part of a millisecond.
-        let mut local = self.local.borrow_mut();
-        if local.handshakes_left == 0 {
-            return Some(Turn::Again);
-        }
-        local.handshakes_left -= 1;
-        drop(local);
-        let result = self.stream.agree();
+        let result = self.stream.agree(self.eternal.tls.pool(), &self.client);
         self.charge();
         match result {
             Poll::Pending => Some(Turn::Idle),

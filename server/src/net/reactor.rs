@@ -116,7 +116,6 @@ impl Reactor {
     pub fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.wakeups.register(cx.waker());
         for _ in 0..ROUNDS {
-            self.local.borrow_mut().begin_round();
             let ready = self.serve_ready();
             // One write for all of them, before the first reply that waits for it.
             self.journal.advance();

@@ -1,11 +1,13 @@
 //! A client's socket: TCP, encrypted or not, or Unix.
 
-use crate::tls::{Acceptor, Transport};
+use crate::session::Client;
+use crate::tls::{Acceptor, Encrypted, Pool, Step, Transport};
 use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// An accepted socket on its way to the thread that will serve it.
@@ -23,16 +25,27 @@ pub enum Accepted {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<(TcpStream, Transport)>),
+    Tls(Encrypted),
+    /// A thread for handshakes has it.
+    Away(Arc<Step>),
 }
 
 impl Socket {
-    fn source(&mut self) -> &mut dyn Source {
+    fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
-            Socket::Tcp(stream) => stream,
-            Socket::Unix(stream) => stream,
-            Socket::Tls(both) => &mut both.0,
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Unix(stream) => Some(stream),
+            Socket::Tls(both) => Some(&mut both.0),
+            Socket::Away(_) => None,
         }
+    }
+}
+
+/// What came of a handshake, unless more has to come first.
+fn come_to_an_end(result: io::Result<()>) -> Option<io::Result<()>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(result),
     }
 }
 
@@ -76,6 +89,7 @@ impl Stream {
             Socket::Tcp(stream) => stream.as_raw_fd(),
             Socket::Unix(stream) => stream.as_raw_fd(),
             Socket::Tls(both) => both.0.as_raw_fd(),
+            Socket::Away(step) => step.fd(),
         }
     }
 
@@ -84,13 +98,16 @@ impl Stream {
     /// # Errors
     /// The kernel has no room for it.
     pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(self.socket.source(), token, Interest::READABLE | Interest::WRITABLE)
+        let Some(source) = self.socket.source() else { return Err(io::ErrorKind::NotConnected.into()) };
+        registry.register(source, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Ends [`Stream::watch`].
     pub fn unwatch(&mut self, registry: &Registry) {
-        // Closing it, which comes next, does the same.
-        let _ = registry.deregister(self.socket.source());
+        // Closing it, which comes next, or as soon as it is back, does the same.
+        if let Some(source) = self.socket.source() {
+            let _ = registry.deregister(source);
+        }
     }
 
     /// Remembers what was reported.
@@ -109,6 +126,7 @@ impl Stream {
                 Socket::Tcp(stream) => stream.read(buf),
                 Socket::Unix(stream) => stream.read(buf),
                 Socket::Tls(_) => return self.read_decrypted(buf),
+                Socket::Away(_) => return Poll::Pending,
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_readable = false,
@@ -133,6 +151,7 @@ impl Stream {
                 Socket::Tcp(stream) => stream.write(bytes),
                 Socket::Unix(stream) => stream.write(bytes),
                 Socket::Tls(both) => both.1.write(&mut both.0, bytes),
+                Socket::Away(_) => return Poll::Pending,
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
@@ -153,6 +172,7 @@ impl Stream {
                     let first = bytes.iter().find(|slice| !slice.is_empty());
                     both.1.write(&mut both.0, first.map_or(&[][..], |slice| &**slice))
                 }
+                Socket::Away(_) => return Poll::Pending,
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
@@ -166,7 +186,7 @@ impl Stream {
     /// True for a connection that is encrypted: what is read and written by its descriptor's number is not what it says.
     #[inline]
     pub fn is_encrypted(&self) -> bool {
-        matches!(self.socket, Socket::Tls(_))
+        matches!(self.socket, Socket::Tls(_) | Socket::Away(_))
     }
 
     fn read_decrypted(&mut self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -185,25 +205,49 @@ impl Stream {
         }
     }
 
-    /// Gets on with the handshake of an encrypted connection. `Pending` until an event says otherwise.
-    pub fn agree(&mut self) -> Poll<io::Result<()>> {
+    /// Gets on with the handshake of an encrypted connection, by a thread of `pool` if there is one. `Pending` until an event
+    /// says otherwise, or that thread, which wakes `client`.
+    pub fn agree(&mut self, pool: Option<&Pool>, client: &Arc<Client>) -> Poll<io::Result<()>> {
+        if let Socket::Away(step) = &self.socket {
+            let Some((both, result)) = step.take() else { return Poll::Pending };
+            self.socket = Socket::Tls(both);
+            if let Some(result) = come_to_an_end(result) {
+                // There may be a request behind the handshake.
+                self.is_readable = true;
+                return Poll::Ready(result);
+            }
+        }
         let Socket::Tls(both) = &mut self.socket else { return Poll::Ready(Ok(())) };
         if !self.is_readable {
             return Poll::Pending;
         }
-        match both.1.agree(&mut both.0) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // Reading to its end tells what came of a connection that broke.
-                self.is_readable = self.is_ending;
-                Poll::Pending
-            }
-            result => Poll::Ready(result),
+        // What comes from now on is an event of its own. Reading to its end tells what came of a connection that broke.
+        self.is_readable = self.is_ending;
+        let Some(pool) = pool else {
+            let Some(result) = come_to_an_end(both.1.agree(&mut both.0)) else { return Poll::Pending };
+            self.is_readable = true;
+            return Poll::Ready(result);
+        };
+        let step = Arc::new(Step::of(&both.0));
+        if let Socket::Tls(both) = std::mem::replace(&mut self.socket, Socket::Away(Arc::clone(&step))) {
+            pool.agree(both, step, client);
         }
+        Poll::Pending
+    }
+
+    /// [`Stream::agree`] may get on.
+    #[inline]
+    pub fn may_agree(&self) -> bool {
+        self.is_readable || matches!(self.socket, Socket::Away(_))
     }
 
     /// The parties of an encrypted connection have not agreed yet.
     pub fn is_handshaking(&self) -> bool {
-        matches!(&self.socket, Socket::Tls(both) if both.1.is_handshaking())
+        match &self.socket {
+            Socket::Tls(both) => both.1.is_handshaking(),
+            Socket::Away(_) => true,
+            Socket::Tcp(_) | Socket::Unix(_) => false,
+        }
     }
 
     /// What was written waits, encrypted, for the socket to take it.
@@ -223,7 +267,8 @@ impl Stream {
     pub fn encryption_memory(&self) -> usize {
         match &self.socket {
             Socket::Tls(both) => size_of::<TcpStream>() + both.1.memory(),
-            _ => 0,
+            Socket::Away(_) => size_of::<TcpStream>() + Transport::memory_min(),
+            Socket::Tcp(_) | Socket::Unix(_) => 0,
         }
     }
 

@@ -7,15 +7,17 @@
 mod ciphers;
 mod files;
 mod identity;
+mod pool;
 mod sessions;
 mod settings;
 mod transport;
 
+pub use pool::{Encrypted, Pool, Step};
 pub use transport::Transport;
 
 use crate::config::Config;
 use rustls::ServerConfig;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What new connections are accepted with.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Acceptor {
 #[derive(Debug, Default)]
 pub struct Tls {
     acceptor: Mutex<Option<Acceptor>>,
+    /// Who agrees with peers on keys, once there may be any.
+    pool: OnceLock<Pool>,
 }
 
 impl Tls {
@@ -43,8 +47,20 @@ impl Tls {
             return Ok(());
         }
         let acceptor = settings::acceptor(config).inspect_err(|failure| tracing::warn!("{failure}"))?;
+        if self.pool.get().is_none() {
+            // Without threads, those who serve do it.
+            match Pool::start(config.threads()) {
+                Ok(pool) => drop(self.pool.set(pool)),
+                Err(error) => tracing::warn!("No thread for handshakes: {error}"),
+            }
+        }
         *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
         Ok(())
+    }
+
+    /// The threads for handshakes, if there are any.
+    pub fn pool(&self) -> Option<&Pool> {
+        self.pool.get()
     }
 
     /// What a connection that comes now is accepted with.

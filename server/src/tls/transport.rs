@@ -65,7 +65,12 @@ impl Transport {
 
     /// What it occupies, in bytes, about: its state, and text that waits for either side.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + STATE_SIZE + self.rest.capacity() + self.begun + self.unsent
+        Self::memory_min() + self.rest.capacity() + self.begun + self.unsent
+    }
+
+    /// What one occupies that waits for nothing, in bytes, about.
+    pub const fn memory_min() -> usize {
+        size_of::<Self>() + STATE_SIZE
     }
 
     /// Nothing but the handshake has happened so far.
