@@ -121,6 +121,8 @@ pub struct Worker {
     pub exec: Executor,
     /// Index of this thread.
     pub index: usize,
+    /// The quotas as they were seen last.
+    quotas: quota::Seen,
     pub(crate) stopwatch: Stopwatch,
     /// Runs scripts; `None` while one runs.
     pub(crate) engine: Option<Box<Engine>>,
@@ -172,6 +174,7 @@ impl Worker {
             stats,
             exec,
             index,
+            quotas: quota::Seen::default(),
             stopwatch: Stopwatch::default(),
             engine: Some(Box::default()),
             spare_groups: Vec::new(),
@@ -413,6 +416,7 @@ impl Worker {
         let mut result = None;
         let mut done = 0;
         let group = &*group;
+        self.follow_quotas();
         let mut is_straight = self.is_straight(session);
         let mut tally = Tally::default();
         for (index, planned) in group.commands.iter().enumerate() {
@@ -429,6 +433,7 @@ impl Worker {
                 if session.tracking.is_some() {
                     Self::end_caching(session, planned.lookup);
                 }
+                self.follow_quotas();
                 is_straight = self.is_straight(session);
                 flow
             };

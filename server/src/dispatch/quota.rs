@@ -2,7 +2,7 @@
 //!
 //! As with `maxmemory`, what is in use is looked at before a command: one that finds a quota kept may exceed it. Where more is
 //! in use than is allowed, keys of that quota go if its policy says so; else the command is refused, a transaction as a whole.
-//! A server without quotas asks a single word, and only on the way that short commands do not take.
+//! Short commands whose quotas have something left go their straight way; a server without quotas asks a single word for a group.
 
 use super::{Lookup, Request, Route, Worker, room};
 use crate::dataset;
@@ -84,7 +84,53 @@ fn refusal(quota: &Quota) -> Error {
     Error::text(format!("OOM command not allowed when used memory > quota {name}."))
 }
 
+/// The quotas as a thread has seen them last.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    edition: u64,
+    quotas: Option<Arc<Quotas>>,
+}
+
+impl Seen {
+    /// There are none.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.quotas.is_none()
+    }
+}
+
 impl Worker {
+    /// Looks whether the quotas are still those that were seen last.
+    #[inline]
+    pub(super) fn follow_quotas(&mut self) {
+        if self.eternal.native.quotas.is_on() || !self.quotas.is_empty() {
+            self.see_quotas();
+        }
+    }
+
+    #[cold]
+    fn see_quotas(&mut self) {
+        let book = &self.eternal.native.quotas;
+        let edition = book.edition();
+        if !book.is_on() {
+            self.quotas = Seen::default();
+        } else if self.quotas.is_empty() || self.quotas.edition != edition {
+            self.quotas = Seen { edition, quotas: Some(book.read()) };
+        }
+    }
+
+    /// True when nothing has to be asked about the quotas of a request: it cannot make its keys take more, or none of theirs is
+    /// exceeded.
+    pub(super) fn keeps_quotas(&self, db: usize, request: &Request<'_>, entry: &Entry) -> bool {
+        let Some(quotas) = &self.quotas.quotas else { return true };
+        if !entry.writes() && !entry.flags.has(Flag::DenyOom) || !may_grow(entry) {
+            return true;
+        }
+        let is_exceeded = |at: usize| quotas.all()[at].is_exceeded();
+        let mut keys = request.keys.iter().map(|key| request.arg(key.arg as usize));
+        !is_transfer(entry) && !keys.any(|key| quotas.matching(db, key).any(is_exceeded))
+    }
+
     /// Sees to it that the quotas of a request's keys have something left. If that is not possible the request is answered,
     /// and must not run.
     #[cold]

@@ -48,7 +48,6 @@ impl Worker {
             && !(self.out_of_memory | self.disk_trouble | self.is_loading_elsewhere)
             && self.exec.stream_shard().is_none()
             && !self.shared.clients.is_monitored()
-            && !self.shared.native.quotas.is_on()
             && !self.shared.scripts.busy.is_busy()
             && self.turn.slow_nanos.min(self.turn.spike_nanos) >= SLOWNESS_MIN
             && matches!(self.shared.pause.kind(self.exec.now_ms), PauseKind::None)
@@ -87,6 +86,9 @@ impl Worker {
             if self.out_of_memory {
                 return false;
             }
+        }
+        if !self.quotas.is_empty() && !self.keeps_quotas(session.db, &group.request(planned, buf), entry) {
+            return false;
         }
         if !tally.is_of(entry) {
             self.count(session, tally, group, buf, started);
