@@ -85,3 +85,6 @@ pub fn as_copy(record: Record) -> Record {
 pub fn mark_flushed(record: Record) -> Record {
     breaker::mark_flushed(counter::mark_flushed(ratelimit::mark_flushed(record)))
 }
+
+#[cfg(test)]
+mod tests;

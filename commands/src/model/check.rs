@@ -251,21 +251,7 @@ impl Bench {
 
     /// Runs the commands of effects; each must be accepted.
     pub fn replay(&mut self, effects: &Effects) {
-        let mut rest = effects.bytes();
-        // `*2`, and then `$3` and the bytes of each word.
-        let number = |rest: &mut &[u8]| -> usize {
-            let end = rest.iter().position(|byte| *byte == b'\r').expect("a header ends with its line");
-            let number = super::parse_i64(&rest[1..end]).expect("a header has a number");
-            *rest = &rest[end + 2..];
-            number as usize
-        };
-        while !rest.is_empty() {
-            let mut words = Vec::new();
-            for _ in 0..number(&mut rest) {
-                let len = number(&mut rest);
-                words.push(&rest[..len]);
-                rest = &rest[len + 2..];
-            }
+        for words in commands_of(effects) {
             let ran = self.run_words(&words);
             assert!(!ran.reply.starts_with(b"-"), "{}: {}", words.join(&b' ').escape_ascii(), ran.text());
         }
@@ -284,6 +270,29 @@ impl Bench {
             changes: 0,
         }
     }
+}
+
+/// The commands of effects, in words.
+pub fn commands_of(effects: &Effects) -> Vec<Vec<&[u8]>> {
+    let mut rest = effects.bytes();
+    // `*2`, and then `$3` and the bytes of each word.
+    let number = |rest: &mut &[u8]| -> usize {
+        let end = rest.iter().position(|byte| *byte == b'\r').expect("a header ends with its line");
+        let number = super::parse_i64(&rest[1..end]).expect("a header has a number");
+        *rest = &rest[end + 2..];
+        number as usize
+    };
+    let mut commands = Vec::new();
+    while !rest.is_empty() {
+        let mut words = Vec::new();
+        for _ in 0..number(&mut rest) {
+            let len = number(&mut rest);
+            words.push(&rest[..len]);
+            rest = &rest[len + 2..];
+        }
+        commands.push(words);
+    }
+    commands
 }
 
 fn flatten(words: &[&[u8]]) -> (Vec<u8>, Vec<Span>) {

@@ -112,7 +112,10 @@ impl NativeTurn {
     }
 
     pub(crate) fn raise_clocks(&self, now_ms: i64, token: i64) {
-        self.clocks.raise(now_ms, token);
+        /// Tokens are below this until the year 2305: what is not was never given to anybody, and after the largest number
+        /// there would be no next one.
+        const TOKEN_END: i64 = 1 << 53;
+        self.clocks.raise(now_ms, if token < TOKEN_END { token } else { 0 });
     }
 
     #[inline]

@@ -72,7 +72,8 @@ impl Parts {
             .all(|number| (0..1 << 60).contains(number))
             && probes_ok.max(probes_failed) <= 1000
             && buckets.iter().all(|calls| calls.is_plausible());
-        if !plausible || numbers.len() != FIXED + 2 * len {
+        let whole = len.checked_mul(2).and_then(|more| more.checked_add(FIXED));
+        if !plausible || whole != Some(numbers.len()) {
             return None;
         }
         let probes = numbers[FIXED..].chunks_exact(2);
