@@ -97,7 +97,8 @@ fn who_flushes_in_step_gets_the_reply_when_all_is_freed() {
         // Others go on meanwhile, and see that nothing is left.
         assert_eq!(other.line("EXISTS k l"), Reply::Int(0));
         assert_eq!(client.read().expect("an answer"), simple("OK"), "{flush}");
-        assert!(used(&mut other) < empty + 1_000_000, "{flush}: {} bytes are in use", used(&mut other));
+        // A set takes nine; what each thread has to itself is not told of at once.
+        assert!(used(&mut other) < empty + 4_000_000, "{flush}: {} bytes are in use", used(&mut other));
         assert_eq!(client.read().expect("an answer"), simple("OK"));
         assert_eq!(client.read().expect("an answer"), Reply::Int(1));
     }
