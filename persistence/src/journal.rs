@@ -109,6 +109,9 @@ impl Unit {
     }
 }
 
+/// A unit of more bytes is handed over as it is instead of being copied while others wait.
+pub const ONE_MAX: usize = 32 * 1024;
+
 /// Appends a command as a RESP array of bulk strings.
 pub(crate) fn write_command<'w>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = &'w [u8]>) {
     write_length(out, b'*', words.len());
@@ -119,21 +122,28 @@ pub(crate) fn write_command<'w>(out: &mut Vec<u8>, words: impl ExactSizeIterator
     }
 }
 
+#[inline]
 fn write_length(out: &mut Vec<u8>, mark: u8, length: usize) {
-    out.push(mark);
-    if length < 10 {
-        out.push(b'0' + length as u8);
-    } else {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = length;
-        while rest > 0 {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        out.extend_from_slice(&digits[at..]);
+    let digit = |value: usize| b'0' + (value % 10) as u8;
+    // Of a length that is known here, so that it is a store and not a call: nearly all are short.
+    match length {
+        0..10 => out.extend_from_slice(&[mark, digit(length), b'\r', b'\n']),
+        10..100 => out.extend_from_slice(&[mark, digit(length / 10), digit(length), b'\r', b'\n']),
+        _ => write_great_length(out, mark, length),
     }
+}
+
+fn write_great_length(out: &mut Vec<u8>, mark: u8, length: usize) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = length;
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.push(mark);
+    out.extend_from_slice(&digits[at..]);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -147,10 +157,20 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// command is atomic: it is replayed whole or not at all. Returns the position after it.
     fn append(&self, unit: &mut Unit) -> Lsn;
 
+    /// The same for a unit of one command, which is a RESP array of bulk strings, and not larger than [`ONE_MAX`].
+    fn append_one(&self, db: u16, command: &[u8]) -> Lsn {
+        let mut unit = Unit::default();
+        unit.push_encoded(db, 1, command);
+        self.append(&mut unit)
+    }
+
     /// Replies to whatever the journal has up to here may be sent.
     fn open_to(&self) -> Lsn {
         Lsn::MAX
     }
+
+    /// So many connections more, or less, wait until replies may be sent.
+    fn note_waiting(&self, _change: isize) {}
 
     /// Whoever reads has to wait for what it read as if it had written it.
     fn gates_reads(&self) -> bool {

@@ -23,6 +23,19 @@ impl Span {
         start..start + self.len as usize
     }
 
+    /// What comes before a bulk string of this length, which is less than 1000, and how many bytes that is.
+    #[inline]
+    fn header(self) -> (u64, usize) {
+        let len = self.len % 1000;
+        let digit = |value: u32| b'0' + (value % 10) as u8;
+        let (text, size) = match len {
+            0..10 => ([b'$', digit(len), b'\r', b'\n', 0, 0, 0, 0], 4),
+            10..100 => ([b'$', digit(len / 10), digit(len), b'\r', b'\n', 0, 0, 0], 5),
+            _ => ([b'$', digit(len / 100), digit(len / 10), digit(len), b'\r', b'\n', 0, 0], 6),
+        };
+        (u64::from_le_bytes(text), size)
+    }
+
     /// The bytes of the span in `buf`.
     #[inline]
     pub fn slice(self, buf: &[u8]) -> &[u8] {
@@ -127,6 +140,35 @@ impl<'a> Args<'a> {
     #[inline]
     pub fn get(&self, index: usize) -> &'a [u8] {
         self.spans[index].slice(self.buf)
+    }
+
+    /// The request as it was sent, if that is how anybody would encode it: a RESP array of bulk strings. `None` also for
+    /// one of more than 9 words, or with one of more than 999 bytes. O(words).
+    #[inline]
+    pub fn verbatim(&self) -> Option<&'a [u8]> {
+        let first = self.spans.first()?;
+        let mut at = (first.start as usize).checked_sub(first.header().1 + 4)?;
+        let start = at;
+        let count = u8::try_from(self.spans.len()).ok().filter(|count| *count <= 9)?;
+        if *self.buf.get(at..)?.first_chunk()? != [b'*', b'0' + count, b'\r', b'\n'] {
+            return None;
+        }
+        at += 4;
+        for span in self.spans {
+            let (header, len) = span.header();
+            let text = self.buf.get(at..)?.first_chunk::<8>()?;
+            // What is behind the header in this word does not matter.
+            let matters = u64::MAX >> (64 - 8 * len);
+            let end = at + len + span.len as usize;
+            let is_plain = u64::from_le_bytes(*text) & matters == header
+                && at + len == span.start as usize
+                && *self.buf.get(end..)?.first_chunk()? == [b'\r', b'\n'];
+            if span.len > 999 || !is_plain {
+                return None;
+            }
+            at = end + 2;
+        }
+        self.buf.get(start..at)
     }
 
     /// Index of the next argument.
@@ -250,5 +292,63 @@ impl<'a> Args<'a> {
     /// Syntax error when something is left over.
     pub fn end(&self) -> Result<(), Error> {
         if self.is_done() { Ok(()) } else { Err(Error::Syntax) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a request, found by their own bytes.
+    fn spans(request: &[u8], words: &[&[u8]]) -> Vec<Span> {
+        let mut from = 0;
+        let mut found = Vec::new();
+        for &word in words {
+            let find = |at: &usize| request[*at..].starts_with(word);
+            let at = (from..request.len()).find(find).expect("it is there");
+            found.push(Span { start: at as u32, len: word.len() as u32 });
+            from = at + word.len();
+        }
+        found
+    }
+
+    fn verbatim(request: &[u8], words: &[&[u8]]) -> Option<Vec<u8>> {
+        Args::new(request, &spans(request, words), &[], 1).verbatim().map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn a_request_is_verbatim_where_it_is_what_anybody_would_write() {
+        let plain: &[u8] =
+            b"+OK\r\n*3\r\n$3\r\nSET\r\n$12\r\nkey:00000001\r\n$2\r\nxy\r\n*1\r\n$4\r\nPING\r\n";
+        let words: &[&[u8]] = &[b"SET", b"key:00000001", b"xy"];
+        assert_eq!(verbatim(plain, words), Some(plain[5..45].to_vec()));
+        let value = [b'v'; 999];
+        let long = [&b"*2\r\n$4\r\nECHO\r\n$999\r\n"[..], &value, b"\r\n"].concat();
+        assert_eq!(verbatim(&long, &[b"ECHO", &value]), Some(long.clone()));
+    }
+
+    #[test]
+    fn a_request_is_not_verbatim_where_others_would_write_it_otherwise() {
+        let words: &[&[u8]] = &[b"SET", b"k", b"xyz"];
+        for request in [
+            &b"SET k xyz\r\n"[..],
+            b"*03\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nxyz\r\n",
+            b"*3\r\n$3\r\nSET\r\n$01\r\nk\r\n$3\r\nxyz\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$+3\r\nxyz\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r.k\r\n$3\r\nxyz\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk..$3\r\nxyz\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nxyz..",
+            b"*3\r.$3\r\nSET\r\n$1\r\nk\r\n$3\r\nxyz\r\n",
+            b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nxyz\r\n",
+            b"SETkxyz",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nxyz",
+        ] {
+            assert_eq!(verbatim(request, words), None, "{}", request.escape_ascii());
+        }
+        let value = [b'v'; 1003];
+        let long = [&b"*2\r\n$4\r\nECHO\r\n$1003\r\n"[..], &value, b"\r\n"].concat();
+        assert_eq!(verbatim(&long, &[b"ECHO", &value]), None);
+        let many = [&b"*10\r\n"[..], &b"$1\r\nx\r\n".repeat(10)].concat();
+        assert_eq!(verbatim(&many, &[&b"x"[..]; 10]), None);
     }
 }

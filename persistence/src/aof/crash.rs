@@ -349,9 +349,7 @@ impl World {
 
     /// Whoever has appended writes, as far as it may.
     fn lead(&mut self) {
-        if self.aof.log().fsync() != Fsync::Always
-            && let Some(writer) = &mut self.writer
-        {
+        if let Some(writer) = &mut self.writer {
             writer.lead();
         }
         self.note();

@@ -7,19 +7,19 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, Release, SeqCst},
 };
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Fsync;
-use crate::journal::{Lsn, Unit, write_command};
+use crate::journal::{Lsn, ONE_MAX, Unit, write_command};
 
 /// Bytes gathered in one piece of memory.
 pub(super) const CHUNK: usize = 256 * 1024;
 /// A unit of more bytes is handed over as it is instead of being copied.
-const MOVED: usize = 32 * 1024;
+const MOVED: usize = ONE_MAX;
 /// Pieces of memory kept for later.
 const SPARES_MAX: usize = 16;
 
@@ -61,30 +61,43 @@ pub(super) enum Item {
     Order(Order),
 }
 
+/// What every unit needs is together, so that whoever appends fetches one cache line from whoever did last.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Queue {
-    items: VecDeque<Item>,
+    /// What is appended to, behind all items. It is nothing while it is empty.
+    last: Chunk,
     /// Position behind the last unit.
     tail: Lsn,
     /// What the last command was for.
     db: Option<u16>,
+    items: VecDeque<Item>,
     spare: Vec<Vec<u8>>,
 }
+
+/// Begins a cache line, and has it for itself.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// What is told that the marks have moved.
 pub type Progress = Box<dyn Fn() + Send + Sync>;
 
 /// The queue and the marks.
 pub struct Log {
-    queue: Mutex<Queue>,
+    queue: Apart<Mutex<Queue>>,
+    tail: Apart<AtomicU64>,
     work: Condvar,
     /// The writing thread sleeps, or is about to.
     is_idle: AtomicBool,
     /// It is to look at what there is.
     is_wanted: AtomicBool,
-    tail: AtomicU64,
     written: AtomicU64,
     synced: AtomicU64,
+    /// How many connections wait for a mark to move.
+    waiting: AtomicUsize,
+    /// About how many did when the disk had synced for the last time.
+    waited: AtomicUsize,
     fsync: AtomicU8,
     /// Units are taken.
     enabled: AtomicBool,
@@ -111,13 +124,15 @@ impl fmt::Debug for Log {
 impl Default for Log {
     fn default() -> Self {
         Log {
-            queue: Mutex::default(),
+            queue: Apart::default(),
+            tail: Apart::default(),
             work: Condvar::new(),
             is_idle: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
-            tail: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            waited: AtomicUsize::new(0),
             fsync: AtomicU8::new(Fsync::EverySecond as u8),
             enabled: AtomicBool::new(false),
             gated: AtomicBool::new(false),
@@ -131,7 +146,7 @@ impl Default for Log {
 
 impl Log {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a unit, which is empty afterwards. Returns the position behind it.
@@ -139,36 +154,35 @@ impl Log {
         let is_many = unit.commands() > 1;
         let mut queue = self.queue();
         let queue = &mut *queue;
-        let before = queue.tail;
         // SELECT, MULTI and EXEC take less than 64 bytes; so many parts are rare.
         let size = unit.size() + 64 + 32 * unit.parts().len();
-        let mut written = 0;
         if unit.size() >= MOVED && unit.parts().len() == 1 {
             let db = unit.parts().next().map_or(0, |part| part.db);
-            written += queue.write(64, |bytes, last_db| {
+            queue.write(64, |bytes, last_db| {
                 select(bytes, last_db, db);
                 if is_many {
                     bytes.extend_from_slice(MULTI);
                 }
             });
-            queue.leave_open();
-            let head = queue.items.len() - 1;
+            // The unit goes on in the next piece.
+            queue.last.is_open = true;
+            let (head, db) = (queue.items.len(), Some(db));
+            queue.close();
             let bytes = unit.take_bytes();
-            written += bytes.len();
-            let (end, db) = (before + written as u64, Some(db));
-            queue.items.push_back(Item::Bytes(Chunk { bytes, end, db, is_open: is_many }));
+            queue.tail += bytes.len() as u64;
+            queue.items.push_back(Item::Bytes(Chunk { bytes, end: queue.tail, db, is_open: is_many }));
             if is_many {
-                queue.renew(64);
-                written += queue.write(64, |bytes, _| bytes.extend_from_slice(EXEC));
+                queue.write(64, |bytes, _| bytes.extend_from_slice(EXEC));
+                queue.close();
             }
             // Pieces of one unit are kept and forgotten together.
             for item in queue.items.iter_mut().skip(head) {
                 if let Item::Bytes(chunk) = item {
-                    chunk.end = before + written as u64;
+                    chunk.end = queue.tail;
                 }
             }
         } else {
-            written += queue.write(size, |bytes, last_db| {
+            queue.write(size, |bytes, last_db| {
                 let mut parts = unit.parts();
                 let first = parts.next();
                 if let Some(first) = first {
@@ -187,11 +201,24 @@ impl Log {
             });
             unit.clear();
         }
-        queue.tail = before + written as u64;
-        if let Some(Item::Bytes(chunk)) = queue.items.back_mut() {
-            chunk.end = queue.tail;
-        }
-        self.tail.store(queue.tail, SeqCst);
+        self.publish(queue)
+    }
+
+    /// Appends a unit of one command. Returns the position behind it.
+    pub fn append_one(&self, db: u16, command: &[u8]) -> Lsn {
+        let mut queue = self.queue();
+        // SELECT takes less than 64 bytes.
+        queue.write(command.len() + 64, |bytes, last_db| {
+            select(bytes, last_db, db);
+            bytes.extend_from_slice(command);
+        });
+        self.publish(&queue)
+    }
+
+    /// Everybody may know of what was appended.
+    fn publish(&self, queue: &Queue) -> Lsn {
+        // Whoever is told of a position is told so by whoever has appended, or holds the lock.
+        self.tail.0.store(queue.tail, Release);
         queue.tail
     }
 
@@ -202,6 +229,7 @@ impl Log {
             // The new file begins without a database.
             queue.db = None;
         }
+        queue.close();
         queue.items.push_back(Item::Order(order));
         let tail = queue.tail;
         drop(queue);
@@ -241,11 +269,34 @@ impl Log {
         drop(waited);
     }
 
+    /// So many connections more, or less, wait for a mark to move.
+    pub fn note_waiting(&self, change: isize) {
+        self.waiting.fetch_add(change as usize, Relaxed);
+    }
+
+    /// Nearly as many wait as did the last time: those who come again as soon as they have their reply have come.
+    pub(super) fn is_gathered(&self) -> bool {
+        let (waiting, waited) = (self.waiting.load(Relaxed), self.waited.load(Relaxed));
+        waiting.saturating_mul(10) >= waited.saturating_mul(9)
+    }
+
+    /// Where replies wait for a sync, waits until it is worth while, but not longer than `patience`.
+    pub(super) fn gather(&self, patience: Duration) {
+        let is_wanted = |queue: &mut Queue| {
+            let has_order = queue.items.iter().any(|item| matches!(item, Item::Order(_)));
+            !queue.is_empty() && !has_order && !self.is_gathered()
+        };
+        let mut queue = self.queue();
+        if self.fsync() == Fsync::Always && is_wanted(&mut queue) {
+            drop(self.work.wait_timeout_while(queue, patience, is_wanted));
+        }
+    }
+
     /// Moves what there is to `items`, up to about `most` bytes, with the orders in between. False when that is all.
     pub(super) fn take(&self, items: &mut Vec<Item>, most: usize) -> bool {
         let mut queue = self.queue();
         queue.take(items, most, |_| true);
-        !queue.items.is_empty()
+        !queue.is_empty()
     }
 
     /// The same up to the first order.
@@ -256,22 +307,22 @@ impl Log {
     /// Begins at this position: before anything is appended.
     pub(super) fn begin_at(&self, lsn: Lsn) {
         let mut queue = self.queue();
-        assert!(queue.items.is_empty() && queue.tail <= lsn, "nothing was appended");
+        assert!(queue.is_empty() && queue.tail <= lsn, "nothing was appended");
         queue.tail = lsn;
-        for mark in [&self.tail, &self.written, &self.synced] {
+        for mark in [&self.tail.0, &self.written, &self.synced] {
             mark.store(lsn, SeqCst);
         }
     }
 
     /// Forgets what nobody takes any more, because the thread has ended.
     pub(super) fn forget_items(&self) {
-        self.queue().items.clear();
+        self.queue().forget();
     }
 
     /// Begins behind what was appended, which is part of a snapshot: nobody waits for it any more.
     pub(super) fn begin_anew(&self) {
         let mut queue = self.queue();
-        queue.items.clear();
+        queue.forget();
         let tail = queue.tail;
         self.written.store(tail, SeqCst);
         self.synced.store(tail, SeqCst);
@@ -297,7 +348,7 @@ impl Log {
     /// Position behind what was appended.
     #[inline]
     pub fn tail(&self) -> Lsn {
-        self.tail.load(SeqCst)
+        self.tail.0.load(SeqCst)
     }
 
     /// Position behind what the kernel has: it survives the end of this process.
@@ -322,6 +373,9 @@ impl Log {
     /// The disk has everything up to here.
     pub(super) fn set_synced(&self, lsn: Lsn) {
         self.synced.fetch_max(lsn, SeqCst);
+        // Somebody may be away for a moment only.
+        let waited = self.waited.load(Relaxed);
+        self.waited.store(self.waiting.load(Relaxed).max(waited - waited.div_ceil(4)), Relaxed);
         assert!(lsn <= self.written(), "only what was written is synced");
         self.tell();
     }
@@ -425,168 +479,69 @@ impl Queue {
             }
             items.push(item);
         }
+        // Nothing is ordered behind the last piece.
+        if (taken < most || is_open) && self.items.is_empty() && !self.last.bytes.is_empty() {
+            items.push(Item::Bytes(self.take_last()));
+        }
     }
 
-    /// Appends what `write` writes, which is at most `size` bytes. Returns how many those were.
-    fn write(&mut self, size: usize, write: impl FnOnce(&mut Vec<u8>, &mut Option<u16>)) -> usize {
-        let fits = |item: &Item| match item {
-            Item::Bytes(chunk) => !chunk.is_open && chunk.bytes.capacity() - chunk.bytes.len() >= size,
-            Item::Order(_) => false,
-        };
-        if !self.items.back().is_some_and(fits) {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.last.bytes.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.items.clear();
+        self.last = Chunk::default();
+    }
+
+    /// Appends what `write` writes, which is at most `size` bytes.
+    #[inline]
+    fn write(&mut self, size: usize, write: impl FnOnce(&mut Vec<u8>, &mut Option<u16>)) {
+        if self.last.bytes.capacity() - self.last.bytes.len() < size {
             self.renew(size);
         }
-        let Some(Item::Bytes(chunk)) = self.items.back_mut() else { return 0 };
-        let before = chunk.bytes.len();
-        write(&mut chunk.bytes, &mut self.db);
-        chunk.bytes.len() - before
+        let before = self.last.bytes.len();
+        write(&mut self.last.bytes, &mut self.db);
+        self.tail += (self.last.bytes.len() - before) as u64;
     }
 
     /// Begins a new piece with room for so much.
+    #[cold]
     fn renew(&mut self, size: usize) {
+        self.close();
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.reserve(size.max(CHUNK));
-        self.items.push_back(Item::Bytes(Chunk { bytes, end: self.tail, db: self.db, is_open: false }));
+        self.last = Chunk { bytes, end: self.tail, db: self.db, is_open: false };
     }
 
-    /// The last unit goes on in the next piece.
-    fn leave_open(&mut self) {
-        if let Some(Item::Bytes(chunk)) = self.items.back_mut() {
-            chunk.is_open = true;
+    /// What comes next is behind what is there.
+    fn close(&mut self) {
+        let last = self.take_last();
+        if !last.bytes.is_empty() {
+            self.items.push_back(Item::Bytes(last));
+        } else if last.bytes.capacity() > 0 {
+            self.spare.push(last.bytes);
         }
+    }
+
+    fn take_last(&mut self) -> Chunk {
+        Chunk { end: self.tail, ..std::mem::take(&mut self.last) }
     }
 }
 
 /// Has the commands that follow apply to this database.
+#[inline]
 fn select(bytes: &mut Vec<u8>, last: &mut Option<u16>, db: u16) {
     if *last != Some(db) {
         *last = Some(db);
-        write_command(bytes, [&b"SELECT"[..], db.to_string().as_bytes()].into_iter());
+        write_select(bytes, db);
     }
+}
+
+#[cold]
+fn write_select(bytes: &mut Vec<u8>, db: u16) {
+    write_command(bytes, [&b"SELECT"[..], db.to_string().as_bytes()].into_iter());
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn unit(commands: &[(u16, &str)]) -> Unit {
-        let mut unit = Unit::default();
-        for (db, command) in commands {
-            let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
-            unit.push(*db, words.into_iter());
-        }
-        unit
-    }
-
-    fn taken(log: &Log) -> (String, Vec<Order>) {
-        let (mut items, mut text, mut orders) = (Vec::new(), String::new(), Vec::new());
-        log.take(&mut items, usize::MAX);
-        for item in items {
-            match item {
-                Item::Bytes(chunk) => {
-                    let words = String::from_utf8(chunk.bytes).unwrap();
-                    let words = words.split("\r\n").filter(|word| !word.starts_with(['*', '$']));
-                    text.push_str(&words.collect::<Vec<_>>().join(" "));
-                    log.set_written(chunk.end);
-                }
-                Item::Order(order) => orders.push(order),
-            }
-        }
-        (text, orders)
-    }
-
-    #[test]
-    fn units_are_framed_and_databases_named_once() {
-        let log = Log::default();
-        let first = log.append(&mut unit(&[(0, "SET a 1")]));
-        assert_eq!(first, 23 + 27);
-        assert!(log.append(&mut unit(&[(0, "SET b 2")])) > first);
-        log.append(&mut unit(&[(0, "SET c 3"), (5, "SET d 4"), (5, "SET e 5")]));
-        log.append(&mut unit(&[(5, "DEL f")]));
-        let expected = "SELECT 0 SET a 1 SET b 2 MULTI SET c 3 SELECT 5 SET d 4 SET e 5 EXEC DEL f ";
-        assert_eq!(taken(&log).0, expected);
-        assert_eq!(log.written(), log.tail());
-    }
-
-    #[test]
-    fn a_new_file_names_its_database_again() {
-        let log = Log::default();
-        log.append(&mut unit(&[(0, "SET a 1")]));
-        log.order(Order::Switch);
-        log.append(&mut unit(&[(0, "SET a 2")]));
-        let (text, orders) = taken(&log);
-        assert_eq!(text, "SELECT 0 SET a 1 SELECT 0 SET a 2 ");
-        assert!(matches!(orders[..], [Order::Switch]));
-    }
-
-    #[test]
-    fn a_large_unit_is_moved_and_still_one_unit() {
-        let log = Log::default();
-        let value = "v".repeat(MOVED);
-        for _ in 0..2 {
-            log.append(&mut unit(&[(2, "SET a 1"), (2, &format!("SET b {value}"))]));
-        }
-        log.append(&mut unit(&[(2, &format!("SET c {value}"))]));
-        let (text, _) = taken(&log);
-        let once = format!("MULTI SET a 1 SET b {value} EXEC ");
-        assert_eq!(text, format!("SELECT 2 {once}{once}SET c {value} "));
-        assert_eq!(log.written(), log.tail());
-    }
-
-    #[test]
-    fn pieces_of_one_unit_are_forgotten_together() {
-        let log = Log::default();
-        log.append(&mut unit(&[(0, "SET a 1")]));
-        let end = log.append(&mut unit(&[(0, "SET a 1"), (0, &format!("SET b {}", "v".repeat(MOVED)))]));
-        let mut items = Vec::new();
-        log.take(&mut items, usize::MAX);
-        let ends = items.iter().filter_map(|item| match item {
-            Item::Bytes(chunk) => Some(chunk.end),
-            Item::Order(_) => None,
-        });
-        assert_eq!(ends.collect::<Vec<_>>(), [end; 3]);
-    }
-
-    #[test]
-    fn replies_wait_for_what_the_mode_promises() {
-        let log = Log::default();
-        assert_eq!(log.open_to(), Lsn::MAX);
-        log.enable(true);
-        let end = log.append(&mut unit(&[(0, "SET a 1")]));
-        assert_eq!(log.open_to(), 0);
-        taken(&log);
-        assert_eq!(log.open_to(), end);
-        log.set_fsync(Fsync::Always);
-        assert_eq!(log.open_to(), 0);
-        log.set_synced(end);
-        assert_eq!(log.open_to(), end);
-        log.set_fsync(Fsync::No);
-        log.append(&mut unit(&[(0, "SET a 1")]));
-        assert_eq!(log.open_to(), end);
-        log.set_waits_for_write(false);
-        assert_eq!(log.open_to(), Lsn::MAX);
-    }
-
-    #[test]
-    fn who_waits_for_work_is_woken() {
-        let log = std::sync::Arc::new(Log::default());
-        let writer = std::sync::Arc::clone(&log);
-        let thread = std::thread::spawn(move || {
-            let mut items = Vec::new();
-            while items.is_empty() {
-                writer.wait(Duration::from_secs(60));
-                writer.take(&mut items, usize::MAX);
-            }
-            items.len()
-        });
-        while !log.is_idle.load(SeqCst) {
-            std::thread::yield_now();
-        }
-        log.append(&mut unit(&[(0, "SET a 1")]));
-        assert!(!thread.is_finished());
-        log.kick();
-        assert_eq!(thread.join().unwrap(), 1);
-        log.kick();
-        log.wait(Duration::from_secs(60));
-    }
-}
+mod tests;

@@ -516,6 +516,10 @@ impl Journal for Aof {
         self.core.log.append(unit)
     }
 
+    fn append_one(&self, db: u16, command: &[u8]) -> Lsn {
+        self.core.log.append_one(db, command)
+    }
+
     #[inline]
     fn open_to(&self) -> Lsn {
         match self.core.log.open_to() {
@@ -524,6 +528,10 @@ impl Journal for Aof {
             Lsn::MAX if self.is_behind().is_some() => self.core.log.written(),
             lsn => lsn,
         }
+    }
+
+    fn note_waiting(&self, change: isize) {
+        self.core.log.note_waiting(change);
     }
 
     #[inline]

@@ -133,6 +133,7 @@ pub(super) struct Writer {
     trouble: Option<Trouble>,
     /// The disk has held somebody up who had more to do than to wait for it: while nothing is synced, and while it is.
     slowness: [lead::Slowness; 2],
+    pace: lead::Pace,
     /// Ends the process.
     pub(super) give_up: fn(),
     items: Vec<Item>,
@@ -175,6 +176,7 @@ impl Writer {
             timestamp_s: 0,
             trouble: None,
             slowness: Default::default(),
+            pace: lead::Pace::default(),
             give_up: || std::process::exit(1),
             items: Vec::new(),
             packing: Vec::new(),
@@ -487,9 +489,10 @@ impl Writer {
         }
         let (Some(open), lsn) = (&self.open, self.core.log.written()) else { return };
         let size = open.size;
-        let began = self.core.settings.delays.begin(&*self.core.clock);
+        let (began, now) = (self.core.settings.delays.begin(&*self.core.clock), self.core.clock.now());
         let result = open.file.sync();
         if self.core.log.fsync() == Fsync::Always {
+            self.pace.note(self.core.clock.now().saturating_sub(now));
             self.core.settings.delays.end(began, &*self.core.clock, &["aof-fsync-always"]);
         }
         match result {

@@ -50,6 +50,8 @@ pub struct Reactor {
     due: Vec<usize>,
     /// Who waits for the journal, and for which position.
     gated: BinaryHeap<Reverse<(Lsn, usize)>>,
+    /// How many of these the journal knows of.
+    told_waiting: usize,
     journal: Arc<dyn Journal>,
     /// Where the journal looks for who waits.
     gate: Arc<Gate>,
@@ -89,6 +91,7 @@ impl Reactor {
             again: Vec::new(),
             due: Vec::new(),
             gated: BinaryHeap::new(),
+            told_waiting: 0,
             journal,
             gate,
         })
@@ -117,8 +120,10 @@ impl Reactor {
         self.wakeups.register(cx.waker());
         for _ in 0..ROUNDS {
             let ready = self.serve_ready();
-            // One write for all of them, before the first reply that waits for it.
-            self.journal.advance();
+            // One write for all of them, before the first reply that waits for it. Who waits for a sync is counted first.
+            if !self.journal.gates_reads() {
+                self.journal.advance();
+            }
             std::mem::swap(&mut self.again, &mut self.due);
             for index in 0..self.due.len() {
                 self.step(self.due[index]);
@@ -127,8 +132,10 @@ impl Reactor {
             self.due.clear();
             self.serve_woken(WOKEN_MIN.max(2 * ready));
             if !self.gated.is_empty() {
+                self.tell_waiting();
                 self.journal.advance();
                 self.serve_gated(cx.waker());
+                self.tell_waiting();
             }
             let is_idle = self.again.is_empty() && self.woken.is_empty() && self.wakeups.is_empty();
             if ready < EVENTS && is_idle && self.rest(cx) {
@@ -228,6 +235,15 @@ impl Reactor {
                 served.is_gated = false;
                 self.step(key);
             }
+        }
+    }
+
+    /// The journal knows how many wait for it.
+    fn tell_waiting(&mut self) {
+        let change = self.gated.len() as isize - self.told_waiting as isize;
+        if change != 0 {
+            self.journal.note_waiting(change);
+            self.told_waiting = self.gated.len();
         }
     }
 

@@ -27,7 +27,7 @@ use tidegate_commands::model::{
 #[cfg(debug_assertions)]
 use tidegate_data::Touch;
 use tidegate_data::{Access, Contents, EventClasses, Held, KeyLog, Keys, Rules, Touched};
-use tidegate_persistence::journal::{Lsn, Unit};
+use tidegate_persistence::journal::{Lsn, ONE_MAX, Unit};
 
 /// The shards held for a command.
 #[derive(Debug)]
@@ -329,13 +329,18 @@ impl Executor {
             Ok(Outcome::Changed) => !self.journaled,
             _ => false,
         };
-        let mut grip = Grip::One(hold);
-        if is_untold && self.log.is_quiet() {
-            if self.gates_reads {
-                self.note_read(&mut grip);
+        if self.log.is_quiet() {
+            if is_untold {
+                if self.gates_reads {
+                    self.note_read(&mut Grip::One(hold));
+                }
+                return Ok(());
             }
-            return Ok(());
+            if matches!(result, Ok(Outcome::Changed)) && self.journal_short(hold, call) {
+                return Ok(());
+            }
         }
+        let mut grip = Grip::One(hold);
         let error = self.conclude(&mut grip, call, result, mark, reply);
         self.finish_unit(&mut grip);
         error
@@ -782,6 +787,22 @@ impl Executor {
             self.need = lsn;
             grip.each(|_, data| data.changed_at = lsn);
         }
+    }
+
+    /// Completes a unit of one command that is what was asked for, and of which nobody else has to be told. False when the
+    /// request is to be encoded first.
+    fn journal_short(&mut self, hold: &mut HoldOne<'_>, call: &Call<'_>) -> bool {
+        debug_assert!(self.unit.is_empty(), "a short command is a unit of its own");
+        let Some(request) = call.args.verbatim().filter(|request| request.len() <= ONE_MAX) else {
+            return false;
+        };
+        if self.is_secret {
+            return false;
+        }
+        let lsn = self.shared.journal.append_one(call.db as u16, request);
+        self.need = lsn;
+        hold.data_mut().changed_at = lsn;
+        true
     }
 
     /// Tells the journal of what is no change of keys: as a unit of its own, or `within` the present one.

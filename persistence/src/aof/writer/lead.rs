@@ -2,10 +2,19 @@
 //!
 //! Handing bytes to another thread and being woken by it costs more than writing them, and where every core has a worker
 //! there is no core left for that thread. So a worker at the end of its turn writes what all have appended, as long as the
-//! disk takes it as quickly as memory would. What may take longer is left to the thread: syncs and all orders, everything
-//! with [`Fsync::Always`], whatever has failed, and for a while everything if a write has held a worker up.
+//! disk takes it as quickly as memory would. What may take longer is left to the thread: orders, syncs once a second,
+//! whatever has failed, and for a while everything if a write has held a worker up.
+//!
+//! With [`Fsync::Always`] a reply waits for a sync, and one sync should do for as many as possible. So nobody syncs before
+//! as many connections wait as did at the last one, or some time has passed, which the thread waits for. Whoever sees
+//! that enough of them wait, and that syncs are quick, syncs for all. When syncs take longer than it is worth while to stop
+//! for, the thread makes them.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -27,6 +36,31 @@ const PAUSE_MAX: Duration = Duration::from_secs(64);
 const LOOKS: usize = 50;
 /// How often a worker writes for others, too, before it has the thread do it.
 const TURNS: usize = 4;
+/// Workers sync while that takes no longer than this on the average: about as long as some turns under load.
+const QUICK_SYNC: Duration = Duration::from_millis(2);
+/// For how long at most the thread lets others come, unless syncs are so quick that half of one is less.
+const GATHERING: Duration = Duration::from_micros(500);
+/// The average is over about so many syncs.
+const SYNCS: u32 = 8;
+
+/// How long syncs take that replies wait for, on the average.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Duration);
+
+impl Pace {
+    /// One has taken so long.
+    pub(super) fn note(&mut self, took: Duration) {
+        self.0 = (self.0 * (SYNCS - 1) + took) / SYNCS;
+    }
+
+    fn is_quick(&self) -> bool {
+        self.0 <= QUICK_SYNC
+    }
+
+    fn gathering(&self) -> Duration {
+        (self.0 / 2).min(GATHERING)
+    }
+}
 
 /// How the disk has treated those who had more to do than to wait for it.
 #[derive(Debug, Default)]
@@ -58,6 +92,10 @@ pub(in super::super) struct Seat {
     writer: Mutex<Option<Writer>>,
     /// Somebody has come while it was taken, and has gone again.
     is_missed: AtomicBool,
+    /// Syncs take too long for a worker to make them.
+    is_slow: AtomicBool,
+    /// For how long the thread lets others come before it syncs, in nanoseconds.
+    gathering: AtomicU64,
 }
 
 /// How often this thread has given its core away to wait for something; 0 where the system does not say.
@@ -98,6 +136,14 @@ impl Seat {
         self.is_missed.load(SeqCst) && self.is_missed.swap(false, SeqCst)
     }
 
+    /// Tells everybody how quick its syncs are, before it is given back.
+    fn tell_pace(&self, writer: Option<&Writer>) {
+        if let Some(Writer { pace, .. }) = writer {
+            self.is_slow.store(!pace.is_quick(), Relaxed);
+            self.gathering.store(pace.gathering().as_nanos() as u64, Relaxed);
+        }
+    }
+
     /// Somebody sits down, or stands up.
     pub(in super::super) fn put(&self, writer: Option<Writer>) {
         *self.lock() = writer;
@@ -110,6 +156,7 @@ impl Seat {
         if step == Step::Stop {
             *writer = None;
         }
+        self.tell_pace(writer.as_ref());
         drop(writer);
         if self.was_missed() {
             log.kick();
@@ -121,13 +168,20 @@ impl Seat {
     pub(in super::super) fn advance(&self, log: &Log) {
         let mut tail = log.tail();
         // Where nobody waits for a write nobody should.
-        let is_worth_it = log.fsync() != Fsync::Always && log.waits_for_write();
-        for _ in 0..if is_worth_it { TURNS } else { 0 } {
+        let is_worth_it = || match log.fsync() {
+            Fsync::Always => log.is_gathered() && !self.is_slow.load(Relaxed),
+            _ => log.waits_for_write(),
+        };
+        for _ in 0..TURNS {
             if log.written() >= tail {
                 return;
             }
+            if !is_worth_it() {
+                break;
+            }
             let Some(mut writer) = self.take() else { return };
             let has_led = writer.as_mut().is_some_and(Writer::lead);
+            self.tell_pace(writer.as_ref());
             drop(writer);
             if self.was_missed() {
                 tail = log.tail();
@@ -143,12 +197,16 @@ impl Seat {
 }
 
 impl Writer {
-    /// Writes what was appended, in place of the thread. False when that is for the thread to do.
+    /// Writes what was appended, in place of the thread, and syncs it where replies wait for that. False when that is for
+    /// the thread to do.
     pub(in super::super) fn lead(&mut self) -> bool {
         let began = self.core.clock.now();
         let has_new = self.kept.back().is_some_and(|kept| kept.at.is_none());
         let slowness = usize::from(self.syncing.is_some());
-        if self.trouble.is_some() || has_new || began < self.slowness[slowness].until {
+        let syncs = self.core.log.fsync() == Fsync::Always;
+        // A sync that was begun in another mode may take its time.
+        let is_slow = syncs && (self.syncing.is_some() || !self.pace.is_quick());
+        if self.trouble.is_some() || has_new || is_slow || began < self.slowness[slowness].until {
             return false;
         }
         let mut items = std::mem::take(&mut self.items);
@@ -167,7 +225,11 @@ impl Writer {
         let worked = self.write_batch().is_ok();
         let now = self.core.clock.now();
         self.slowness[slowness].note(now.saturating_sub(began), now, sleeps);
-        worked
+        if worked && syncs {
+            // Nobody sees it once more if this fails, so that is seen to here.
+            self.sync();
+        }
+        worked && self.trouble.is_none()
     }
 }
 
@@ -184,7 +246,10 @@ pub(in super::super) fn run(core: &Arc<Core>, seat: &Seat) {
     }
     loop {
         match seat.step(&core.log) {
-            Step::Wait => core.log.wait(PATIENCE),
+            Step::Wait => {
+                core.log.wait(PATIENCE);
+                core.log.gather(Duration::from_nanos(seat.gathering.load(Relaxed)));
+            }
             Step::Pause => std::thread::sleep(PATIENCE),
             Step::Stop => break,
         }
@@ -197,7 +262,7 @@ mod tests {
     use crate::aof::read::{Next, Reader};
     use crate::aof::{Aof, Loaded, Place};
     use crate::journal::{Journal as _, Unit};
-    use crate::sim::SimDisk;
+    use crate::sim::{Faults, SimDisk};
     use std::io::Cursor;
     use std::path::Path;
 
@@ -253,6 +318,39 @@ mod tests {
             let numbers = text.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse::<usize>().ok());
             assert!(numbers.eq(0..units), "those of each thread are there in its order");
         }
+    }
+
+    #[test]
+    fn whoever_has_appended_syncs_while_that_is_quick() {
+        let disk = SimDisk::new(2, &["/data"]);
+        let place = Place { dir: Path::new("/data/aof").to_owned(), stem: "a".to_owned() };
+        let aof = Aof::new(Arc::new(disk.clone()), place, String::new());
+        // No thread runs: what is done is done by who has appended.
+        aof.seat.put(Some(aof.resumed(Loaded::default()).unwrap()));
+        let log = aof.log();
+        log.set_fsync(Fsync::Always);
+        let append = || {
+            let mut unit = Unit::default();
+            unit.push(0, [&b"INCR"[..], b"k"].into_iter());
+            let lsn = aof.append(&mut unit);
+            aof.advance();
+            lsn
+        };
+        assert_eq!(append(), log.synced());
+        let slow = || aof.seat.lock().as_mut().unwrap().pace.note(QUICK_SYNC * 2 * SYNCS);
+        slow();
+        assert!(append() > log.written(), "it is left to the thread");
+        while log.synced() < log.tail() {
+            aof.seat.step(log);
+        }
+        while aof.seat.is_slow.load(Relaxed) {
+            append();
+            aof.seat.step(log);
+        }
+        assert_eq!(append(), log.synced(), "it is quick again");
+        disk.set_faults(Faults { sync: 1000, ..Faults::default() });
+        assert!(append() > log.synced());
+        assert!(aof.failure().is_some(), "a sync that fails is never hidden");
     }
 
     #[test]
