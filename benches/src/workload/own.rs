@@ -67,10 +67,10 @@ impl Own {
         let mut out = Vec::new();
         let lines: &[&[&str]] = match self {
             Own::Check4 => &[
-                &["RL.POLICY", "SET", "second", "FIXED", "1000000", "1000"],
-                &["RL.POLICY", "SET", "hour", "FIXED", "1000000000", "3600000"],
-                &["RL.POLICY", "SET", "user", "TOKENBUCKET", "1000000", "1000000", "1000"],
-                &["RL.POLICY", "SET", "tokens", "SLIDING", "1000000000", "3600000"],
+                &["RL.POLICY", "SET", "minute", "FIXED", "1000000", "60000"],
+                &["RL.POLICY", "SET", "hour", "FIXED", "10000000", "3600000"],
+                &["RL.POLICY", "SET", "user", "TOKENBUCKET", "1000000", "1000", "3600000"],
+                &["RL.POLICY", "SET", "tokens", "SLIDING", "10000000", "3600000"],
             ],
             Own::BloomAdd | Own::BloomExists => {
                 &[&["DEL", "own:bloom"], &["BF.RESERVE", "own:bloom", "0.01", "1000000"]]
@@ -90,14 +90,14 @@ impl Own {
         let named = |prefix: &str| format!("{prefix}:{key:012}");
         match self {
             Own::TokenBucket => {
-                write_request(out, &["RL.TOKENBUCKET", &named("rtb"), "1000000", "1000000", "1000"]);
+                write_request(out, &["RL.TOKENBUCKET", &named("rtb"), "1000000", "1000", "3600000"]);
             }
-            Own::Gcra => write_request(out, &["RL.GCRA", &named("rgc"), "1000000", "1000000", "1000"]),
-            Own::Fixed => write_request(out, &["RL.FIXED", &named("rfx"), "1000000000", "3600000"]),
-            Own::Sliding => write_request(out, &["RL.SLIDING", &named("rsl"), "1000000000", "3600000"]),
+            Own::Gcra => write_request(out, &["RL.GCRA", &named("rgc"), "1000000", "1000", "3600000"]),
+            Own::Fixed => write_request(out, &["RL.FIXED", &named("rfx"), "10000000", "3600000"]),
+            Own::Sliding => write_request(out, &["RL.SLIDING", &named("rsl"), "10000000", "3600000"]),
             Own::Check4 => {
                 let [a, b, c, d] = ["lma", "lmb", "lmc", "lmd"].map(named);
-                let limits = ["second", &a, "1", "hour", &b, "1", "user", &c, "1", "tokens", &d, "20"];
+                let limits = ["minute", &a, "1", "hour", &b, "1", "user", &c, "1", "tokens", &d, "20"];
                 write_request(out, &[&["RL.CHECK", "4"], &limits[..]].concat());
             }
             Own::BloomAdd => write_request(out, &["BF.ADD", "own:bloom", &named("itm")]),
