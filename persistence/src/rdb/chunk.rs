@@ -76,15 +76,31 @@ impl ChunkWriter {
         self.keys == 0
     }
 
-    /// What was gathered, as keys of database `db`.
-    pub fn chunk(&mut self, db: usize) -> Chunk {
-        let output = self.writer.output_mut();
-        // The next one will be as large: growing step by step would copy it several times, while a shard is held.
-        let next = Buffer {
-            bytes: Vec::with_capacity(output.bytes.len().next_multiple_of(4096)),
-            plain: Vec::with_capacity(output.plain.len() + 8),
+    /// What was gathered, as keys of database `db`. What is gathered next is as large: `spare` may have room for it.
+    pub fn chunk(&mut self, db: usize, spare: Option<Chunk>) -> Chunk {
+        let output = self.writer.output();
+        let next = match spare {
+            Some(Chunk { buffer: Buffer { mut bytes, mut plain }, .. }) => {
+                bytes.clear();
+                plain.clear();
+                Buffer { bytes, plain }
+            }
+            // Growing step by step would copy it several times, while a shard is held.
+            None => Buffer {
+                bytes: Vec::with_capacity(output.bytes.len().next_multiple_of(4096)),
+                plain: Vec::with_capacity(output.plain.len() + 8),
+            },
         };
-        let buffer = std::mem::replace(output, next);
+        self.replace(db, next)
+    }
+
+    /// The same, if nothing comes after it.
+    pub fn last_chunk(&mut self, db: usize) -> Chunk {
+        self.replace(db, Buffer::default())
+    }
+
+    fn replace(&mut self, db: usize, next: Buffer) -> Chunk {
+        let buffer = std::mem::replace(self.writer.output_mut(), next);
         Chunk { db, keys: std::mem::take(&mut self.keys), version: self.version, buffer }
     }
 }

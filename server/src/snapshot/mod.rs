@@ -292,7 +292,7 @@ impl Run {
         writer.entry(taken, idle_s, frequency);
         let len = writer.len();
         if len >= CHUNK {
-            self.queue.put(writer.chunk(db));
+            self.queue.put(writer.chunk(db, self.queue.spare()));
         }
         len - before
     }
@@ -334,7 +334,7 @@ impl Taker for Gatherer {
 impl Drop for Gatherer {
     fn drop(&mut self) {
         if !self.writer.is_empty() {
-            self.run.queue.put(self.writer.chunk(self.db));
+            self.run.queue.put(self.writer.last_chunk(self.db));
         }
     }
 }

@@ -10,6 +10,9 @@ use tidegate_persistence::rdb::Chunk;
 const WAITING_MAX: usize = 4 << 20;
 /// So many bytes of a large value may wait, whatever else does: who writes it wants nothing else.
 const PARTS_MAX: usize = 4 << 20;
+/// So many chunks are kept to be used again, if they are no larger than most. Memory that the system has to clear costs the
+/// threads that serve clients more than the copying.
+const SPARES_MAX: usize = 64;
 
 /// What comes next in the file.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ struct Waiting {
     chunks: VecDeque<Chunk>,
     parts: VecDeque<Item>,
     parts_size: usize,
+    /// Chunks that were written, for what is gathered next.
+    spares: Vec<Chunk>,
     /// Parts are being taken.
     in_value: bool,
     /// Nothing more comes.
@@ -79,6 +84,21 @@ impl Queue {
         waiting.chunks.push_back(chunk);
         drop(waiting);
         self.came.notify_one();
+    }
+
+    /// A chunk that was written, if there is one.
+    pub(super) fn spare(&self) -> Option<Chunk> {
+        self.lock().spares.pop()
+    }
+
+    /// Takes a chunk back that was written.
+    pub(super) fn give_back(&self, chunk: Chunk) {
+        if (super::CHUNK..=2 * super::CHUNK).contains(&chunk.size()) {
+            let mut waiting = self.lock();
+            if waiting.spares.len() < SPARES_MAX {
+                waiting.spares.push(chunk);
+            }
+        }
     }
 
     /// Adds the beginning, a part or the end of a large value. Waits for room.

@@ -190,7 +190,7 @@ fn take_rest(run: &Run, compress: bool) {
                         run.queue.wait_for_room();
                     }
                 });
-                run.queue.put(writer.chunk(left.db));
+                run.queue.put(writer.last_chunk(left.db));
             }
         }
     }
@@ -233,7 +233,9 @@ fn write(shared: &Shared, run: &Run, header: &Header, libraries: &[&[u8]]) -> Re
         let keys = match item {
             Item::Chunk(chunk) => {
                 saver.chunk(&chunk);
-                chunk.keys
+                let keys = chunk.keys;
+                run.queue.give_back(chunk);
+                keys
             }
             Item::Value(db) => {
                 saver.select(db);
