@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 use tidegate_persistence::aof::load::read_manifest;
 use tidegate_persistence::aof::{Aof, Fsync, Manifest, Place, Prepared, Turn};
@@ -274,6 +274,7 @@ pub fn cron(shared: &Arc<Shared>) {
     follow(shared);
     let Some(aof) = &shared.aof else { return };
     let status = aof.status();
+    shared.rewriting.note(status.is_rewriting.load(Relaxed), crate::clock::uptime_ns());
     if shared.shutdown.is_requested() || shared.shutdown.is_under_way() || !shared.snapshots.is_idle() {
         return;
     }
@@ -282,6 +283,7 @@ pub fn cron(shared: &Arc<Shared>) {
     }
     let now_s = crate::clock::unix_ms() / 1000;
     let growth = if shared.journaled.load(Relaxed) { growth(shared, aof) } else { None };
+    let growth = growth.filter(|percent| shared.rewriting.has_rested() || *percent >= RESTLESS_PERCENT);
     if shared.rewriting.is_scheduled() || growth.is_some() {
         let wait_s = status.rewrite_not_before_s.load(Relaxed) - now_s;
         if wait_s > 0 {
@@ -312,23 +314,75 @@ fn growth(shared: &Shared, aof: &Aof) -> Option<u64> {
     grows.then(|| growth - 100)
 }
 
-/// Whether the append-only file is to be rewritten as soon as that is possible.
+/// Where much is written the file soon has grown again, and to rewrite it without a pause would take a third of the speed.
+/// After a rewrite none begins by itself for so many times as long as it took...
+const REST: i64 = 3;
+/// ...unless the file has grown by so many percent.
+const RESTLESS_PERCENT: u64 = 800;
+
+/// When the append-only file is to be rewritten.
 #[derive(Debug, Default)]
-pub struct Rewriting(std::sync::atomic::AtomicBool);
+pub struct Rewriting {
+    is_scheduled: AtomicBool,
+    /// When the present rewrite was seen first, in nanoseconds of uptime; 0 while there is none.
+    began_ns: AtomicI64,
+    rests_until_ns: AtomicI64,
+    /// When this was seen last.
+    seen_ns: AtomicI64,
+}
 
 impl Rewriting {
-    /// It is.
+    /// It is to be, as soon as that is possible.
     pub fn schedule(&self) {
-        self.0.store(true, Relaxed);
+        self.is_scheduled.store(true, Relaxed);
     }
 
     /// It is not any more.
     pub fn unschedule(&self) {
-        self.0.store(false, Relaxed);
+        self.is_scheduled.store(false, Relaxed);
     }
 
     /// True when it is.
     pub fn is_scheduled(&self) -> bool {
-        self.0.load(Relaxed)
+        self.is_scheduled.load(Relaxed)
+    }
+
+    /// Sees whether one runs: several times a second.
+    fn note(&self, is_running: bool, now_ns: i64) {
+        self.seen_ns.store(now_ns, Relaxed);
+        let began_ns = self.began_ns.load(Relaxed);
+        if is_running && began_ns == 0 {
+            self.began_ns.store(now_ns, Relaxed);
+        } else if !is_running && began_ns != 0 {
+            self.began_ns.store(0, Relaxed);
+            self.rests_until_ns.store(now_ns + REST * (now_ns - began_ns), Relaxed);
+        }
+    }
+
+    /// The last one was long enough ago.
+    fn has_rested(&self) -> bool {
+        self.seen_ns.load(Relaxed) >= self.rests_until_ns.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_rewrite_there_is_a_rest_as_long_as_it_was_several_times() {
+        let rewriting = Rewriting::default();
+        let has_rested = |is_running, now_ns| {
+            rewriting.note(is_running, now_ns);
+            rewriting.has_rested()
+        };
+        assert!(has_rested(false, 10));
+        for now_ns in [20, 30, 40] {
+            assert!(has_rested(true, now_ns), "who runs is asked about otherwise");
+        }
+        assert!(!has_rested(false, 50));
+        assert!(!has_rested(false, 50 + REST * 30 - 1));
+        assert!(has_rested(false, 50 + REST * 30));
+        assert!(has_rested(true, 200) && !has_rested(false, 210), "each has its own");
     }
 }
