@@ -249,6 +249,22 @@ fn the_base_can_be_commands() {
             ...
             > XDEL pending 5-1
             1
+            > SELECT 3
+            OK
+            > XQUEUE.BIND bound n* PATTERN
+            1
+            > XQUEUE.BIND "odd \r\n" ""
+            1
+            > SELECT 0
+            OK
+            > RL.POLICY SET login FIXED 1 1000 BLOCKFOR 60000
+            OK
+            > QUOTA SET 3 1000000000
+            OK
+            > QUOTA SET "odd \r\n\"" 77
+            OK
+            > QUOTA SET "" 100000000 volatile-lru
+            OK
             > BGREWRITEAOF
             Background append only file rewriting started
             "#,
@@ -265,6 +281,37 @@ fn the_base_can_be_commands() {
             .expect("redis-check-aof is installed");
         let text = String::from_utf8_lossy(&check.stdout).into_owned();
         assert!(check.status.success() && text.contains("BASE AOF (RESP format)"), "{text}");
+
+        server.restart().expect("it starts again");
+        client = server.client();
+        assert_eq!(digest(&mut client), before);
+        assert_eq!(client.line("QUOTA LIST").items().map(<[Reply]>::len), Some(3));
+        converse(
+            &mut client,
+            r#"
+            > QUOTA GET ""
+            ["target" "" "kind" "prefix" "policy" "volatile-lru" "limit" 100000000 ...
+            > QUOTA GET "odd \r\n\""
+            ["target" "odd \r\n\"" "kind" "prefix" "policy" "noeviction" "limit" 77 ...
+            > RL.POLICY LIST
+            ["login"]
+            > SELECT 3
+            OK
+            > XQUEUE.UNBIND bound n*
+            1
+            > XQUEUE.UNBIND "odd \r\n" ""
+            1
+            > SELECT 0
+            OK
+            > RL.POLICY FLUSH
+            OK
+            > QUOTA DEL 3 "odd \r\n\"" ""
+            3
+            > BGREWRITEAOF
+            Background append only file rewriting started
+            "#,
+        );
+        wait_for_rewrite(&mut client);
 
         let mut redis = TestServer::redis_with(&with(&["--aof-load-truncated", "no"]));
         copy(&files(&server), &files(&redis));

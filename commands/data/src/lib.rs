@@ -5,6 +5,7 @@
 //!
 //! # Where things are
 //!
+//! * [`hex`]: names as words of texts.
 //! * [`value`]: one line per type: the enum [`Value`], type names, encodings as `OBJECT ENCODING` reports them.
 //! * [`types`]: one file or folder per type: its structure, nothing else.
 //! * [`keyspace`]: from a key to its value. Bottom up: records, segments, the directory, the [`Table`]; then a shard's
@@ -19,6 +20,7 @@
 //! * A [`Key`] is made by the router only, from what a command declares.
 //! * Records that leave the keyspace go to the log, to be freed when no shard is held.
 
+pub mod hex;
 pub mod keyspace;
 pub mod rdb;
 pub mod types;

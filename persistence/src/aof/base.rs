@@ -9,10 +9,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use tidegate_data::hex::of_hex;
 use tidegate_data::rdb::{self as codec, Checksum, code};
 use tidegate_data::types::stream::{Group, Stream, StreamId};
 use tidegate_data::types::string::INT_LEN_MAX;
-use tidegate_data::{Encodings, Field, HashRef, ListRef, Taken, View, ZsetRef};
+use tidegate_data::{Encodings, Field, HashRef, ListRef, QuotaBook, Taken, View, ZsetRef};
 
 use super::line::{self, Seal};
 use crate::disk::{Disk, DiskFile};
@@ -98,6 +99,8 @@ pub(super) fn write(
         }
         for (name, value) in natives.take() {
             base.native(&name, &value)?;
+            // It may have been about another database.
+            db = None;
         }
         let Some(entry) = entry else { return base.finish() };
         if !goes_on() {
@@ -172,8 +175,12 @@ impl<'a> Base<'a> {
         Ok(())
     }
 
-    /// What a file says of commands of our own that belongs to no key: how far their clocks had come, and policies.
+    /// What a file says of commands of our own that belongs to no key: how far their clocks had come, policies, what queues
+    /// are bound to, and quotas.
     fn native(&mut self, name: &[u8], value: &[u8]) -> Result<(), BaseError> {
+        if name == b"native-quotas" {
+            return self.quotas(&String::from_utf8_lossy(value));
+        }
         let lines = value.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         for line in lines {
             let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
@@ -182,8 +189,28 @@ impl<'a> Base<'a> {
                 b"native-policies" => {
                     self.command(&[&[&b"NATIVE.POLICY"[..], b"SET"], &words[..]].concat())?;
                 }
+                b"native-bindings" => self.binding(&words)?,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// A queue that gets what is published: its database, `channel` or `pattern`, its key, and the name.
+    fn binding(&mut self, words: &[&[u8]]) -> Result<(), BaseError> {
+        let bytes = |digits: &[u8]| of_hex(std::str::from_utf8(digits).ok()?);
+        // A line that is no binding was not written by us.
+        let &[db, kind, key, name] = words else { return Ok(()) };
+        let (Some(key), Some(name)) = (bytes(key), bytes(name)) else { return Ok(()) };
+        let is_pattern: &[u8] = if kind == b"pattern" { b"1" } else { b"0" };
+        self.command(&[b"SELECT", db])?;
+        self.command(&[b"NATIVE.BIND", &key, &name, is_pattern, b"1"])
+    }
+
+    fn quotas(&mut self, text: &str) -> Result<(), BaseError> {
+        for quota in QuotaBook::default().replace_by_text(text).all() {
+            let (target, limit) = (quota.target.name(), quota.limit.to_string());
+            self.command(&[b"QUOTA", b"SET", &target, limit.as_bytes(), quota.policy.word.as_bytes()])?;
         }
         Ok(())
     }

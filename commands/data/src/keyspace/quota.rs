@@ -5,6 +5,7 @@
 //! changes its size. Who refuses and evicts by them is the server.
 
 use super::table::Order;
+use crate::hex::{of_hex, to_hex};
 use std::fmt::Write as _;
 use std::sync::atomic::{
     AtomicI64, AtomicU64,
@@ -345,11 +346,9 @@ impl QuotaBook {
             match &quota.target {
                 Target::Database(db) => write!(text, "db {db}"),
                 Target::Prefix(prefix) => {
-                    text.push_str("prefix ");
-                    prefix
-                        .iter()
-                        .try_for_each(|byte| write!(text, "{byte:02x}"))
-                        .and_then(|()| write!(text, "."))
+                    // The point is what older versions look for.
+                    let digits = if prefix.is_empty() { String::new() } else { to_hex(prefix) };
+                    write!(text, "prefix {digits}.")
                 }
             }
             .and_then(|()| writeln!(text, " {} {}", quota.limit, quota.policy.word))
@@ -377,12 +376,7 @@ fn parse_line(line: &str) -> Option<(Target, u64, QuotaPolicy)> {
     let (kind, name) = (words.next()?, words.next()?);
     let target = match kind {
         "db" => Target::Database(name.parse().ok()?),
-        "prefix" => {
-            let digits = name.strip_suffix('.')?.as_bytes();
-            let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-            let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-            Target::Prefix(bytes?.into())
-        }
+        "prefix" => Target::Prefix(of_hex(name.strip_suffix('.')?)?),
         _ => return None,
     };
     Some((target, words.next()?.parse().ok()?, QuotaPolicy::parse(words.next()?.as_bytes())?))

@@ -9,6 +9,7 @@ use crate::model::Error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
+use tidegate_data::hex::{of_hex, to_hex};
 
 /// Most bindings of a server: publishing looks at all patterns.
 const BINDINGS_MAX: usize = 65_536;
@@ -116,9 +117,9 @@ impl BindingBook {
         self.read(|bound| {
             let lines = bound.iter().zip(["channel", "pattern"]).flat_map(|(bound, kind)| {
                 bound.iter().flat_map(move |(name, queues)| {
-                    queues
-                        .iter()
-                        .map(move |queue| format!("{} {kind} {} {}", queue.db, hex(&queue.key), hex(name)))
+                    queues.iter().map(move |queue| {
+                        format!("{} {kind} {} {}", queue.db, to_hex(&queue.key), to_hex(name))
+                    })
                 })
             });
             lines.collect::<Vec<_>>().join("\n")
@@ -137,26 +138,6 @@ impl BindingBook {
             }
         }
     }
-}
-
-/// An empty name is one digit that is none.
-fn hex(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "-".to_owned();
-    }
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn of_hex(text: &str) -> Option<Box<[u8]>> {
-    if text == "-" {
-        return Some(Box::default());
-    }
-    let digits: Vec<u32> = text.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
-    digits
-        .len()
-        .is_multiple_of(2)
-        .then(|| digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
 }
 
 #[cfg(test)]
