@@ -3,7 +3,7 @@
 use super::message::{Id, Message, State};
 use super::{Pause, Queue};
 use crate::types::queue::dedup::Known;
-use crate::types::queue::lines::CLASSES;
+use crate::types::queue::lines::{CLASSES, Meter};
 use crate::types::ratelimit::{Limiter, MS, Spec};
 
 /// Who wants a message, and when.
@@ -54,6 +54,8 @@ impl Queue {
             || is_due(self.lines.next_ms())
             || is_due(self.meter.as_ref().map(|meter| meter.reset_ms))
             || self.is_beyond(now_ms)
+            || self.meter.as_ref().is_some_and(|meter| meter.is_beyond(now_ms))
+            || self.lines.has_beyond(now_ms)
     }
 
     fn is_beyond(&self, now_ms: u64) -> bool {
@@ -299,10 +301,30 @@ fn up_to_date(limiter: Option<&Limiter>, spec: &Spec, now_ms: u64) -> Limiter {
 }
 
 fn charged(mut limiter: Limiter, now_ms: u64) -> Metered {
+    limiter.take(1, ns(now_ms));
+    measured(limiter, now_ms)
+}
+
+/// The limiter, with when it lets something pass.
+fn measured(limiter: Limiter, now_ms: u64) -> Metered {
     let now_ns = ns(now_ms);
-    let verdict = limiter.take(1, now_ns);
     let next = limiter.judge(1, now_ns);
     let open_ms = if next.allowed { 0 } else { now_ms.saturating_add(next.retry_ms.max(1) as u64) };
-    let reset_ms = now_ms.saturating_add(verdict.reset_ms.max(1) as u64);
+    let reset_ms = now_ms.saturating_add(next.reset_ms.max(1) as u64);
     Metered { limiter, open_ms, reset_ms }
+}
+
+impl Meter {
+    /// It is to be as new later than its limiter can be: the clock was set back.
+    pub(super) fn is_beyond(&self, now_ms: u64) -> bool {
+        let ahead_ms = i64::try_from(self.reset_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
+        self.limiter.is_beyond(ahead_ms)
+    }
+
+    /// The same as it can be at most at this time.
+    pub(super) fn brought_back(&self, now_ms: u64) -> Meter {
+        let limiter = up_to_date(Some(&self.limiter), &self.limiter.spec(), now_ms);
+        let Metered { limiter, open_ms, reset_ms } = measured(limiter, now_ms);
+        Meter { limiter, open_ms, reset_ms }
+    }
 }

@@ -301,6 +301,26 @@ impl Lines {
         }
     }
 
+    /// The last limiter to be as new is so later than it can be. O(log n).
+    pub(super) fn has_beyond(&self, now_ms: u64) -> bool {
+        self.beyond(now_ms).is_some()
+    }
+
+    fn beyond(&self, now_ms: u64) -> Option<(u32, &Meter)> {
+        let &(_, number) = self.metered.last()?;
+        let meter = self.meter(number).filter(|meter| meter.is_beyond(now_ms))?;
+        Some((number, meter))
+    }
+
+    /// Brings limiters back that are closed for longer than they can be, at most `max` of them.
+    pub(super) fn clamp(&mut self, now_ms: u64, max: usize) {
+        for _ in 0..max {
+            let Some((number, meter)) = self.beyond(now_ms) else { break };
+            let meter = meter.brought_back(now_ms);
+            self.set_meter(number, meter);
+        }
+    }
+
     /// When a line opens.
     pub(super) fn opens_ms(&self) -> Option<u64> {
         self.closed.first().map(|first| first.0)

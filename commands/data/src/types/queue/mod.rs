@@ -628,7 +628,8 @@ impl Queue {
         }
     }
 
-    /// Reads ends of leases and delays that are later than any can be as the latest that can.
+    /// Reads ends of leases and delays that are later than any can be as the latest that can, and limiters that are closed for
+    /// longer than they can be as those that were used up now.
     fn clamp(&mut self, now_ms: u64) {
         for (is_lease, most_ms) in [(true, LEASE_MAX_MS), (false, DELAY_MAX_MS)] {
             let latest_ms = now_ms.saturating_add(most_ms);
@@ -644,6 +645,10 @@ impl Queue {
                 }
             }
         }
+        if let Some(meter) = self.meter.as_mut().filter(|meter| meter.is_beyond(now_ms)) {
+            **meter = meter.brought_back(now_ms);
+        }
+        self.lines.clamp(now_ms, ELAPSE_MAX);
     }
 
     fn lease_ends(&mut self, id: Id, end_ms: u64) -> Result<(), Malformed> {

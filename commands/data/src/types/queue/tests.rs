@@ -1,8 +1,9 @@
 //! Random schedules against a plain list of messages, and what is worth telling apart.
 
-use super::{Ask, Backoff, Effect, Id, Next, Options, Push, Queue, State, XQueue};
+use super::{Ask, Backoff, Effect, Id, Metered, Next, Options, Push, Queue, State, XQueue};
 use crate::types::collection::AlwaysBoxed;
 use crate::types::queue::message::Message;
+use crate::types::ratelimit::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 
 struct Random(u64);
@@ -369,6 +370,47 @@ fn absurd_clocks_close_nothing() {
     let now_ms = now_ms + super::LEASE_MAX_MS;
     queue.apply(&elapsed(&queue, now_ms).expect("the lease ends")).expect("it fits");
     assert_eq!(pop(&mut queue, now_ms), Some(id));
+}
+
+/// A queue, and a group, that were at their limit when the clock was set back by years go on when the limit would have let
+/// them: whoever asks in vain does not begin anew.
+#[test]
+fn a_clock_that_was_far_ahead_keeps_no_rate_closed() {
+    let year_ms = 366 * 86_400_000;
+    for spec in [
+        Spec::Bucket { capacity: 1, unit_ns: 500_000_000 },
+        Spec::Fixed { limit: 1, window_ms: 500, align_ms: None },
+        Spec::Fixed { limit: 1, window_ms: 500, align_ms: Some(0) },
+    ] {
+        for group in [&b""[..], b"g"] {
+            let mut queue = Queue::default();
+            push(&mut queue, year_ms, group, b"x");
+            let Metered { limiter, open_ms, reset_ms } = if group.is_empty() {
+                queue.metered(&spec, 100 * year_ms)
+            } else {
+                queue.group_metered(group, &spec, 100 * year_ms)
+            };
+            assert!(open_ms > 100 * year_ms, "{spec:?}");
+            queue.apply(&Effect::Meter { group, limiter, open_ms, reset_ms }).expect("it fits");
+            let ask = |now_ms| Ask {
+                now_ms,
+                rate: Some(&spec).filter(|_| group.is_empty()),
+                group_rate: Some(&spec).filter(|_| !group.is_empty()),
+                ..Ask::default()
+            };
+            let mut given_ms = None;
+            for now_ms in (2 * year_ms..).step_by(100).take(20) {
+                if let Some(effect) = elapsed(&queue, now_ms) {
+                    queue.apply(&effect).expect("it fits");
+                }
+                if matches!(queue.next(&ask(now_ms)), Next::Give(_)) {
+                    given_ms.get_or_insert(now_ms - 2 * year_ms);
+                }
+            }
+            assert!(given_ms.is_some_and(|ms| (300..=500).contains(&ms)), "{spec:?} {group:?}: {given_ms:?}");
+            assert_eq!(elapsed(&queue, 2 * year_ms + 1900), None, "{spec:?}");
+        }
+    }
 }
 
 /// What a million messages take that wait, beside their bodies; and that each of a million groups is found at once.

@@ -311,6 +311,18 @@ impl Limiter {
         }
     }
 
+    /// It cannot last so long until it is as new, even if threads' readings of the clock are apart.
+    pub fn is_beyond(&self, ahead_ms: i64) -> bool {
+        let spec = self.spec();
+        // An aligned window that has not begun is the next one; of a sliding one the oldest bucket is cut.
+        let more_ms = match spec {
+            Spec::Fixed { window_ms, .. } => window_ms,
+            Spec::Sliding { window_ms, buckets, .. } => window_ms / buckets,
+            _ => 0,
+        };
+        ahead_ms > spec.window_ms().saturating_add(more_ms).saturating_add(APART_MAX_MS)
+    }
+
     /// The parameters it was used with last.
     pub fn spec(&self) -> Spec {
         let limit = self.limit;
