@@ -181,6 +181,25 @@ fn eviction_stays_inside_the_quota() {
     assert!(wait_until(PATIENCE, || figure(&mut client, "t:", "bytes") <= 5000));
 }
 
+/// Keys of a small tenant are found among those of others, so that its own go and nothing is refused.
+#[test]
+fn a_small_tenant_of_a_large_keyspace_evicts() {
+    let server = TestServer::tidegate_with(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    client.line("DEBUG POPULATE 250000 other: 10");
+    client.line("QUOTA SET t: 2000 allkeys-lru");
+    used(&mut client, "t:");
+    for key in 0..500 {
+        assert_eq!(client.line(&format!("SET t:{key} {}", "v".repeat(40))), simple("OK"), "{key}");
+    }
+    // The last one is seen to when nobody writes.
+    assert!(wait_until(PATIENCE, || figure(&mut client, "t:", "bytes") <= 2000));
+    let (_, keys) = used(&mut client, "t:");
+    assert!(keys > 10, "{keys} keys");
+    assert_eq!(client.line("DBSIZE"), Reply::Int(250_000 + keys));
+    assert_eq!(figure(&mut client, "t:", "refused"), 0);
+}
+
 #[test]
 fn what_nothing_may_be_evicted_from_refuses() {
     let server = TestServer::tidegate();

@@ -19,8 +19,11 @@ use tidegate_persistence::quote;
 
 /// A command waits at most so long for room, in nanoseconds.
 const PATIENCE_MAX_NANOS: u64 = 20_000_000;
-/// How long it is remembered that nothing was found that may go, in milliseconds.
-const BARREN_MS: i64 = 100;
+/// So many visits to shards are made before looking for the first key that may go is in vain, however long they take: keys of
+/// a small quota are rare in a large keyspace.
+const SEARCHED_MAX: usize = 512;
+/// For so many times as long as looking took it is remembered that nothing was found that may go.
+const BARREN_TIMES: u64 = 5;
 /// Where eviction does not keep up, a quota may be exceeded by one in so many bytes before commands are refused.
 const EXCESS_SHARE: u64 = 8;
 /// Segments of which the keys are counted while a shard is held, for a quota that is new.
@@ -263,7 +266,7 @@ impl Worker {
             return true;
         }
         if quota.tally.is_barren(now_ms) {
-            return false;
+            return !is_used_up(quota);
         }
         let hot = self.eternal.config.hot();
         let rules = Eviction {
@@ -278,20 +281,24 @@ impl Worker {
         let patience = room::patience_nanos(hot.maxmemory_eviction_tenacity.get()).min(PATIENCE_MAX_NANOS);
         let actor = std::mem::replace(&mut self.exec.actor, NOBODY);
         let shards = self.shared.shards.len();
-        let (mut empty, mut evicted_keys) = (0, 0);
+        let (mut empty, mut visits, mut evicted_keys) = (0, 0, 0);
         while quota.is_exceeded() && empty <= shards {
             let evicted = self.evict_counted_from_next(quota, number, &rules, lazily, reader);
             empty = if evicted.is_empty { empty + 1 } else { 0 };
             evicted_keys += evicted.keys;
             quota.tally.note_evicted(evicted.keys);
+            visits += 1;
+            if evicted_keys == 0 && visits < SEARCHED_MAX {
+                continue;
+            }
             if self.stopwatch.nanos(started, self.stopwatch.ticks()) > patience {
                 break;
             }
         }
         self.exec.actor = actor;
         if evicted_keys == 0 && quota.is_exceeded() {
-            quota.tally.note_barren(now_ms + BARREN_MS);
-            return false;
+            let nanos = self.stopwatch.nanos(started, self.stopwatch.ticks());
+            quota.tally.note_barren(now_ms + (BARREN_TIMES * nanos / 1_000_000) as i64 + 1);
         }
         !is_used_up(quota)
     }

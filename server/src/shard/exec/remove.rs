@@ -163,7 +163,11 @@ impl Executor {
         let (choice, luck) = (self.rng.next(), self.rng.next());
         let Some(data) = grip.shard_mut(shard) else { return Evicted::default() };
         let databases = &data.databases;
-        let weight = |db| u64::try_from(databases.table(db).counted(quota.0).1).unwrap_or(0);
+        let weight = |db| {
+            let table = databases.table(db);
+            let is_vain = table.evictable_len(rules.volatile) == 0;
+            if is_vain { 0 } else { u64::try_from(table.counted(quota.0).1).unwrap_or(0) }
+        };
         let Some(db) = choose(databases.count(), choice, weight) else {
             return Evicted { is_empty: true, ..Evicted::default() };
         };
