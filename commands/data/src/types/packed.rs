@@ -31,8 +31,9 @@ pub const PACKED_LEN_MAX: usize = u16::MAX as usize;
 /// Bytes of a sequence before its first entry.
 pub const PACKED_HEADER: usize = 2;
 
-/// Up to this size a sequence keeps whatever memory it has: it may be the buffer that small values are written in.
-const SHRINK_SIZE_MIN: usize = 4 * INLINE_PACKED_MAX;
+/// Up to this size a sequence keeps whatever memory it has: it may be the buffer that small values are written in, which is
+/// seldom larger. A boxed one that lost most of its items must not keep the room of all.
+const SHRINK_SIZE_MIN: usize = INLINE_PACKED_MAX;
 
 /// A sequence to read from.
 #[derive(Clone, Copy, PartialEq, Eq)]

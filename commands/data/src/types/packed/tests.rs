@@ -112,7 +112,7 @@ fn check_changes<const PREFIX: usize>(changes: &[Change], needle: &Vec<u8>) {
     for change in changes {
         make(&mut packed, &mut model, change);
         assert!(packed.heap_size() >= packed.as_bytes().len());
-        assert!(packed.heap_size() <= (4 * INLINE_PACKED_MAX).max(3 * packed.as_bytes().len()), "{packed:?}");
+        assert!(packed.heap_size() <= INLINE_PACKED_MAX.max(3 * packed.as_bytes().len()), "{packed:?}");
     }
     compare(packed.view(), &model);
     compare_find(packed.view(), &model, needle);
