@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Classes of priority, and so the number of lines without a name.
 pub(super) const CLASSES: u32 = 10;
 
+/// Room that is kept for lines that wait for a seat.
+const HELD_KEPT: usize = 64;
+
 /// A message where it waits in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -80,6 +83,10 @@ pub(super) struct Lines {
     group_max: u32,
     /// Bytes of all lines.
     bytes: usize,
+    /// Seats wait until all that changes at once has.
+    is_held: bool,
+    /// Lines that may want another seat then.
+    held: Vec<u32>,
 }
 
 impl Default for Lines {
@@ -94,6 +101,8 @@ impl Default for Lines {
             metered: BTreeSet::new(),
             group_max: 1,
             bytes: 0,
+            is_held: false,
+            held: Vec::new(),
         }
     }
 }
@@ -123,6 +132,7 @@ impl Lines {
         self.bytes
             + size_class(self.slots.capacity() * size_of::<Option<Box<Line>>>())
             + size_class(self.free.capacity() * size_of::<u32>())
+            + size_class(self.held.capacity() * size_of::<u32>())
             + btree_size::<Arc<[u8]>, u32>(self.names.len())
             + btree_size::<(u64, u32), ()>(self.closed.len() + self.metered.len())
             + btree_size::<u64, u32>(seats)
@@ -198,6 +208,10 @@ impl Lines {
         }
         if let Some(line) = self.slots[number as usize].take() {
             self.bytes -= line.heap_size();
+            if let Some((class, seat)) = line.seat {
+                // It would have lost it, but seats wait.
+                self.rings[usize::from(class)].remove(&seat);
+            }
             self.names.remove(&line.name);
             self.free.push(number);
         }
@@ -331,7 +345,29 @@ impl Lines {
         self.opens_ms().into_iter().chain(self.metered.first().map(|first| first.0)).min()
     }
 
+    /// Changes several lines at once: a line whose head is of another class only in between keeps its turn.
+    pub(super) fn hold_seats(&mut self) {
+        self.is_held = true;
+    }
+
+    /// That was all of it.
+    pub(super) fn release_seats(&mut self) {
+        self.is_held = false;
+        let mut held = std::mem::take(&mut self.held);
+        for number in held.drain(..) {
+            self.seat(number, false);
+        }
+        held.shrink_to(HELD_KEPT);
+        self.held = held;
+    }
+
     fn seat(&mut self, number: u32, anew: bool) {
+        if self.is_held && !anew {
+            if self.held.last() != Some(&number) {
+                self.held.push(number);
+            }
+            return;
+        }
         let group_max = self.group_max;
         let Some(line) = self.slots.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         // Who retries a message of a line that is to stay in order holds all of it up.

@@ -578,6 +578,7 @@ impl Queue {
     fn elapse(&mut self, now_ms: u64) {
         // A clock that was set back may not close a queue for longer than anybody asked for.
         self.clamp(now_ms);
+        self.lines.hold_seats();
         for _ in 0..ELAPSE_MAX {
             let Some(&(end_ms, id)) = self.leased.first().filter(|(end_ms, _)| *end_ms <= now_ms) else {
                 break;
@@ -620,6 +621,7 @@ impl Queue {
         }
         self.dedup.elapse(now_ms, ELAPSE_MAX);
         self.lines.elapse(now_ms, ELAPSE_MAX);
+        self.lines.release_seats();
         if self.pause.until_ms > 0 && self.pause.until_ms <= now_ms {
             self.pause = Pause::default();
         }

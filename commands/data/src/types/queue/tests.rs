@@ -333,6 +333,22 @@ fn a_tenant_with_many_messages_delays_others_by_one_turn() {
 }
 
 #[test]
+fn a_line_whose_head_was_another_for_a_moment_keeps_its_turn() {
+    let mut queue = Queue::default();
+    queue.apply(&Effect::Configure(Options { group_max: 2, ..Options::default() })).expect("it fits");
+    let id = queue.next_id(1).expect("there are ids");
+    let mortal = Push { id, priority: 9, ttl_ms: 100, group: b"g", body: b"x", ..Push::default() };
+    queue.apply(&Effect::Push(mortal)).expect("it fits");
+    assert_eq!(pop(&mut queue, 1), Some(id));
+    let next = push(&mut queue, 2, b"g", b"x");
+    push(&mut queue, 3, b"h", b"x");
+    // Its lease ends, it is the head of its line in a class of its own, and has outlived itself.
+    queue.apply(&elapsed(&queue, 2000).expect("a lease ends")).expect("it fits");
+    assert!(queue.get(id).is_none());
+    assert_eq!(pop(&mut queue, 2000), Some(next));
+}
+
+#[test]
 fn delays_of_failures() {
     let exponential = Backoff::Exponential { base_ms: 1000, max_ms: 60_000 };
     assert_eq!([1, 2, 3, 7, 100].map(|n| exponential.delay_ms(n)), [1000, 2000, 4000, 60_000, 60_000]);
