@@ -64,7 +64,7 @@ pub mod version;
 
 pub use server::{Handle, Server};
 
-use config::{Command, Config, LoadError, Located};
+use config::{Command, Config, Found, LoadError, Located};
 use process::Process;
 use registry::Registry;
 
@@ -74,18 +74,18 @@ use registry::Registry;
 /// The first line that names no command, or takes a name that is in use.
 pub fn renamed_commands(config: &Config) -> Result<Vec<(String, String)>, LoadError> {
     match wrong_renames(config).into_iter().next() {
-        Some(error) => Err(error),
+        Some(found) => Err(found.error),
         None => Ok(rename_lines(config).map(|(names, _)| names).collect()),
     }
 }
 
 /// Every `rename-command` line that is wrong. What comes after it is looked at as if it were not there.
-pub fn wrong_renames(config: &Config) -> Vec<LoadError> {
+pub fn wrong_renames(config: &Config) -> Vec<Found> {
     let (renamed, lines): (Vec<_>, Vec<_>) = rename_lines(config).unzip();
     if renamed.is_empty() {
         return Vec::new();
     }
-    Registry::wrong_renames(&renamed).into_iter().map(|(at, reason)| lines[at].refuse(reason)).collect()
+    Registry::wrong_renames(&renamed).into_iter().map(|(at, reason)| lines[at].found(reason)).collect()
 }
 
 fn rename_lines(config: &Config) -> impl Iterator<Item = ((String, String), &Located<Command>)> {

@@ -3,7 +3,7 @@
 use super::table::Users;
 use super::user::{User, merge_selectors};
 use super::{Catalog, DEFAULT_USER, RuleError, has_spaces, until_zero};
-use crate::config::{Command, Config, LoadError, replace_file, without_passwords};
+use crate::config::{Command, Config, Found, LoadError, replace_file, without_passwords};
 use crate::registry::Registry;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,14 +18,14 @@ fn text(bytes: &[u8]) -> String {
 /// # Errors
 /// The first line that is not.
 pub fn check_configured(config: &Config) -> Result<(), LoadError> {
-    wrong_users(config).into_iter().next().map_or(Ok(()), Err)
+    wrong_users(config).into_iter().next().map_or(Ok(()), |found| Err(found.error))
 }
 
 /// What is wrong with the users of the configuration: the first error of each line, in their order.
-pub fn wrong_users(config: &Config) -> Vec<LoadError> {
+pub fn wrong_users(config: &Config) -> Vec<Found> {
     let registry = match Registry::new(&[]) {
         Ok(registry) => registry,
-        Err(reason) => return vec![LoadError::Whole { reason }],
+        Err(reason) => return vec![Found { file: Vec::new(), error: LoadError::Whole { reason } }],
     };
     let catalog = Catalog::new(&registry);
     let mut names: Vec<&[u8]> = Vec::new();
@@ -38,7 +38,7 @@ pub fn wrong_users(config: &Config) -> Vec<LoadError> {
             names.push(name);
             check_rules(&catalog, name, rules)
         };
-        wrong.extend(checked.err().map(|reason| line.refuse(reason)));
+        wrong.extend(checked.err().map(|reason| line.found(reason)));
     }
     wrong
 }

@@ -45,6 +45,8 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
     pub value: T,
+    /// See [`Found::file`]; that of the first file is kept only where all errors are wanted.
+    file: Vec<u8>,
     number: usize,
     text: Vec<u8>,
 }
@@ -53,6 +55,11 @@ impl<T> Located<T> {
     /// The error that stops the start because of this line.
     pub fn refuse(&self, reason: impl Into<String>) -> LoadError {
         LoadError::Line { number: self.number, text: self.text.clone(), reason: reason.into() }
+    }
+
+    /// The same with the file it is in.
+    pub fn found(&self, reason: impl Into<String>) -> Found {
+        Found { file: self.file.clone(), error: self.refuse(reason) }
     }
 }
 
@@ -185,7 +192,8 @@ impl Config {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let located = Located { value: (), number: index + 1, text: line.to_vec() };
+            let file = reading.file.clone();
+            let located = Located { value: (), file, number: index + 1, text: line.to_vec() };
             let Some(args) = split_args(line) else {
                 reading.fail(located.refuse("Unbalanced quotes in configuration line"))?;
                 continue;
@@ -275,7 +283,8 @@ impl Config {
     }
 
     fn keep(&mut self, line: &Located<()>, command: Command) {
-        self.commands.push(Located { value: command, number: line.number, text: line.text.clone() });
+        let Located { file, number, text, .. } = line.clone();
+        self.commands.push(Located { value: command, file, number, text });
     }
 
     fn check_whole(&self) -> Result<(), LoadError> {

@@ -3,32 +3,28 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::config::{Config, LoadError};
+use crate::config::{Config, Found, LoadError};
 
 /// Writes what is wrong with a configuration file, one line each, and returns the status to end with: 1 when there was
 /// something. What follows the name of a directive is not shown: it may be a password.
 pub fn check_config(file: &Path, out: &mut dyn Write) -> u8 {
     let mut config = Config::for_this_process();
-    let mut lines: Vec<String> = config
-        .check_file(file)
-        .iter()
-        .map(|found| line(&String::from_utf8_lossy(&found.file), &found.error))
-        .collect();
-    let name = file.display().to_string();
-    lines.extend(crate::wrong_renames(&config).iter().map(|error| line(&name, error)));
-    lines.extend(crate::acl::wrong_users(&config).iter().map(|error| line(&name, error)));
-    let mut text = lines.concat();
-    if lines.is_empty() {
-        text = format!("{name}: nothing is wrong\n");
+    let mut found = config.check_file(file);
+    found.extend(crate::wrong_renames(&config));
+    found.extend(crate::acl::wrong_users(&config));
+    let mut text: String = found.iter().map(line).collect();
+    if found.is_empty() {
+        text = format!("{}: nothing is wrong\n", file.display());
     }
     // A reader that is gone wants to know no more.
     let _ = out.write_all(text.as_bytes());
-    u8::from(!lines.is_empty())
+    u8::from(!found.is_empty())
 }
 
-fn line(file: &str, error: &LoadError) -> String {
-    match error {
-        LoadError::Open { file: other, reason } if other.display().to_string() == file => {
+fn line(found: &Found) -> String {
+    let file = &String::from_utf8_lossy(&found.file);
+    match &found.error {
+        LoadError::Open { file: other, reason } if other.display().to_string() == *file => {
             format!("{file}: {reason}\n")
         }
         LoadError::Open { file: other, reason } => format!("{file}: {}: {reason}\n", other.display()),
@@ -59,7 +55,8 @@ mod tests {
             part.display()
         );
         std::fs::write(&main, lines).unwrap();
-        std::fs::write(&part, "\nmaxmemory lots\n").unwrap();
+        std::fs::write(&part, "\nmaxmemory lots\nuser d >secret nonsense\nrename-command nosuch secret\n")
+            .unwrap();
         let mut out = Vec::new();
         assert_eq!(check_config(&main, &mut out), 1);
         let text = String::from_utf8(out).unwrap();
@@ -69,6 +66,8 @@ mod tests {
             format!("{main_name}:3: requirepass: wrong number of arguments"),
             format!("{main_name}:4: nosuch: Bad directive or wrong number of arguments"),
             format!("{part_name}:2: maxmemory: "),
+            format!("{part_name}:3: user: Error in user declaration"),
+            format!("{part_name}:4: rename-command: No such command in rename-command"),
             format!("{main_name}:7: hz: Unbalanced quotes in configuration line"),
             format!("{main_name}:8: user: Error in user declaration"),
             format!("{main_name}:10: user: Error in user declaration 'b': "),
@@ -81,7 +80,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line.starts_with(&start)), "{start} is not in:\n{text}");
         }
-        assert_eq!(text.lines().count(), 11, "{text}");
+        assert_eq!(text.lines().count(), 13, "{text}");
         assert!(!text.contains("secret") && !log.exists(), "{text}");
 
         std::fs::write(&main, "port 7000\n").unwrap();
