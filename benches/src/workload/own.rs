@@ -69,7 +69,7 @@ impl Own {
             Own::Check4 => &[
                 &["RL.POLICY", "SET", "minute", "FIXED", "1000000", "60000"],
                 &["RL.POLICY", "SET", "hour", "FIXED", "10000000", "3600000"],
-                &["RL.POLICY", "SET", "user", "TOKENBUCKET", "1000000", "1000", "3600000"],
+                &["RL.POLICY", "SET", "user", "TOKENBUCKET", "1000000", "10", "3600000"],
                 &["RL.POLICY", "SET", "tokens", "SLIDING", "10000000", "3600000"],
             ],
             Own::BloomAdd | Own::BloomExists => {
@@ -90,9 +90,9 @@ impl Own {
         let named = |prefix: &str| format!("{prefix}:{key:012}");
         match self {
             Own::TokenBucket => {
-                write_request(out, &["RL.TOKENBUCKET", &named("rtb"), "1000000", "1000", "3600000"]);
+                write_request(out, &["RL.TOKENBUCKET", &named("rtb"), "1000000", "10", "3600000"]);
             }
-            Own::Gcra => write_request(out, &["RL.GCRA", &named("rgc"), "1000000", "1000", "3600000"]),
+            Own::Gcra => write_request(out, &["RL.GCRA", &named("rgc"), "1000000", "10", "3600000"]),
             Own::Fixed => write_request(out, &["RL.FIXED", &named("rfx"), "10000000", "3600000"]),
             Own::Sliding => write_request(out, &["RL.SLIDING", &named("rsl"), "10000000", "3600000"]),
             Own::Check4 => {

@@ -260,12 +260,14 @@ impl<'a> Args<'a> {
     }
 
     /// Reads an integer within bounds, which the error names along with `name`.
+    #[inline]
     pub fn between(&mut self, name: &str, least: i64, most: i64) -> Result<i64, Error> {
-        let value = self.integer()?;
-        if (least..=most).contains(&value) {
-            return Ok(value);
-        }
-        Err(Error::text(format!("ERR {name} must be between {least} and {most}")))
+        let value = match self.next()? {
+            // As most amounts are written.
+            [digit @ b'0'..=b'9'] => i64::from(digit - b'0'),
+            text => parse_i64(text).ok_or(Error::NotInteger)?,
+        };
+        if (least..=most).contains(&value) { Ok(value) } else { Err(out_of_bounds(name, least, most)) }
     }
 
     /// Reads a name of at most so many bytes.
@@ -293,6 +295,11 @@ impl<'a> Args<'a> {
     pub fn end(&self) -> Result<(), Error> {
         if self.is_done() { Ok(()) } else { Err(Error::Syntax) }
     }
+}
+
+#[cold]
+fn out_of_bounds(name: &str, least: i64, most: i64) -> Error {
+    Error::text(format!("ERR {name} must be between {least} and {most}"))
 }
 
 #[cfg(test)]

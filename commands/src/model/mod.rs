@@ -32,7 +32,7 @@ pub use number::{NumberText, format_double, format_double_17, parse_bound, parse
 pub(crate) use outcome::Words;
 pub use outcome::{Effects, Outcome};
 pub(crate) use reply::Backwards;
-pub use reply::{Protocol, Reply};
+pub use reply::{Opening, Protocol, Reply};
 pub use sketches::SketchSettings;
 pub use syntax::{Argument, ArgumentKind, SyntaxError, arguments};
 pub use tidegate_data::Encodings;

@@ -130,24 +130,36 @@ impl<'a> Reply<'a> {
     /// Several integers, one after the other, as [`Reply::integer`] writes each: in one piece while they are small.
     #[inline]
     pub fn integers<const N: usize>(&mut self, numbers: [i64; N]) {
-        /// Kind, eight digits, line break; and what the last of them writes beyond that.
-        const ROOM: usize = 7 * 11 + 16;
-        const SMALL: u64 = 100_000_000;
-        const { assert!(N < 8, "there is no room for more") };
         if numbers.iter().any(|n| *n as u64 >= SMALL) {
             for n in numbers {
                 self.integer(n);
             }
             return;
         }
+        self.piece::<PIECE>(|text| small_integers(numbers, text, 0));
+    }
+
+    /// The same behind an opening that was prepared.
+    #[inline]
+    pub fn opened<const N: usize>(&mut self, opening: &Opening, numbers: [i64; N]) {
+        const ROOM: usize = Opening::ROOM + PIECE;
+        if numbers.iter().any(|n| *n as u64 >= SMALL) {
+            self.raw(opening.as_bytes());
+            return self.integers(numbers);
+        }
+        self.piece::<ROOM>(|text| {
+            text[..Opening::ROOM].copy_from_slice(&opening.bytes);
+            small_integers(numbers, text, usize::from(opening.len))
+        });
+    }
+
+    /// A piece of at most `ROOM` bytes, written in its place; `write` tells how long it became.
+    #[inline]
+    fn piece<const ROOM: usize>(&mut self, write: impl FnOnce(&mut [u8; ROOM]) -> usize) {
         let before = self.out.len();
         self.out.extend_from_slice(&[0; ROOM]);
-        let text = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
-        let mut end = 0;
-        for n in numbers {
-            end += small_integer(n as u32, &mut text[end..]);
-        }
-        self.out.truncate(before + end);
+        let len = write(self.out.last_chunk_mut().expect("that much was just added"));
+        self.out.truncate(before + len);
     }
 
     /// A bulk string.
@@ -173,20 +185,19 @@ impl<'a> Reply<'a> {
     fn short_bulk(&mut self, bytes: &[u8]) {
         const ROOM: usize = 5 + SHORT + 2;
         let len = bytes.len();
-        let before = self.out.len();
-        self.out.extend_from_slice(&[0; ROOM]);
-        let text = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
-        let start = if len < 10 {
-            text[..4].copy_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']);
-            4
-        } else {
-            text[..5].copy_from_slice(&[b'$', b'1', b'0' - 10 + len as u8, b'\r', b'\n']);
-            5
-        };
-        copy_short(&mut text[start..], bytes);
-        let end = start + len;
-        text[end..end + 2].copy_from_slice(b"\r\n");
-        self.out.truncate(before + end + 2);
+        self.piece::<ROOM>(|text| {
+            let start = if len < 10 {
+                text[..4].copy_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']);
+                4
+            } else {
+                text[..5].copy_from_slice(&[b'$', b'1', b'0' - 10 + len as u8, b'\r', b'\n']);
+                5
+            };
+            copy_short(&mut text[start..], bytes);
+            let end = start + len;
+            text[end..end + 2].copy_from_slice(b"\r\n");
+            end + 2
+        });
     }
 
     /// A bulk string holding a decimal integer.
@@ -379,21 +390,10 @@ impl<'a> Reply<'a> {
 
     /// Lengths of collections, what is left of a limit: no loop for numbers of up to eight digits.
     fn long_header(&mut self, kind: u8, n: i64) {
-        const ROOM: usize = 16;
-        if !(1..=99_999_999).contains(&n) {
+        if !(1..SMALL as i64).contains(&n) {
             return self.any_header(kind, n);
         }
-        let digits = eight_digits(n as u32);
-        let zeros = digits.trailing_zeros() / 8;
-        let text = (digits | 0x3030_3030_3030_3030) >> (8 * zeros);
-        let end = 9 - zeros as usize;
-        let before = self.out.len();
-        self.out.extend_from_slice(&[0; ROOM]);
-        let place = self.out.last_chunk_mut::<ROOM>().expect("that much was just added");
-        place[0] = kind;
-        place[1..9].copy_from_slice(&text.to_le_bytes());
-        place[end..end + 2].copy_from_slice(b"\r\n");
-        self.out.truncate(before + end + 2);
+        self.piece(|text| small_header(kind, n as u32, text));
     }
 
     /// Written in its place.
@@ -433,31 +433,68 @@ fn eight_digits(n: u32) -> u64 {
     tens | (twos - tens * 10) << 8
 }
 
-/// Writes `:n` with its line break, for a number of at most eight digits, at the start of `text`, of which up to sixteen bytes
-/// are changed; tells how long it is.
+/// Numbers that [`small_integer`] can write.
+const SMALL: u64 = 100_000_000;
+
+/// Room for up to seven of them, each with kind, eight digits and line break, and what the last one writes beyond that.
+const PIECE: usize = 7 * 11 + 16;
+
+/// Writes each of the numbers as `:n` at `at`, one behind the other; tells where they end.
 #[inline]
-fn small_integer(n: u32, text: &mut [u8]) -> usize {
-    const BREAK: u64 = u16::from_le_bytes(*b"\r\n") as u64;
-    const KIND: u64 = b':' as u64;
-    let four = |n: u32| {
-        let (high, low) = (PAIRS[(n / 100 % 100) as usize], PAIRS[(n % 100) as usize]);
-        u32::from_le_bytes([high[0], high[1], low[0], low[1]])
-    };
-    // All digits, then without the zeros in front of the first, which stands in the lowest byte; then what is around them.
-    if n < 10_000 {
-        let skipped = u32::from(n < 1000) + u32::from(n < 100) + u32::from(n < 10);
-        let digits = u64::from(four(n) >> (8 * skipped));
-        let line = KIND | digits << 8 | BREAK << (8 * (5 - skipped));
-        text[..8].copy_from_slice(&line.to_le_bytes());
-        return 7 - skipped as usize;
+fn small_integers<const N: usize>(numbers: [i64; N], text: &mut [u8], mut at: usize) -> usize {
+    const { assert!(N < 8, "there is no room for more") };
+    for n in numbers {
+        let room = text[at..].first_chunk_mut().expect("there is room for as many as may be written");
+        at += small_integer(n as u32, room);
     }
-    let digits = u64::from(four(n / 10_000)) | u64::from(four(n % 10_000)) << 32;
-    let skipped = (digits & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8;
-    let line = u128::from(KIND)
-        | u128::from(digits >> (8 * skipped)) << 8
-        | u128::from(BREAK) << (8 * (9 - skipped));
-    text[..16].copy_from_slice(&line.to_le_bytes());
-    11 - skipped as usize
+    at
+}
+
+/// Writes `:n` with its line break, for such a number; tells how long it is. What is behind it in `text` changes, too.
+#[inline]
+fn small_integer(n: u32, text: &mut [u8; 16]) -> usize {
+    if n < 10 {
+        text[..4].copy_from_slice(&[b':', b'0' + n as u8, b'\r', b'\n']);
+        return 4;
+    }
+    small_header(b':', n, text)
+}
+
+/// The same of any kind, where the number is not 0.
+#[inline]
+fn small_header(kind: u8, n: u32, text: &mut [u8; 16]) -> usize {
+    let digits = eight_digits(n);
+    // The highest digit stands in the lowest byte.
+    let zeros = digits.trailing_zeros() / 8;
+    let end = 9 - zeros as usize;
+    text[0] = kind;
+    text[1..9].copy_from_slice(&((digits | 0x3030_3030_3030_3030) >> (8 * zeros)).to_le_bytes());
+    text[end..end + 2].copy_from_slice(b"\r\n");
+    end + 2
+}
+
+/// The beginning of a reply that is written often, in the form it is sent in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    bytes: [u8; Self::ROOM],
+    len: u8,
+}
+
+impl Opening {
+    const ROOM: usize = 64;
+
+    /// What `write` writes, which is the same in all protocols; `None` if it is too long to be worth it.
+    pub fn of(write: impl FnOnce(&mut Reply)) -> Option<Self> {
+        let mut out = Vec::new();
+        write(&mut Reply::new(&mut out, Protocol::Resp2));
+        let mut bytes = [0; Self::ROOM];
+        bytes.get_mut(..out.len())?.copy_from_slice(&out);
+        Some(Opening { bytes, len: out.len() as u8 })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 /// The decimal digits of all numbers below 100.

@@ -33,32 +33,41 @@ pub(super) static CHECK: Command = command(
 )
 .flags(&[Flag::Write, Flag::DenyOom]);
 
-/// One of the limits.
-struct Limit<'p, 'k> {
+/// What is asked of one of the limits.
+struct Ask<'p, 'k> {
     policy: &'p Policy,
     key: Key<'k>,
     cost: i64,
-    verdict: Verdict,
-    /// What is put into its record if all of them pass, where that is all there is to do.
-    quick: Option<Quick>,
-    /// Where its key stands.
+}
+
+impl Ask<'_, '_> {
+    /// The policy says no, and may.
+    fn is_denied(&self, answer: &Answer) -> bool {
+        !answer.verdict().allowed && !self.policy.is_shadow
+    }
+}
+
+/// What comes of it.
+#[derive(Default)]
+struct Answer {
+    /// What is told, and what is put into the record if all of them pass.
+    quick: Quick,
+    /// That is all there is to do.
+    is_quick: bool,
+    /// Where the key stands.
     place: Option<Place>,
 }
 
-impl Limit<'_, '_> {
-    /// It says no, and its policy may.
-    fn denies(&self) -> bool {
-        !self.verdict.allowed && !self.policy.is_shadow
-    }
-
-    fn is_charged(&self) -> bool {
-        self.verdict.allowed && self.cost > 0
+impl Answer {
+    #[inline]
+    fn verdict(&self) -> &Verdict {
+        &self.quick.verdict
     }
 
     /// The caller is told that it passed, whatever the limit says.
     fn pass(&mut self) {
-        self.verdict.allowed = true;
-        self.verdict.retry_ms = 0;
+        self.quick.verdict.allowed = true;
+        self.quick.verdict.retry_ms = 0;
     }
 }
 
@@ -72,23 +81,16 @@ fn check(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
     }
     let native = cx.env.native();
     let policies = native.lend_policies();
-    let mut limits: SmallVec<[Limit; 4]> = SmallVec::new();
+    let mut asks: SmallVec<[Ask; 4]> = SmallVec::new();
     let mut unknown = None;
     for _ in 0..count {
         let name = args.next()?;
         let (key, cost) = (args.key()?, parse::cost(args)?);
-        if limits.iter().any(|limit| limit.key.hash() == key.hash() && limit.key.bytes() == key.bytes()) {
+        if asks.iter().any(|ask| ask.key.hash() == key.hash() && ask.key.bytes() == key.bytes()) {
             return Err(Error::new("ERR duplicate key in RL.CHECK"));
         }
         match policies.get(name) {
-            Some(policy) => limits.push(Limit {
-                policy,
-                key,
-                cost,
-                verdict: Verdict::default(),
-                quick: None,
-                place: None,
-            }),
+            Some(policy) => asks.push(Ask { policy, key, cost }),
             None => unknown = unknown.or(Some(name)),
         }
     }
@@ -102,85 +104,91 @@ fn check(cx: &mut Ctx, args: &mut Args, reply: &mut Reply) -> Result<Outcome, Er
     let now = Now::of(cx);
     let keys_before = cx.keys.log().expired.len();
     let mut denied = false;
-    for limit in &mut limits {
-        let policy = limit.policy;
-        let (spec, quick) = (&policy.spec, &mut limit.quick);
-        limit.place = store::judge_quick(cx, limit.key, spec, limit.cost, policy.id, now, quick)?;
-        limit.verdict = match &limit.quick {
-            Some(quick) => quick.verdict,
-            None => judge(cx, limit, now)?,
-        };
-        denied |= limit.denies();
+    let mut answers: SmallVec<[Answer; 4]> = SmallVec::new();
+    for ask in &asks {
+        answers.push(Answer::default());
+        let Some(answer) = answers.last_mut() else { continue };
+        let (policy, quick) = (ask.policy, &mut answer.quick);
+        (answer.is_quick, answer.place) =
+            store::judge_quick(cx, ask.key, &policy.spec, ask.cost, policy.id, now, quick)?;
+        if !answer.is_quick {
+            answer.quick.verdict = judge(cx, ask, now)?;
+        }
+        denied |= ask.is_denied(answer);
     }
     if cx.keys.log().expired.len() != keys_before {
         // A key was removed: others may stand elsewhere.
-        limits.iter_mut().for_each(|limit| limit.place = None);
+        answers.iter_mut().for_each(|answer| answer.place = None);
     }
-    let outcome = if denied { refuse(cx, &mut limits, now)? } else { commit(cx, &mut limits, now)? };
-    write(reply, &limits, headers);
+    let outcome =
+        if denied { refuse(cx, &asks, &mut answers, now)? } else { commit(cx, &asks, &mut answers, now)? };
+    write(reply, &asks, &answers, headers);
     Ok(outcome)
 }
 
 /// What a limit would say, without a change.
-fn judge(cx: &mut Ctx, limit: &Limit, now: Now) -> Result<Verdict, Error> {
-    let spec = &limit.policy.spec;
-    let Some(view) = cx.keys.for_write_as::<RateLimit>(limit.key)? else {
-        return Ok(spec.fresh(now.ns).judge(limit.cost, now.ns));
+fn judge(cx: &mut Ctx, ask: &Ask, now: Now) -> Result<Verdict, Error> {
+    let spec = &ask.policy.spec;
+    let Some(view) = cx.keys.for_write_as::<RateLimit>(ask.key)? else {
+        return Ok(spec.fresh(now.ns).judge(ask.cost, now.ns));
     };
     let mut limiter = view.to_limiter();
     let adopted = limiter.adopt(spec, now.ns);
     adopted.map_err(|other| Error::text(format!("ERR key holds a '{}' limiter", other.0)))?;
-    Ok(limiter.judge(limit.cost, now.ns))
+    Ok(limiter.judge(ask.cost, now.ns))
 }
 
 /// All of them say yes: all are charged.
-fn commit(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error> {
+fn commit(cx: &mut Ctx, asks: &[Ask], answers: &mut [Answer], now: Now) -> Result<Outcome, Error> {
     let mut all = Outcome::Same;
     // As long as no key is added, they stand where they did.
     let mut is_settled = true;
-    for limit in limits.iter_mut() {
-        let (policy, cost) = (limit.policy, limit.cost);
-        if limit.is_charged() {
-            let place = limit.place.filter(|_| is_settled);
-            is_settled &= limit.place.is_some();
-            let outcome = if let Some(quick) = &mut limit.quick {
-                store::put(cx, limit.key, place, quick, now)?
+    let (is_journaled, mut is_changed) = (cx.env.is_journaled(), false);
+    for (ask, answer) in asks.iter().zip(answers) {
+        let (policy, cost) = (ask.policy, ask.cost);
+        if answer.verdict().allowed && cost > 0 {
+            let place = answer.place.filter(|_| is_settled);
+            is_settled &= answer.place.is_some();
+            let outcome = if answer.is_quick {
+                store::put(cx, ask.key, place, &mut answer.quick, now)?
             } else {
-                let (verdict, outcome) = store::update(cx, limit.key, &policy.spec, now, |limiter| {
+                let (verdict, outcome) = store::update(cx, ask.key, &policy.spec, now, |limiter| {
                     limiter.policy = policy.id;
                     (limiter.take(cost, now.ns), Step::Changed)
                 })?;
-                limit.verdict = verdict;
+                answer.quick.verdict = verdict;
                 outcome
             };
             // Where nobody listens there is nothing to join.
-            if !matches!((&all, &outcome), (Outcome::Changed, Outcome::Changed)) {
+            if is_journaled {
                 all = both(all, outcome);
+            } else if !matches!(outcome, Outcome::Same) {
+                is_changed = true;
             }
         }
-        count(cx, limit, now);
-        if !limit.verdict.allowed {
+        count(cx, ask, answer.verdict(), now);
+        if !answer.verdict().allowed {
             // It would have refused, and is not asked yet.
-            limit.pass();
+            answer.pass();
         }
     }
-    Ok(all)
+    Ok(if is_changed { Outcome::Changed } else { all })
 }
 
 /// One of them says no: nothing is charged, but who is refused may be blocked.
-fn refuse(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error> {
+fn refuse(cx: &mut Ctx, asks: &[Ask], answers: &mut [Answer], now: Now) -> Result<Outcome, Error> {
     let mut all = Outcome::Same;
-    for limit in limits.iter_mut() {
-        if limit.verdict.allowed {
+    for (ask, answer) in asks.iter().zip(answers) {
+        if answer.verdict().allowed {
             // It tells of the state that it keeps.
-            limit.verdict = judge(cx, limit, now)?;
+            answer.quick.verdict = judge(cx, ask, now)?;
             continue;
         }
-        let policy = limit.policy;
-        if limit.denies()
+        let policy = ask.policy;
+        if ask.is_denied(answer)
             && let Some(block_ms) = policy.block_for_ms
         {
-            let ((verdict, is_new), outcome) = store::update(cx, limit.key, &policy.spec, now, |limiter| {
+            let ((verdict, is_new), outcome) = store::update(cx, ask.key, &policy.spec, now, |limiter| {
                 if now.ms() < limiter.blocked_ms {
                     return ((limiter.judge(0, now.ns), false), Step::Same);
                 }
@@ -188,35 +196,36 @@ fn refuse(cx: &mut Ctx, limits: &mut [Limit], now: Now) -> Result<Outcome, Error
                 limiter.blocked_ms = now.ms() + block_ms;
                 ((limiter.judge(0, now.ns), true), Step::Changed)
             })?;
-            limit.verdict = verdict;
+            answer.quick.verdict = verdict;
             all = both(all, outcome);
             if is_new {
-                cx.keys.event(tidegate_data::EventClass::Module, "rl.block", limit.key);
+                cx.keys.event(tidegate_data::EventClass::Module, "rl.block", ask.key);
             }
-        } else if limit.quick.is_none() {
+        } else if !answer.is_quick {
             // Nothing is taken, but what a clock gone wrong has left is put right.
-            let ((), outcome) = store::update(cx, limit.key, &policy.spec, now, |_| ((), Step::Same))?;
+            let ((), outcome) = store::update(cx, ask.key, &policy.spec, now, |_| ((), Step::Same))?;
             all = both(all, outcome);
         }
-        count(cx, limit, now);
+        count(cx, ask, answer.verdict(), now);
         if policy.is_shadow {
-            limit.pass();
+            answer.pass();
         }
     }
     Ok(all)
 }
 
-fn count(cx: &Ctx, limit: &Limit, now: Now) {
+#[inline]
+fn count(cx: &Ctx, ask: &Ask, verdict: &Verdict, now: Now) {
     let native = cx.env.native();
-    if limit.cost == 0 {
+    if ask.cost == 0 {
         return;
     }
-    if limit.policy.is_shadow && !limit.verdict.allowed {
-        native.tallies().count_shadow(native.book(), limit.policy.id);
+    if ask.policy.is_shadow && !verdict.allowed {
+        native.tallies().count_shadow(native.book(), ask.policy.id);
         return;
     }
-    let key = (limit.key.bytes(), limit.key.hash());
-    native.tallies().count(native.book(), limit.policy.id, &limit.verdict, limit.cost, now.s(), key);
+    let key = (ask.key.bytes(), ask.key.hash());
+    native.tallies().count(native.book(), ask.policy.id, verdict, ask.cost, now.s(), key);
 }
 
 /// What two changes of one command come to.
@@ -231,40 +240,47 @@ fn both(one: Outcome, other: Outcome) -> Outcome {
     }
 }
 
-fn write(reply: &mut Reply, limits: &[Limit], headers: bool) {
+fn write(reply: &mut Reply, asks: &[Ask], answers: &[Answer], headers: bool) {
     let mut worst: Option<(usize, i64)> = None;
-    for (at, limit) in limits.iter().enumerate().filter(|(_, limit)| limit.denies()) {
+    for (at, (ask, answer)) in asks.iter().zip(answers).enumerate() {
         // Never is the longest.
-        let wait = if limit.verdict.retry_ms < 0 { i64::MAX } else { limit.verdict.retry_ms };
-        if worst.is_none_or(|(_, longest)| wait > longest) {
+        let wait = if answer.verdict().retry_ms < 0 { i64::MAX } else { answer.verdict().retry_ms };
+        if ask.is_denied(answer) && worst.is_none_or(|(_, longest)| wait > longest) {
             worst = Some((at, wait));
         }
     }
     reply.array(if headers { 4 } else { 3 });
-    reply.integer(worst.is_none().into());
-    reply.integer(worst.map_or(0, |(at, _)| at as i64 + 1));
-    reply.array(limits.len());
-    for limit in limits {
-        reply.array(7);
-        reply.bulk(limit.policy.name.as_bytes());
-        super::write_delayed(reply, &limit.verdict);
+    reply.integers([worst.is_none().into(), worst.map_or(0, |(at, _)| at as i64 + 1)]);
+    reply.array(asks.len());
+    for (ask, answer) in asks.iter().zip(answers) {
+        let Verdict { allowed, limit, remaining, retry_ms, reset_ms, delay_ms } = *answer.verdict();
+        match &ask.policy.opening {
+            Some(opening) if allowed && limit == ask.policy.spec.limit() => {
+                reply.opened(opening, [remaining, retry_ms, reset_ms, delay_ms]);
+            }
+            _ => {
+                reply.array(7);
+                reply.bulk(ask.policy.name.as_bytes());
+                super::write_delayed(reply, answer.verdict());
+            }
+        }
     }
     if headers {
-        write_headers(reply, limits, worst.map(|(_, wait)| wait));
+        write_headers(reply, asks, answers, worst.map(|(_, wait)| wait));
     }
 }
 
 /// `RateLimit` headers as the IETF's draft has them.
-fn write_headers(reply: &mut Reply, limits: &[Limit], wait_ms: Option<i64>) {
+fn write_headers(reply: &mut Reply, asks: &[Ask], answers: &[Answer], wait_ms: Option<i64>) {
     let (mut policies, mut states) = (String::new(), String::new());
-    for limit in limits.iter().filter(|limit| !limit.policy.is_shadow) {
+    for (ask, answer) in asks.iter().zip(answers).filter(|(ask, _)| !ask.policy.is_shadow) {
         let between = if policies.is_empty() { " " } else { ", " };
-        let (name, spec) = (&limit.policy.name, &limit.policy.spec);
+        let (name, spec) = (&ask.policy.name, &ask.policy.spec);
         let window_s = up_to_s(spec.window_ms());
         // Writing to a String cannot fail.
         let _ = write!(policies, "{between}\"{name}\";q={};w={window_s}", spec.limit());
-        let reset_s = up_to_s(limit.verdict.reset_ms);
-        let _ = write!(states, "{between}\"{name}\";r={};t={reset_s}", limit.verdict.remaining);
+        let reset_s = up_to_s(answer.verdict().reset_ms);
+        let _ = write!(states, "{between}\"{name}\";r={};t={reset_s}", answer.verdict().remaining);
     }
     let retry_s = wait_ms.filter(|wait_ms| *wait_ms < i64::MAX).map(up_to_s);
     reply.array(2 + usize::from(retry_s.is_some()));

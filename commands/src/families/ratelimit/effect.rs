@@ -141,8 +141,9 @@ pub(super) fn read_policy(name: &[u8], args: &mut Args) -> Result<Policy, Error>
         words.rest().map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
     // What was set once is good for good.
     let (spec, block_for_ms, is_shadow) = parse::policy(args, i64::MAX)?;
-    let name = String::from_utf8_lossy(name).into_owned().into();
-    Ok(Policy { id: 0, name, spec, text: text.join(" "), block_for_ms, is_shadow })
+    let name: Box<str> = String::from_utf8_lossy(name).into_owned().into();
+    let opening = Policy::opening_of(&name, &spec);
+    Ok(Policy { id: 0, name, spec, text: text.join(" "), block_for_ms, is_shadow, opening })
 }
 
 impl super::PolicyBook {

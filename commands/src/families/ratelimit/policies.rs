@@ -1,7 +1,7 @@
 //! Policies: limits by name, outside of the keyspace, shared by all threads.
 
 use super::tallies::{INLINE, TallyBook};
-use crate::model::Error;
+use crate::model::{Error, Opening};
 use hashbrown::HashMap;
 use std::sync::atomic::{
     AtomicU64,
@@ -30,12 +30,23 @@ pub struct Policy {
     pub block_for_ms: Option<i64>,
     /// It counts, but never refuses.
     pub is_shadow: bool,
+    /// How what it answers begins where it does not refuse, up to its limit: see [`Policy::opening_of`].
+    pub(super) opening: Option<Opening>,
 }
 
 impl Policy {
     /// What `RL.GET` calls its algorithm.
     pub fn algorithm(&self) -> &'static str {
         self.spec.fresh(0).state.name()
+    }
+
+    /// What `RL.CHECK` answers of a policy that passes begins with this: name, yes and limit.
+    pub(super) fn opening_of(name: &str, spec: &Spec) -> Option<Opening> {
+        Opening::of(|reply| {
+            reply.array(7);
+            reply.bulk(name.as_bytes());
+            reply.integers([1, spec.limit()]);
+        })
     }
 }
 

@@ -88,21 +88,23 @@ pub(super) fn take_quick(
     now: Now,
 ) -> Result<Option<(Verdict, Outcome)>, Error> {
     let is_soft = cx.env.coalesces();
-    let mut quick = None;
-    let found = &mut quick;
+    let mut quick = Quick::default();
+    let (found, mut is_quick) = (&mut quick, false);
+    let is_found = &mut is_quick;
     cx.keys.update_packed(key, TypeCode::RateLimit, move |form| {
-        *found = spec.quick(form, cost, policy, now.ns);
-        let Some(Quick { taken: Some((image, expires_ms)), .. }) = found else {
-            return Ok(((), Put::Nothing));
-        };
+        *is_found = spec.quick(form, cost, policy, now.ns, found);
+        let Some((image, expires_ms)) = found.taken() else { return Ok(((), Put::Nothing)) };
         image.set_unflushed(is_soft);
-        Ok::<_, Error>(((), Put::Value(&*image, Some(now.wall_of(*expires_ms)))))
+        Ok::<_, Error>(((), Put::Value(&*image, Some(now.wall_of(expires_ms)))))
     })?;
-    let Some(quick) = quick else { return Ok(None) };
-    Ok(Some((quick.verdict, told(cx, key, &quick, now))))
+    if !is_quick {
+        return Ok(None);
+    }
+    Ok(Some((quick.verdict, told(cx, key, &mut quick, now))))
 }
 
-/// The same without a change, which [`put`] makes: what became of it is written to `quick`. Returns where the key stands.
+/// The same without a change, which [`put`] makes: `quick` tells what would become of it, and what is returned whether it is the
+/// common case and where the key stands.
 #[inline]
 pub(super) fn judge_quick(
     cx: &mut Ctx,
@@ -111,12 +113,13 @@ pub(super) fn judge_quick(
     cost: i64,
     policy: u16,
     now: Now,
-    quick: &mut Option<Quick>,
-) -> Result<Option<Place>, Error> {
-    let found = cx.keys.look_packed::<_, Error>(key, TypeCode::RateLimit, |form| {
-        *quick = spec.quick(form, cost, Some(policy), now.ns);
+    quick: &mut Quick,
+) -> Result<(bool, Option<Place>), Error> {
+    let mut is_quick = false;
+    let place = cx.keys.look_packed(key, TypeCode::RateLimit, |form| {
+        is_quick = spec.quick(form, cost, Some(policy), now.ns, quick);
     })?;
-    Ok(found.and_then(|((), place)| place))
+    Ok((is_quick, place))
 }
 
 /// Takes what [`judge_quick`] found to pass a moment ago, under the same hold. `place` is where the key stands, if no key was
@@ -130,9 +133,9 @@ pub(super) fn put(
     now: Now,
 ) -> Result<Outcome, Error> {
     let is_soft = cx.env.coalesces();
-    let Some((image, expires_ms)) = &mut quick.taken else { return Ok(Outcome::Same) };
+    let Some((image, expires_ms)) = quick.taken() else { return Ok(Outcome::Same) };
     image.set_unflushed(is_soft);
-    let deadline_ms = now.wall_of(*expires_ms);
+    let deadline_ms = now.wall_of(expires_ms);
     if let Some(place) = place {
         cx.keys.put_packed(key, place, TypeCode::RateLimit, image.bytes(), deadline_ms);
     } else {
@@ -146,14 +149,15 @@ pub(super) fn put(
 
 /// What the journal is told of it.
 #[inline]
-fn told(cx: &mut Ctx, key: Key, quick: &Quick, now: Now) -> Outcome {
-    let Some((image, expires_ms)) = &quick.taken else { return Outcome::Same };
+fn told(cx: &mut Ctx, key: Key, quick: &mut Quick, now: Now) -> Outcome {
+    let was_unflushed = quick.was_unflushed;
+    let Some((image, expires_ms)) = quick.taken() else { return Outcome::Same };
     if !cx.env.is_journaled() {
         return Outcome::Changed;
     }
     let is_soft = cx.env.coalesces();
-    let limiter = (!is_soft).then(|| (Limiter::of_image(image.bytes()), now.wall_of(*expires_ms)));
-    outcome(cx, key, Some((is_soft, is_soft && quick.was_unflushed)), limiter.as_ref())
+    let limiter = (!is_soft).then(|| (Limiter::of_image(image.bytes()), now.wall_of(expires_ms)));
+    outcome(cx, key, Some((is_soft, is_soft && was_unflushed)), limiter.as_ref())
 }
 
 /// Changes the limiter at `key`, a fresh one if there is none. `act` gets it up to date and says what it did.

@@ -269,6 +269,7 @@ impl Tallies {
         });
     }
 
+    #[inline]
     fn with(&self, book: &PolicyBook, policy: u16, act: impl FnOnce(&Tally)) {
         let mut all = self.of_policies.borrow_mut();
         match all.get(usize::from(policy)) {

@@ -63,33 +63,60 @@ impl Keys<'_> {
     }
 
     /// Looks at the small value of this type at `key`, which counts as an access. `look` is given its bytes (`None`: there is no
-    /// key). Returns what it made of them and where the key stands, for [`Keys::put_packed`]; `Ok(None)` without having called
-    /// it if the value is boxed.
+    /// key). Returns where the key stands, for [`Keys::put_packed`]; `look` is not called if the value is boxed.
     #[inline]
-    pub fn look_packed<R, E: From<WrongType>>(
+    pub fn look_packed(
         &mut self,
         key: Key,
         code: TypeCode,
-        look: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<Option<(R, Option<Place>)>, E> {
-        let access = self.rules.access;
-        match self.entry(key) {
-            Entry::Occupied(entry) => {
-                let record = entry.record();
-                let old = record.access();
-                let word = access.next(old);
-                if word != old {
-                    record.set_access(word);
-                }
-                match record.value() {
-                    ValueRef::Packed { code: found, bytes } if found == code => {
-                        Ok(Some((look(Some(bytes)), Some(entry.place()))))
-                    }
-                    ValueRef::Boxed(value) if value.type_code() == code => Ok(None),
-                    _ => Err(WrongType.into()),
-                }
+        look: impl FnOnce(Option<&[u8]>),
+    ) -> Result<Option<Place>, WrongType> {
+        let (access, now_ms) = (self.rules.access, self.rules.now_ms);
+        let table = self.table(key);
+        let Some(place) = table.place(key.hash(), key.bytes()) else {
+            look(None);
+            return Ok(None);
+        };
+        let record = table.record_at(place);
+        if record.deadline_ms().is_some_and(|deadline_ms| now_ms > deadline_ms) {
+            // Deleted, or invisible: looked for again.
+            return self.look_due(key, code, look);
+        }
+        let old = record.access();
+        let word = access.next(old);
+        if word != old {
+            record.set_access(word);
+        }
+        match record.value() {
+            ValueRef::Packed { code: found, bytes } if found == code => {
+                look(Some(bytes));
+                Ok(Some(place))
             }
-            Entry::Vacant(_) => Ok(Some((look(None), None))),
+            ValueRef::Boxed(value) if value.type_code() == code => Ok(None),
+            _ => Err(WrongType),
+        }
+    }
+
+    #[cold]
+    fn look_due(
+        &mut self,
+        key: Key,
+        code: TypeCode,
+        look: impl FnOnce(Option<&[u8]>),
+    ) -> Result<Option<Place>, WrongType> {
+        match self.entry(key) {
+            Entry::Occupied(entry) => match entry.record().value() {
+                ValueRef::Packed { code: found, bytes } if found == code => {
+                    look(Some(bytes));
+                    Ok(Some(entry.place()))
+                }
+                ValueRef::Boxed(value) if value.type_code() == code => Ok(None),
+                _ => Err(WrongType),
+            },
+            Entry::Vacant(_) => {
+                look(None);
+                Ok(None)
+            }
         }
     }
 

@@ -43,37 +43,42 @@ pub struct Image {
     len: usize,
 }
 
+impl Default for Image {
+    #[inline]
+    fn default() -> Self {
+        Image { bytes: [0; IMAGE_MAX], len: 0 }
+    }
+}
+
 impl Image {
     #[inline]
-    fn new(algorithm: u8, head: &Head, words: [i64; 3]) -> Self {
-        let mut image = Image { bytes: [0; IMAGE_MAX], len: SMALL };
-        head.put(algorithm, &mut image.bytes);
+    fn set(&mut self, algorithm: u8, head: &Head, words: [i64; 3]) {
+        self.len = SMALL;
+        head.put(algorithm, &mut self.bytes);
         for (at, word) in words.into_iter().enumerate() {
-            image.bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&word.to_le_bytes());
+            self.bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&word.to_le_bytes());
         }
-        image
     }
 
-    /// That of a token bucket.
+    /// Makes it that of a token bucket.
     #[inline]
-    pub(super) fn of_bucket(head: &Head, unit_ns: i64, tat_ns: i64) -> Self {
-        Image::new(BUCKET, head, [unit_ns, tat_ns, head.limit])
+    pub(super) fn set_bucket(&mut self, head: &Head, unit_ns: i64, tat_ns: i64) {
+        self.set(BUCKET, head, [unit_ns, tat_ns, head.limit]);
     }
 
-    /// That of a fixed window.
+    /// Makes it that of a fixed window.
     #[inline]
-    pub(super) fn of_fixed(head: &Head, window_ms: i64, start_ms: i64, count: i64) -> Self {
-        Image::new(FIXED, head, [window_ms, start_ms, count])
+    pub(super) fn set_fixed(&mut self, head: &Head, window_ms: i64, start_ms: i64, count: i64) {
+        self.set(FIXED, head, [window_ms, start_ms, count]);
     }
 
-    /// That of a sliding window of two counters.
+    /// Makes it that of a sliding window of two counters.
     #[inline]
-    pub(super) fn of_sliding(head: &Head, window_ms: i64, newest: i64, counts: [i64; 2]) -> Self {
-        let mut image = Image::new(SLIDING, head, [window_ms, newest, 2]);
-        image.bytes[48..56].copy_from_slice(&counts[0].to_le_bytes());
-        image.bytes[56..64].copy_from_slice(&counts[1].to_le_bytes());
-        image.len = IMAGE_MAX;
-        image
+    pub(super) fn set_sliding(&mut self, head: &Head, window_ms: i64, newest: i64, counts: [i64; 2]) {
+        self.set(SLIDING, head, [window_ms, newest, 2]);
+        self.bytes[48..56].copy_from_slice(&counts[0].to_le_bytes());
+        self.bytes[56..64].copy_from_slice(&counts[1].to_le_bytes());
+        self.len = IMAGE_MAX;
     }
 
     /// Notes whether the journal has yet to hear of it.
@@ -121,6 +126,7 @@ impl Head {
 
     #[inline]
     fn put(&self, algorithm: u8, bytes: &mut [u8]) {
+        bytes[..8].fill(0);
         bytes[0] = algorithm;
         bytes[FLAGS] = (u8::from(self.unflushed) * UNFLUSHED) | (u8::from(self.reserved) * RESERVED);
         bytes[2..4].copy_from_slice(&self.policy.to_le_bytes());
@@ -237,19 +243,21 @@ impl Limiter {
     #[inline]
     pub fn image(&self) -> Option<Image> {
         let head = self.head();
-        Some(match &self.state {
-            State::Bucket { unit_ns, tat_ns, .. } => Image::of_bucket(&head, *unit_ns, *tat_ns),
+        let mut image = Image::default();
+        match &self.state {
+            State::Bucket { unit_ns, tat_ns, .. } => image.set_bucket(&head, *unit_ns, *tat_ns),
             State::Fixed { window_ms, start_ms, count } => {
-                Image::of_fixed(&head, *window_ms, *start_ms, *count)
+                image.set_fixed(&head, *window_ms, *start_ms, *count);
             }
             State::Leaky { unit_ns, next_ns, max_delay_ms } => {
-                Image::new(LEAKY, &head, [*unit_ns, *next_ns, *max_delay_ms])
+                image.set(LEAKY, &head, [*unit_ns, *next_ns, *max_delay_ms]);
             }
             State::Sliding { window_ms, newest, counts } => {
-                Image::of_sliding(&head, *window_ms, *newest, counts.as_slice().try_into().ok()?)
+                image.set_sliding(&head, *window_ms, *newest, counts.as_slice().try_into().ok()?);
             }
             State::Log(_) | State::Concurrent(_) => return None,
-        })
+        }
+        Some(image)
     }
 
     /// True when its form is small enough for a record.

@@ -7,22 +7,69 @@ use super::codec::{self, Head, Image};
 use super::decide::{self, Spec, Verdict, Window};
 
 /// What became of a call in the common case.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Quick {
     /// What the caller is told.
     pub verdict: Verdict,
     /// The journal had not heard of the state before.
     pub was_unflushed: bool,
+    is_taken: bool,
+    image: Image,
+    expires_ms: i64,
+}
+
+impl Quick {
     /// The new form of the record, if the cost was taken, and [when](super::Limiter::expires_ms) it is as new.
-    pub taken: Option<(Image, i64)>,
+    #[inline]
+    pub fn taken(&mut self) -> Option<(&mut Image, i64)> {
+        self.is_taken.then_some((&mut self.image, self.expires_ms))
+    }
+
+    /// The answer, about a limiter with this head.
+    #[inline]
+    fn tell(&mut self, head: &Head, verdict: Verdict) {
+        self.verdict = verdict;
+        self.was_unflushed = head.unflushed;
+        self.is_taken = false;
+    }
+
+    /// The answer where the cost was taken, and when the limiter is as new. The record gets the form that is returned, once it
+    /// is set.
+    #[inline]
+    fn take(&mut self, head: &Head, verdict: Verdict, expires_ms: i64) -> &mut Image {
+        self.verdict = Verdict { allowed: true, retry_ms: 0, ..verdict };
+        self.was_unflushed = head.unflushed;
+        self.is_taken = true;
+        self.expires_ms = expires_ms.max(head.blocked_ms);
+        &mut self.image
+    }
 }
 
 impl Spec {
     /// Decides about a call as [`Limiter::take`](super::Limiter::take) would, on the limiter of this form (`None`: a fresh one)
-    /// after it [adopted](super::Limiter::adopt) these parameters, and gives it this policy when something is taken. `None`
-    /// where it is no common case. O(1).
+    /// after it [adopted](super::Limiter::adopt) these parameters, and gives it this policy when something is taken: `quick`
+    /// tells of it. False where it is no common case. O(1).
     #[inline]
-    pub fn quick(&self, form: Option<&[u8]>, cost: i64, policy: Option<u16>, now_ns: i64) -> Option<Quick> {
+    pub fn quick(
+        &self,
+        form: Option<&[u8]>,
+        cost: i64,
+        policy: Option<u16>,
+        now_ns: i64,
+        quick: &mut Quick,
+    ) -> bool {
+        self.decide(form, cost, policy, now_ns, quick).is_some()
+    }
+
+    #[inline]
+    fn decide(
+        &self,
+        form: Option<&[u8]>,
+        cost: i64,
+        policy: Option<u16>,
+        now_ns: i64,
+        quick: &mut Quick,
+    ) -> Option<()> {
         let now_ms = now_ns / MS;
         match *self {
             Spec::Bucket { capacity, unit_ns } => {
@@ -34,20 +81,13 @@ impl Spec {
                 let head = open(head, capacity, policy, cost, now_ms)?;
                 let used_ns = decide::ahead_ns(tat_ns, capacity * unit_ns, now_ns);
                 if cost == 0 || cost * unit_ns > capacity * unit_ns - used_ns {
-                    return Some(Quick::told(
-                        &head,
-                        decide::bucket_verdict(capacity, unit_ns, used_ns, cost),
-                    ));
+                    quick.tell(&head, decide::bucket_verdict(capacity, unit_ns, used_ns, cost));
+                    return Some(());
                 }
                 let used_ns = used_ns + cost * unit_ns;
                 let verdict = decide::bucket_verdict(capacity, unit_ns, used_ns, 0);
                 let tat_ns = now_ns + used_ns;
-                Some(Quick::took(
-                    &head,
-                    verdict,
-                    Image::of_bucket(&head, unit_ns, tat_ns),
-                    decide::up(tat_ns),
-                ))
+                quick.take(&head, verdict, decide::up(tat_ns)).set_bucket(&head, unit_ns, tat_ns);
             }
             Spec::Fixed { limit, window_ms, align_ms } => {
                 let (head, window) = match form {
@@ -64,14 +104,12 @@ impl Spec {
                 }
                 let end_ms = start_ms + window_ms;
                 if cost == 0 || count + cost > limit {
-                    return Some(Quick::told(
-                        &head,
-                        decide::fixed_verdict(limit, end_ms, count, cost, now_ms),
-                    ));
+                    quick.tell(&head, decide::fixed_verdict(limit, end_ms, count, cost, now_ms));
+                    return Some(());
                 }
                 let count = count + cost;
                 let verdict = decide::fixed_verdict(limit, end_ms, count, 0, now_ms);
-                Some(Quick::took(&head, verdict, Image::of_fixed(&head, window_ms, start_ms, count), end_ms))
+                quick.take(&head, verdict, end_ms).set_fixed(&head, window_ms, start_ms, count);
             }
             Spec::Sliding { limit, window_ms, buckets: 1 } => {
                 let present = now_ms / window_ms;
@@ -92,21 +130,18 @@ impl Spec {
                 let window = Window::of_buckets(window_ms, newest, &counts, now_ms);
                 let used = window.used();
                 if cost == 0 || used + cost > limit {
-                    return Some(Quick::told(&head, window.judge_used(used, limit, cost)));
+                    quick.tell(&head, window.judge_used(used, limit, cost));
+                    return Some(());
                 }
                 counts[1] += cost;
                 let window = Window::of_buckets(window_ms, newest, &counts, now_ms);
                 let verdict = window.judge_used(used + cost, limit, 0);
                 let expires_ms = now_ms + verdict.reset_ms;
-                Some(Quick::took(
-                    &head,
-                    verdict,
-                    Image::of_sliding(&head, window_ms, newest, counts),
-                    expires_ms,
-                ))
+                quick.take(&head, verdict, expires_ms).set_sliding(&head, window_ms, newest, counts);
             }
-            _ => None,
+            _ => return None,
         }
+        Some(())
     }
 }
 
@@ -115,19 +150,4 @@ impl Spec {
 fn open(head: Head, limit: i64, policy: Option<u16>, cost: i64, now_ms: i64) -> Option<Head> {
     let is_common = !head.reserved && head.blocked_ms <= now_ms && cost <= limit;
     is_common.then_some(Head { limit, policy: policy.unwrap_or(head.policy), ..head })
-}
-
-impl Quick {
-    #[inline]
-    fn told(head: &Head, verdict: Verdict) -> Self {
-        let verdict = Verdict { limit: head.limit, ..verdict };
-        Quick { verdict, was_unflushed: head.unflushed, taken: None }
-    }
-
-    #[inline]
-    fn took(head: &Head, verdict: Verdict, image: Image, expires_ms: i64) -> Self {
-        let verdict = Verdict { allowed: true, limit: head.limit, retry_ms: 0, ..verdict };
-        let taken = Some((image, expires_ms.max(head.blocked_ms)));
-        Quick { verdict, was_unflushed: head.unflushed, taken }
-    }
 }

@@ -362,7 +362,7 @@ fn damaged_forms_are_refused_or_harmless() {
 fn the_quick_way_decides_alike() {
     let mut random = Random(77);
     let (mut form, mut now_ns) = (None::<Vec<u8>>, START_NS);
-    let (mut quick_ones, mut refused) = (0, 0);
+    let (mut quick_ones, mut refused, mut quick) = (0, 0, Quick::default());
     for call in 0..10 * calls() {
         now_ns += match random.below(30) {
             0 => -random.below(3000 * MS as u64),
@@ -389,18 +389,18 @@ fn the_quick_way_decides_alike() {
             },
         );
         let Some(mut limiter) = adopted else {
-            assert!(spec.quick(form.as_deref(), cost, policy, now_ns).is_none());
+            assert!(!spec.quick(form.as_deref(), cost, policy, now_ns, &mut quick));
             form = None;
             continue;
         };
-        let quick = spec.quick(form.as_deref(), cost, policy, now_ns);
+        let is_quick = spec.quick(form.as_deref(), cost, policy, now_ns, &mut quick);
         let verdict = limiter.take(cost, now_ns);
         limiter.policy = policy.unwrap_or(limiter.policy);
-        if let Some(quick) = quick {
+        if is_quick {
             quick_ones += 1;
             assert_eq!(quick.verdict, verdict, "{spec:?} {cost} {limiter:?}");
-            assert_eq!(quick.taken.is_some(), verdict.allowed && cost > 0);
-            if let Some((image, expires_ms)) = quick.taken {
+            assert_eq!(quick.taken().is_some(), verdict.allowed && cost > 0);
+            if let Some((image, expires_ms)) = quick.taken() {
                 assert_eq!(image.bytes(), limiter.image().unwrap().bytes());
                 assert_eq!(expires_ms, limiter.expires_ms(now_ns));
             } else {
